@@ -1,0 +1,21 @@
+"""lth: lottery tickets with proofs, on PyTorch Lightning and Hydra."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lth.pruning.callback import LotteryTicket
+    from lth.rounds.ticket import Ticket, load_ticket
+
+__version__ = "0.1.0"
+__all__ = ["LotteryTicket", "Ticket", "load_ticket"]
+
+_HOMES = {"LotteryTicket": "lth.pruning.callback", "Ticket": "lth.rounds.ticket", "load_ticket": "lth.rounds.ticket"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: torch and Lightning cost seconds, and the command line often needs neither."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lth' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

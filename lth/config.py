@@ -1,0 +1,153 @@
+"""The typed configuration: every key, its default, its range. Imports no torch.
+
+A field with ``metadata=FREE`` cannot change the result of a round, so it is left out of the round's key; so is
+every field that stands at the default given here. Defaults are therefore a promise: changing one renames all work.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from lth.errors import UsageError
+
+FREE = {"key": False}
+
+
+def free(default: Any) -> Any:
+    """A field that cannot change a round's result (where files lie, which device computes, what is printed)."""
+    return field(default=default, metadata=FREE)
+
+
+def require(holds: bool, key: str, value: Any, accepted: str) -> None:
+    """Raise one sentence naming the key, the value and what would be accepted, unless ``holds``."""
+    if not holds:
+        raise UsageError(f"{key}={value} is not accepted: it takes {accepted}.")
+
+
+def require_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
+    require(value in choices, key, value, f"one of {', '.join(choices)}")
+
+
+@dataclass
+class Data:
+    name: str = free("intel")  # intel | folder | scenes
+    root: str | None = free(None)  # the folder of the images; null: download (intel) or render (scenes)
+    image_size: int = 150  # pixels; every image is resized to image_size x image_size
+    val_fraction: float = 0.15  # of each class of the training folder
+    test_fraction: float = 0.2  # of each class, only where the folder has no test part
+    split_seed: int = 0  # draws both splits; one for all replicates, so that they are compared on the same images
+    batch_size: int = 64  # images a step, over all devices
+    augment: str = "none"
+    normalize: str = "auto"  # auto: what the model was made for
+    on_error: str = "fail"  # what an undecodable image does
+    cache: str = free("${outputs}/cache")
+    cache_limit: float = free(16.0)  # GB of decoded pixels; larger folders are streamed
+    workers: int = free(2)  # processes that decode, only for streamed folders
+    train_per_class: int = free(300)  # images rendered, only for data=scenes
+    test_per_class: int = free(100)
+    render_seed: int = free(0)
+
+    def __post_init__(self) -> None:
+        require_choice("data.name", self.name, ("intel", "folder", "scenes"))
+        require(8 <= self.image_size <= 4096, "data.image_size", self.image_size, "8 to 4096 pixels")
+        require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "a fraction above 0 and below 1")
+        require(0 < self.test_fraction < 1, "data.test_fraction", self.test_fraction, "a fraction above 0 and below 1")
+        require(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more images")
+        require(self.cache_limit >= 0, "data.cache_limit", self.cache_limit, "0 or more gigabytes")
+        require(self.workers >= 0, "data.workers", self.workers, "0 or more processes")
+        require(self.train_per_class >= 2, "data.train_per_class", self.train_per_class, "2 or more images")
+        require(self.test_per_class >= 1, "data.test_per_class", self.test_per_class, "1 or more images")
+        require_choice("data.augment", self.augment, ("none", "flip", "standard"))
+        require_choice("data.normalize", self.normalize, ("auto", "imagenet", "half", "none"))
+        require_choice("data.on_error", self.on_error, ("fail", "skip"))
+
+
+@dataclass
+class Model:
+    name: str = "simple_cnn"
+    dropout: float = 0.2  # simple_cnn only
+
+    def __post_init__(self) -> None:
+        require_choice("model.name", self.name, ("simple_cnn", "lenet_300_100"))
+        require(0 <= self.dropout < 1, "model.dropout", self.dropout, "a fraction from 0 to below 1")
+
+
+@dataclass
+class Prune:
+    """One step is (rate, how many rounds of it at once); ``rounds`` itself is not part of any key."""
+
+    schedule: str = free("imp")  # imp: a training for each round; one_shot: one for all of them
+    rounds: int = free(5)  # 0: the dense network alone
+    rate: float = 0.2  # fraction of the remaining weights pruned in a round
+    head: bool = True  # prune the final classifier layer too
+
+    def __post_init__(self) -> None:
+        require_choice("prune.schedule", self.schedule, ("imp", "one_shot"))
+        require(self.rounds >= 0, "prune.rounds", self.rounds, "0 (the dense network alone) or more rounds")
+        require(0 < self.rate < 1, "prune.rate", self.rate, "a fraction above 0 and below 1")
+
+
+@dataclass
+class Optim:
+    name: str = "adam"
+    lr: float = 0.001
+    weight_decay: float = 0.0
+    momentum: float = 0.9  # sgd only
+    schedule: str = "constant"
+    warmup: int = 0  # iterations over which the learning rate rises linearly to lr
+    clip: float = 0.0  # largest norm of the gradient; 0: not clipped
+
+    def __post_init__(self) -> None:
+        require_choice("optim.name", self.name, ("adam", "adamw", "sgd"))
+        require(self.lr > 0, "optim.lr", self.lr, "a number above 0")
+        require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more")
+        require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "a fraction from 0 to below 1")
+        require_choice("optim.schedule", self.schedule, ("constant", "cosine"))
+        require(self.warmup >= 0, "optim.warmup", self.warmup, "0 or more iterations")
+        require(self.clip >= 0, "optim.clip", self.clip, "0 (off) or more")
+
+
+@dataclass
+class Trainer:
+    accelerator: str = free("auto")
+    devices: int = free(1)
+    precision: str = free("auto")  # its resolved value is in the key, see rounds/device.py
+    channels_last: bool = free(True)
+    compile: bool = free(False)
+
+    def __post_init__(self) -> None:
+        require_choice("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
+        require(self.devices >= 1, "trainer.devices", self.devices, "1 or more devices")
+        require_choice("trainer.precision", self.precision, ("auto", "32-true", "16-mixed", "bf16-mixed"))
+
+
+@dataclass
+class Logger:
+    name: str = free("tensorboard")
+
+    def __post_init__(self) -> None:
+        require_choice("logger.name", self.name, ("tensorboard", "csv", "none"))
+
+
+@dataclass
+class Config:
+    seed: int = 2018
+    finetune: str = "all"
+    epochs: int = 30
+    outputs: str = free("outputs")
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    prune: Prune = field(default_factory=Prune)
+    optim: Optim = field(default_factory=Optim)
+    trainer: Trainer = field(default_factory=Trainer)
+    logger: Logger = field(default_factory=Logger)
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
+        require(self.epochs >= 1, "epochs", self.epochs, "1 or more epochs")
+
+
+def register() -> None:
+    """Put the schema into Hydra's ConfigStore, so that unknown keys and wrong types fail while composing."""
+    ConfigStore.instance().store(name="schema", node=Config)

@@ -1,0 +1,44 @@
+"""Batches on the device: uint8 pixels to normalised floats, and augmentation with draws of each image's own."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NORMALIZE = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+
+
+def to_float(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """uint8 (n, h, w, 3) in 0..255 -> float32 (n, 3, h, w), (pixel / 255 - mean) / std, channels_last in memory."""
+    scale = torch.tensor([1 / (255 * s) for s in std], device=pixels.device).view(1, 3, 1, 1)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std)], device=pixels.device).view(1, 3, 1, 1)
+    return torch.addcmul(shift, pixels.permute(0, 3, 1, 2), scale)
+
+
+def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
+    """A batch (n, 3, h, w) with each image changed by draws of its own; the same draws on every device.
+
+    Args:
+        kind: ``none``; ``flip``: mirrored with probability 1/2; ``standard``: also rotated by up to 10 degrees, scaled
+            by 0.8 to 1 (a crop) and shifted within what the crop leaves, bilinear, edges reflected.
+        generator: a CPU generator.
+    """
+    if kind == "none":
+        return images
+    n = len(images)
+    coins, angle, scale, *shift = torch.rand(5, n, generator=generator)
+    mirror = (coins < 0.5).to(images.device)
+    if kind == "flip":
+        return torch.where(mirror.view(n, 1, 1, 1), images.flip(3), images)
+    angle, scale = (angle * 2 - 1) * math.radians(10), 0.8 + 0.2 * scale
+    dx, dy = ((2 * s - 1) * (1 - scale) for s in shift)
+    sign = 1 - 2 * (coins < 0.5).float()
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    theta = torch.stack([sign * cos, -sin, dx, sign * sin, cos, dy], dim=1).view(n, 2, 3).to(images)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)

@@ -1,0 +1,159 @@
+"""Pixels are decoded once: a folder of images becomes one uint8 array on disk. Imports no torch.
+
+The array's name is a hash of the files' names, sizes and times; the *fingerprint*, a hash of their contents, is kept
+beside it and goes into the key of every round, wherever the folder lies.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image, ImageOps
+
+from lth.data.sources import Listing
+from lth.errors import DataError
+
+VERSION = 1  # of the decoding below: counts up when the pixels of any file would change
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """``images`` gives a batch for an array of indices; ``labels`` int64 (n,); ``fingerprint`` hashes files and classes."""
+
+    images: "Cached | Streamed"
+    labels: np.ndarray
+    classes: list[str]
+    paths: list[Path]
+    fingerprint: str
+    skipped: list[str]
+
+    @property
+    def streamed(self) -> bool:
+        return isinstance(self.images, Streamed)
+
+
+@dataclass(frozen=True)
+class Cached:
+    """All pixels in one memory-mapped array, uint8 (n, size, size, 3)."""
+
+    array: np.ndarray
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """uint8 (len(indices), size, size, 3), a copy."""
+        return self.array.take(indices, axis=0)
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Files that are decoded each time they are asked for, where the array would be too large."""
+
+    paths: list[Path]
+    size: int
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """uint8 (len(indices), size, size, 3)."""
+        return np.stack([decode(self.paths[i], self.size) for i in indices])
+
+
+def decode(path: Path, size: int) -> np.ndarray:
+    """One image as uint8 (size, size, 3): upright by EXIF, RGB, over white where transparent, first frame, resized.
+
+    Raises DataError naming the file where it cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            image = _rgb(ImageOps.exif_transpose(image))
+            if image.size != (size, size):
+                image = image.resize((size, size), Image.Resampling.BILINEAR)
+            return np.asarray(image)
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise DataError(f"the image {path} cannot be decoded ({error or type(error).__name__}).") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
+        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error: str = "fail") -> Decoded:
+    """The images of ``listing`` at ``size`` pixels, from ``cache`` if they are there, else decoded into it.
+
+    Args:
+        limit: gigabytes of pixels above which the files are streamed instead.
+        on_error: ``fail`` or ``skip``, what an undecodable file does.
+
+    Raises:
+        DataError: a file cannot be decoded and ``on_error`` is ``fail``; or nothing is left of a class.
+    """
+    stream = len(listing.paths) * size * size * 3 > limit * 1e9
+    folder = cache / f"{'stream' if stream else 'pixels'}-{_name(listing, size, on_error)}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not (folder / "meta.json").exists():
+        with FileLock(f"{folder}.lock"):
+            if not (folder / "meta.json").exists():
+                _build(listing, size, folder, stream, on_error)
+    meta = json.loads((folder / "meta.json").read_text())
+    bad = set(meta["skipped"])
+    keep = [i for i, p in enumerate(listing.paths) if p.relative_to(listing.root).as_posix() not in bad]
+    paths = [listing.paths[i] for i in keep]
+    images = Streamed(paths, size) if stream else Cached(np.load(folder / "images.npy", mmap_mode="r"))
+    labels = np.asarray(listing.labels, dtype=np.int64)[keep]
+    if len(set(labels)) < len(listing.classes):
+        raise DataError(f"{listing.root}: no image of some class can be decoded.")
+    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"])
+
+
+def _name(listing: Listing, size: int, on_error: str) -> str:
+    total = hashlib.sha256(f"{VERSION} {size} {on_error}".encode())
+    for path in listing.paths:
+        stat = path.stat()
+        total.update(f"{path.relative_to(listing.root).as_posix()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: str) -> None:
+    """Decode into a neighbouring folder and rename it, so that a killed build leaves nothing that looks finished."""
+    draft = folder.with_name(folder.name + ".draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    skipped: list[str] = []
+    total = hashlib.sha256()
+    kept = 0
+    shape = (len(listing.paths), size, size, 3)
+    array = None if stream else np.lib.format.open_memmap(draft / "images.npy", "w+", np.uint8, shape)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path, (digest, pixels) in zip(listing.paths, pool.map(lambda p: _read(p, size, on_error), listing.paths)):
+            name = path.relative_to(listing.root).as_posix()
+            if pixels is None:
+                skipped.append(name)
+                continue
+            total.update(f"{name} {digest}\n".encode())
+            if array is not None:
+                array[kept] = pixels
+            kept += 1
+    if array is not None:
+        array.flush()
+        if skipped:
+            np.save(draft / "images.npy", np.array(array[:kept]))
+    (draft / "meta.json").write_text(json.dumps({"fingerprint": total.hexdigest()[:16], "skipped": skipped}))
+    shutil.rmtree(folder, ignore_errors=True)
+    draft.rename(folder)
+
+
+def _read(path: Path, size: int, on_error: str) -> tuple[str, np.ndarray | None]:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest(), decode(path, size)
+    except (DataError, OSError):
+        if on_error == "fail":
+            raise
+        return "", None

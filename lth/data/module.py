@@ -1,0 +1,103 @@
+"""The LightningDataModule: splits, orders, batches."""
+
+import pytorch_lightning as pl
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from typing_extensions import override
+
+from lth.data.augment import NORMALIZE, augment, to_float
+from lth.data.decoded import Decoded
+from lth.data.split import Splits
+
+
+def mix(*numbers: int) -> int:
+    """One 63-bit seed from several numbers, such that neighbouring ones give unrelated seeds."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class Batches(Dataset):
+    """Asked for (indices, seed), gives (pixels uint8 (n, h, w, 3), labels (n,), seed): a whole batch by one gather."""
+
+    def __init__(self, decoded: Decoded) -> None:
+        self.decoded = decoded
+
+    @override
+    def __getitem__(self, item: tuple[np.ndarray, int]) -> tuple[Tensor, Tensor, int]:
+        indices, seed = item
+        return torch.from_numpy(self.decoded.images.take(indices)), torch.from_numpy(self.decoded.labels[indices]), seed
+
+
+class Order(Sampler):
+    """The batches of an epoch, as (indices, seed). Stateless: they depend on (seed, epoch, rank, ranks) alone.
+
+    Args:
+        subset: indices into the data set, int64 (n,).
+        batch_size: images of a batch over all ranks; each rank gets its part.
+        seed: draws the order and the seed of each batch; None: in the order of ``subset``, every image once.
+    """
+
+    def __init__(self, subset: np.ndarray, batch_size: int, seed: int | None, rank: int = 0, ranks: int = 1) -> None:
+        self.subset, self.batch_size, self.seed = subset, batch_size, seed
+        self.rank, self.ranks, self.epoch = rank, ranks, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    @override
+    def __len__(self) -> int:
+        return -(-len(self.subset) // self.batch_size)
+
+    @override
+    def __iter__(self):
+        order = self.subset
+        if self.seed is not None:
+            order = np.random.default_rng(mix(self.seed, self.epoch)).permutation(order)
+        for k in range(len(self)):
+            batch = order[k * self.batch_size : (k + 1) * self.batch_size][self.rank :: self.ranks]
+            yield batch, mix(self.seed or 0, self.epoch, self.rank, k)
+
+
+class ImageData(pl.LightningDataModule):
+    """Batches (images float32 (n, 3, h, w), labels int64 (n,)) of the training, validation and test images.
+
+    Args:
+        splits: the decoded images and which of them are for what.
+        seed: of the replicate; draws order and augmentation.
+        normalize: a name in ``augment.NORMALIZE``.
+        kind: of augmentation, see ``augment.augment``.
+        workers: processes that decode, for streamed images alone.
+    """
+
+    def __init__(self, splits: Splits, batch_size: int, seed: int, normalize: str = "imagenet", kind: str = "none", workers: int = 0):
+        super().__init__()
+        self.splits, self.batch_size, self.seed, self.kind, self.workers = splits, batch_size, seed, kind, workers
+        self.mean, self.std = NORMALIZE[normalize]
+
+    def _loader(self, decoded: Decoded, subset: np.ndarray, seed: int | None) -> DataLoader:
+        rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        order = Order(subset, self.batch_size, seed, rank, ranks)
+        workers = self.workers if decoded.streamed else 0
+        return DataLoader(Batches(decoded), sampler=order, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
+
+    @override
+    def train_dataloader(self) -> DataLoader:
+        return self._loader(self.splits.train_images, self.splits.train, self.seed)
+
+    @override
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.splits.train_images, self.splits.val, None)
+
+    @override
+    def test_dataloader(self) -> DataLoader:
+        return self._loader(self.splits.test_images, self.splits.test, None)
+
+    @override
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor, int], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        pixels, labels, seed = batch
+        images = to_float(pixels, self.mean, self.std)
+        if self.trainer is not None and self.trainer.training:
+            images = augment(images, self.kind, torch.Generator().manual_seed(seed))
+        return images, labels

@@ -1,0 +1,95 @@
+"""Where the images lie: two folders of class folders, found, downloaded or rendered. Imports no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lth.config import Data
+from lth.errors import DataError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+KAGGLE = "puneet6060/intel-image-classification"
+BY_HAND = (
+    f"Put the Kaggle set {KAGGLE} anywhere, unpacked, and name its folder with data.root=DIR, "
+    "or use data=scenes, which needs no download."
+)
+
+
+@dataclass(frozen=True)
+class Folders:
+    """``train`` and ``test`` hold one folder a class; without ``test``, ``train`` is to be split."""
+
+    train: Path
+    test: Path | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of one folder of class folders, in name order: paths, labels and class names."""
+
+    root: Path
+    classes: list[str]
+    paths: list[Path]
+    labels: list[int]
+
+
+def locate(data: Data) -> Folders:
+    """The folders of ``data``, downloaded or rendered if need be. Raises DataError where there are none."""
+    if data.name == "scenes" and data.root is None:
+        return _parts(_rendered(data))
+    if data.root is not None:
+        root = Path(data.root).expanduser()
+        if not root.is_dir():
+            raise DataError(f"data.root={data.root} is no folder.")
+        return _parts(root)
+    if data.name == "intel":
+        return _parts(_downloaded())
+    raise DataError("data.root=null is not accepted with data=folder: it takes the folder of your images.")
+
+
+def _rendered(data: Data) -> Path:
+    from lth.data import scenes
+
+    name = f"scenes-{data.train_per_class}-{data.test_per_class}-{data.render_seed}"
+    return scenes.write(Path(data.cache) / name, data.train_per_class, data.test_per_class, data.render_seed)
+
+
+def _downloaded() -> Path:
+    try:
+        import kagglehub
+    except ImportError:
+        raise DataError(f"data=intel without data.root needs the package kagglehub (pip install 'lth[kaggle]'). {BY_HAND}") from None
+    try:
+        return Path(kagglehub.dataset_download(KAGGLE))
+    except Exception as error:  # whatever the network, the hub or the account has to say
+        raise DataError(f"the download of {KAGGLE} failed ({type(error).__name__}). {BY_HAND}") from error
+
+
+def _parts(root: Path) -> Folders:
+    for train, test in (("seg_train", "seg_test"), ("train", "test")):
+        if (root / train).is_dir():
+            return Folders(_undouble(root / train), _undouble(root / test) if (root / test).is_dir() else None)
+    return Folders(root, None)
+
+
+def _undouble(folder: Path) -> Path:
+    """Kaggle's archive has seg_train/seg_train/<class>."""
+    inner = folder / folder.name
+    return inner if inner.is_dir() else folder
+
+
+def list_images(root: Path) -> Listing:
+    """Every image file below the class folders of ``root``; hidden files and other files are passed over.
+
+    Raises DataError where there are fewer than two classes or a class without images.
+    """
+    classes = sorted(d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith("."))
+    if len(classes) < 2:
+        raise DataError(f"{root} holds {len(classes)} class folders; at least 2 are needed, one for each class, with images in them.")
+    paths, labels = [], []
+    for label, name in enumerate(classes):
+        found = sorted(p for p in (root / name).rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        if not found:
+            raise DataError(f"the class folder {root / name} holds no image.")
+        paths += found
+        labels += [label] * len(found)
+    return Listing(root, classes, paths, labels)

@@ -1,0 +1,70 @@
+"""Which images train, validate and test. Imports no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lth.config import Data
+from lth.data import decoded, sources
+from lth.data.decoded import Decoded
+from lth.errors import DataError
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Indices ``train`` and ``val`` into ``train_images``, ``test`` into ``test_images``; each int64, sorted."""
+
+    train_images: Decoded
+    test_images: Decoded
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+    @property
+    def classes(self) -> list[str]:
+        return self.train_images.classes
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the contents of all files and their parts; the same wherever the folders lie."""
+        if self.test_images is self.train_images:
+            return self.train_images.fingerprint
+        return f"{self.train_images.fingerprint}-{self.test_images.fingerprint}"
+
+
+def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (rest, part): ``part`` has ``fraction`` of each class, rounded, at least one and never all of it.
+
+    Raises DataError where a class has a single image, which cannot be in both.
+    """
+    part = []
+    for label in np.unique(labels):
+        mine = np.flatnonzero(labels == label)
+        if len(mine) < 2:
+            raise DataError(f"class number {label} has a single training image; at least 2 are needed to validate on one.")
+        count = min(max(1, round(fraction * len(mine))), len(mine) - 1)
+        part.append(np.random.default_rng([seed, int(label)]).permutation(mine)[:count])
+    chosen = np.sort(np.concatenate(part))
+    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+
+
+def prepare(data: Data) -> Splits:
+    """Find, decode and split the images of ``data``. Raises DataError where that cannot be done."""
+    folders = sources.locate(data)
+
+    def load(folder: Path) -> Decoded:
+        return decoded.load(sources.list_images(folder), data.image_size, Path(data.cache), data.cache_limit, data.on_error)
+
+    train_images = load(folders.train)
+    if folders.test is None:
+        rest, test = stratified(train_images.labels, data.test_fraction, data.split_seed + 1)
+        test_images = train_images
+    else:
+        test_images = load(folders.test)
+        rest, test = np.arange(len(train_images.labels)), np.arange(len(test_images.labels))
+    if train_images.classes != test_images.classes:
+        odd = sorted(set(train_images.classes) ^ set(test_images.classes))
+        raise DataError(f"{folders.train} and {folders.test} have different class folders: {', '.join(odd)} in one of them alone.")
+    train, val = stratified(train_images.labels[rest], data.val_fraction, data.split_seed)
+    return Splits(train_images, test_images, rest[train], rest[val], test)

@@ -1,0 +1,21 @@
+"""What a user is told when something is wrong: one sentence, and an exit code."""
+
+
+class LthError(Exception):
+    """Something that one sentence explains; ``run`` prints it without a traceback and exits with ``exit_code``."""
+
+    exit_code = 1
+
+
+class UsageError(LthError, ValueError):
+    """A key or a value of the configuration that is not accepted."""
+
+    exit_code = 2
+
+
+class DataError(LthError):
+    """Images or files that cannot be used as they are."""
+
+
+class ProofError(LthError):
+    """A round broke one of its invariants; it is not marked as finished."""

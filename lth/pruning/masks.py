@@ -1,0 +1,149 @@
+"""Masks as pure functions. A mask is a bool tensor, True = kept; masks are a dict, parameter name -> mask.
+
+The order of a dict of masks is the order of the network's parameters; with the flat index within a tensor it is the
+*position* by which ties are broken, so a mask never depends on the device, the rank or the sorting algorithm.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Masks = dict[str, Tensor]
+
+
+def prunable(module: nn.Module, *, head: bool = True) -> list[str]:
+    """Names of the weights that may be pruned: of Conv and Linear layers, trained ones only, in parameter order.
+
+    Biases, BatchNorm and frozen parameters never are. ``head=False`` leaves out the last of them, the classifier.
+    """
+    kinds = (nn.Linear, nn.modules.conv._ConvNd)
+    layers = {id(m.weight) for m in module.modules() if isinstance(m, kinds)}
+    names = [name for name, p in module.named_parameters() if id(p) in layers and p.requires_grad]
+    return names if head else names[:-1]
+
+
+def dense(params: Mapping[str, Tensor]) -> Masks:
+    """Masks that keep everything, one for each tensor, on the CPU."""
+    return {name: torch.ones(p.shape, dtype=torch.bool) for name, p in params.items()}
+
+
+def size(masks: Masks) -> int:
+    """Number of prunable weights."""
+    return sum(mask.numel() for mask in masks.values())
+
+
+def kept(masks: Masks) -> int:
+    """Number of kept weights."""
+    return sum(int(mask.count_nonzero()) for mask in masks.values())
+
+
+def density(masks: Masks) -> float:
+    """kept / prunable, in [0, 1]."""
+    return kept(masks) / size(masks)
+
+
+def kept_after(kept: int, rate: float, rounds: int = 1) -> int:
+    """Weights kept after ``rounds`` rounds that each prune the fraction ``rate`` of those remaining.
+
+    Each round prunes rate x kept, rounded to the nearest integer (half to even), in exact arithmetic on the
+    decimal value of ``rate``; so one shot over three rounds keeps exactly what three rounds keep.
+    """
+    if not 0 < rate < 1:
+        raise ValueError(f"rate={rate}: a fraction above 0 and below 1 is needed")
+    for _ in range(rounds):
+        kept -= round(Fraction(str(rate)) * kept)
+    return kept
+
+
+def keep_top(scores: Mapping[str, Tensor], masks: Masks, keep: int) -> Masks:
+    """The masks that keep exactly the ``keep`` best-scored of the weights that ``masks`` keep, over all tensors.
+
+    Of equal scores the earlier position is kept. Only survivors are ranked, so a mask never regrows a weight.
+
+    Args:
+        scores: one floating-point tensor for each mask, of its shape; larger is better. Compared in float32.
+        keep: between 0 and the number of weights that ``masks`` keep.
+
+    Raises:
+        ValueError: ``keep`` is out of range, or a survivor's score is not a number.
+    """
+    survivors = np.concatenate([scores[name].detach().cpu().float()[mask].numpy() for name, mask in masks.items()])
+    if not 0 <= keep <= survivors.size:
+        raise ValueError(f"cannot keep {keep} of {survivors.size} weights")
+    chosen = torch.from_numpy(_largest(survivors, keep))
+    parts = chosen.split([int(mask.count_nonzero()) for mask in masks.values()])
+    return {name: torch.zeros_like(mask).masked_scatter_(mask, part) for (name, mask), part in zip(masks.items(), parts)}
+
+
+def _largest(values: np.ndarray, keep: int) -> np.ndarray:
+    """Bool array marking the ``keep`` largest of ``values``, ties by position: a partition, then a pass over the ties."""
+    if np.isnan(values).any():
+        raise ValueError("a weight to be ranked is not a number (NaN); the training diverged")
+    if keep == 0:
+        return np.zeros(values.shape, dtype=bool)
+    threshold = np.partition(values, values.size - keep)[values.size - keep]
+    chosen = values > threshold
+    ties = np.flatnonzero(values == threshold)
+    chosen[ties[: keep - int(np.count_nonzero(chosen))]] = True
+    return chosen
+
+
+def apply(state: Mapping[str, Tensor], masks: Masks) -> dict[str, Tensor]:
+    """A new state dict: +0 where a mask prunes, the same bits elsewhere; tensors without a mask are passed on as they are."""
+    return {name: torch.where(masks[name], t, torch.zeros_like(t)) if name in masks else t for name, t in state.items()}
+
+
+def multiply_(tensors: list[Tensor], multipliers: list[Tensor]) -> None:
+    """Multiply each tensor by its multiplier (1 or 0, same shape, dtype and device) in place, in one fused call."""
+    if tensors:
+        with torch.no_grad():
+            torch._foreach_mul_(tensors, multipliers)
+
+
+def rewind_(network: nn.Module, state: Mapping[str, Tensor], masks: Masks) -> None:
+    """Copy ``state`` x ``masks`` into the network's parameters and buffers; names that ``state`` lacks stay as they are."""
+    live = network.state_dict()
+    with torch.no_grad():
+        for name, start in apply(state, masks).items():
+            live[name].copy_(start)
+
+
+def regrown(child: Masks, parent: Masks) -> int:
+    """Number of weights that ``child`` keeps although ``parent`` had pruned them; 0 where masks are nested."""
+    return sum(int((child[name] & ~parent[name]).count_nonzero()) for name in child if name in parent)
+
+
+def revived(state: Mapping[str, Tensor], masks: Masks) -> int:
+    """Number of pruned weights in ``state`` that are not exactly 0 (NaN counts)."""
+    return sum(int(((state[name].detach().cpu() != 0) & ~mask).count_nonzero()) for name, mask in masks.items())
+
+
+def per_layer(masks: Masks) -> dict[str, float]:
+    """Density of each layer, in [0, 1]."""
+    return {name: int(mask.count_nonzero()) / mask.numel() for name, mask in masks.items()}
+
+
+def pack(mask: Tensor) -> Tensor:
+    """The mask at one bit a weight: uint8 of ceil(n / 8) bytes, first weight in the highest bit, zeros at the end."""
+    return torch.from_numpy(np.packbits(mask.detach().cpu().numpy().ravel()))
+
+
+def unpack(bits: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The bool tensor of ``shape`` that ``pack`` packed. Raises ValueError where the number of bytes does not fit."""
+    count = int(np.prod(shape, dtype=np.int64))
+    if bits.numel() != (count + 7) // 8:
+        raise ValueError(f"{bits.numel()} bytes cannot hold a mask of shape {tuple(shape)}")
+    return torch.from_numpy(np.unpackbits(bits.numpy(), count=count).astype(bool)).reshape(shape)
+
+
+def digest(masks: Masks) -> str:
+    """SHA-256 over names, shapes and bits, in order; equal on every device and rank that holds the same masks."""
+    total = hashlib.sha256()
+    for name, mask in masks.items():
+        total.update(f"{name}{tuple(mask.shape)}".encode())
+        total.update(pack(mask).numpy().tobytes())
+    return total.hexdigest()

@@ -1,0 +1,87 @@
+"""Figures of rounds. Colours are Okabe and Ito's, safe for colour-blind readers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
+    """Test accuracy against weights remaining (log axis, dense at the left), one line a recipe, mean over seeds with a
+    band of one standard deviation; the dense network as a dashed line."""
+    figure = Figure(figsize=(7, 4.2), dpi=144, layout="constrained")
+    axes = figure.add_subplot()
+    frame = pd.DataFrame(records)
+    pruned = frame[frame["round"] > 0]
+    for colour, (recipe, rows) in zip(COLOURS * 9, pruned.groupby(["model", "rate", "at_once"], sort=False)):
+        dense = frame[(frame["round"] == 0) & (frame["model"] == recipe[0])]
+        rows = rows if recipe[2] > 1 else pd.concat([dense, rows])
+        _line(axes, rows, colour, _label(recipe))
+    dense = frame[frame["round"] == 0]["test_acc"].mean()
+    axes.axhline(dense, color="0.4", ls="--", lw=1, label=f"dense network, {dense:.1%}", zorder=1)
+    _weights_axis(axes, frame["density"])
+    axes.set_ylabel("test accuracy, last epoch")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}" if round(100 * y, 3) % 1 == 0 else f"{y:.1%}"))
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=9)
+    axes.set_title(title, fontsize=10, loc="left")
+    return figure
+
+
+def _label(recipe: tuple[str, float, int]) -> str:
+    model, rate, at_once = recipe
+    return f"{model}, " + (f"{rate:.0%} a round" if at_once == 1 else f"one shot to {(1 - rate) ** at_once:.1%}")
+
+
+def _line(axes: Any, rows: pd.DataFrame, colour: str, label: str) -> None:
+    grouped = rows.groupby("round").agg(x=("density", "mean"), y=("test_acc", "mean"), sd=("test_acc", "std"), n=("seed", "nunique"))
+    n = int(grouped["n"].max())
+    axes.plot(grouped["x"], grouped["y"], "o-", ms=4, lw=1.6, color=colour, label=label + (f" (n = {n} seeds)" if n > 1 else ""))
+    if n > 1:
+        sd = grouped["sd"].fillna(0)
+        axes.fill_between(grouped["x"], grouped["y"] - sd, grouped["y"] + sd, color=colour, alpha=0.18, lw=0)
+
+
+def _weights_axis(axes: Any, densities: pd.Series) -> None:
+    axes.set_xscale("log")
+    axes.invert_xaxis()
+    ticks = [t for t in (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001) if t >= densities.min() * 0.9]
+    axes.set_xticks(ticks)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.3g}" if x < 0.001 else f"{100 * x:g}%"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("weights remaining")
+
+
+def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
+    """The confusion matrix, counts (truth, given), coloured by the fraction of each true class."""
+    side = 2.2 + 0.5 * len(classes)
+    figure = Figure(figsize=(side + 0.6, side), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    share = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    if len(classes) <= 20:
+        for i, j in np.ndindex(matrix.shape):
+            axes.text(j, i, f"{matrix[i, j]}", ha="center", va="center", fontsize=9, color="white" if share[i, j] > 0.5 else "black")
+    axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("given")
+    axes.set_ylabel("truth")
+    figure.colorbar(picture, label="fraction of the true class", shrink=0.8)
+    return figure
+
+
+def gallery(images: np.ndarray, titles: Sequence[str], columns: int = 6) -> Figure:
+    """Images uint8 (n, h, w, 3) in a grid with a title each."""
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.75 * columns, 2.1 * rows), dpi=100, layout="constrained")
+    for i, (image, title) in enumerate(zip(images, titles), start=1):
+        axes = figure.add_subplot(rows, columns, i)
+        axes.imshow(image)
+        axes.set_title(title, fontsize=8)
+        axes.axis("off")
+    return figure

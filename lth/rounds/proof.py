@@ -1,0 +1,126 @@
+"""The invariants of a round, checked while it runs and on what it wrote; each one is an entry of round.json's ``proof``.
+
+Every function returns a dict with ``holds`` and the numbers that show it.
+"""
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from lth.errors import ProofError
+from lth.pruning import flow
+from lth.pruning import masks as M
+from lth.pruning.callback import LotteryTicket
+
+State = dict[str, Tensor]
+
+
+def exact_count(masks: M.Masks, asked: int) -> dict[str, Any]:
+    """The kept number is the integer that the schedule asks for."""
+    kept = M.kept(masks)
+    return {"holds": kept == asked, "kept": kept, "asked": asked}
+
+
+def nested(masks: M.Masks, parent: M.Masks | None) -> dict[str, Any]:
+    """No weight that the parent had pruned is kept."""
+    regrown = M.regrown(masks, parent) if parent is not None else 0
+    return {"holds": regrown == 0, "regrown": regrown}
+
+
+def same_bits(live: State, expected: State) -> list[str]:
+    """Names of the tensors that are missing, extra, or not equal bit for bit (so -0 is not +0, and NaN equals itself)."""
+    odd = set(live) ^ set(expected)
+    for name in set(live) & set(expected):
+        a, b = (t.detach().cpu().contiguous().reshape(-1).view(torch.uint8) for t in (live[name], expected[name]))
+        if not torch.equal(a, b):
+            odd.add(name)
+    return sorted(odd)
+
+
+def started(live: State, expected: State, moments: int, lr: float, asked_lr: float) -> dict[str, Any]:
+    """Training starts from rewind weights x mask, bit for bit, buffers too, with no optimiser state and the first lr."""
+    odd = same_bits(live, expected)
+    return {"holds": not odd and moments == 0 and lr == asked_lr, "differing": odd, "optimiser_states": moments, "lr": lr}
+
+
+def zeros(revived: list[int], written: State, start: State, masks: M.Masks) -> dict[str, Any]:
+    """Pruned weights were 0 after every epoch and are in the file; weights that started negative moved as positive ones did.
+
+    Args:
+        revived: of each epoch, the number of pruned weights that were not 0.
+        written: the final weights, read back from their file.
+    """
+    in_file = M.revived(written, masks)
+    moved = {}
+    for sign, part in (("negative", lambda w: w < 0), ("positive", lambda w: w > 0)):
+        there = {n: part(start[n]) & m for n, m in masks.items()}
+        count = M.kept(there)
+        moved[sign] = sum(int((written[n] != start[n])[t].count_nonzero()) for n, t in there.items()) / count if count else 0.0
+    frozen = moved["positive"] > 0 and moved["negative"] < 0.5 * moved["positive"]
+    holds = not any(revived) and in_file == 0 and not frozen
+    return {"holds": holds, "epochs": len(revived), "revived": max(revived, default=0), "revived_in_file": in_file, "moved": moved}
+
+
+def untouched(network: nn.Module, fresh: dict[str, tuple], masks: M.Masks) -> dict[str, Any]:
+    """Keys and shapes are still the stock network's (so groups are), and masks lie on Conv and Linear weights alone."""
+    scope = set(M.prunable(network)) | {n for n in masks if n in set(_layer_weights(network))}
+    foreign = sorted(set(masks) - scope)
+    now = shapes(network)
+    return {"holds": now == fresh and not foreign, "masked_elsewhere": foreign, "tensors": len(now)}
+
+
+def _layer_weights(network: nn.Module) -> list[str]:
+    kinds = (nn.Linear, nn.modules.conv._ConvNd)
+    return [f"{name}.weight".lstrip(".") for name, m in network.named_modules() if isinstance(m, kinds)]
+
+
+def shapes(network: nn.Module) -> dict[str, tuple]:
+    """The name and shape of every tensor of the state_dict, and the groups of every convolution."""
+    found = {name: tuple(t.shape) for name, t in network.state_dict().items()}
+    convs = ((n, m) for n, m in network.named_modules() if isinstance(m, nn.modules.conv._ConvNd))
+    return found | {f"{name}.groups": (m.groups,) for name, m in convs}
+
+
+def collapse(network: nn.Module, masks: M.Masks, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Layers left with no weight, and the density counted over weights on some path from input to output.
+
+    A collapsed layer breaks no promise of the tool, so ``holds`` stays true; it is printed as a warning.
+    """
+    reached = flow.on_path(network, masks, input_shape)
+    empty = [name for name, density in M.per_layer(masks).items() if density == 0]
+    return {"holds": True, "collapsed": empty, "effective_density": M.density(reached)}
+
+
+def require(proof: dict[str, dict[str, Any]]) -> None:
+    """Raise ProofError naming the first invariant that does not hold."""
+    for name, entry in proof.items():
+        if not entry["holds"]:
+            raise ProofError(f"the round broke the invariant {name!r}: {entry}; it is not kept as finished.")
+
+
+class Witness(pl.Callback):
+    """Looks at the start of training and at the end of every epoch; stands after ``LotteryTicket`` in the list."""
+
+    def __init__(self, ticket: LotteryTicket, expected: State, lr: float) -> None:
+        self.ticket, self.expected, self.lr = ticket, expected, lr
+        self.start: dict[str, Any] = {}
+        self.ranks: dict[str, Any] = {}
+        self.revived: list[int] = []
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        optimizer = trainer.optimizers[0]
+        rate = optimizer.param_groups[0]["lr"]
+        network = self.ticket.network(pl_module)
+        self.start = started(network.state_dict(), self.expected, len(optimizer.state), rate, self.lr)
+        mine = M.digest(self.ticket.masks)
+        first = trainer.strategy.broadcast(mine)
+        agree = trainer.strategy.reduce_boolean_decision(mine == first)
+        self.ranks = {"holds": bool(agree), "ranks": trainer.world_size, "masks": mine}
+
+    @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.revived.append(M.revived(self.ticket.network(pl_module).state_dict(), self.ticket.masks))

@@ -1,0 +1,57 @@
+"""The search for a winning ticket: iterative magnitude pruning over a tree of finished rounds. Imports no torch until it trains."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lth.config import Config
+from lth.data.split import prepare
+from lth.rounds import device
+from lth.rounds.key import chain
+from lth.rounds.store import Store
+
+
+def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
+    """The records of all rounds of an experiment, dense network first; finished rounds are read, missing ones trained.
+
+    Strategy 1 of the paper (Frankle & Carbin 2019, section 2 and appendix B):
+
+    1. initialise a network at random;                           round 0 of ``chain``
+    2. train it to the end;                                      ``Lab.train``
+    3. prune the fraction ``rate`` of its remaining weights;     ``Lab.ticket``
+    4. rewind what is left to its values of step 1;              ``LotteryTicket``
+    5. repeat from 2.                                            the next spec of ``chain``
+    """
+    store, splits = Store(Path(config.outputs)), prepare(config.data)
+    resolved = device.resolve(config.trainer)
+    specs = chain(config, splits.fingerprint, resolved.precision)
+    lab, records = None, []
+    for spec in specs:
+        record = store.read(spec.key)
+        if record is None:
+            with store.lock(spec.key):
+                record = store.read(spec.key)  # another process may have trained it while we waited
+                if record is None:
+                    lab = lab or _lab(config, splits, resolved, store)
+                    record = lab.train(spec, f"round {spec.index}/{len(specs) - 1}")
+                    say(summary(record, len(specs) - 1))
+        store.enter(record)
+        records.append(record)
+    return records
+
+
+def _lab(*args: Any) -> Any:
+    from lth.rounds.train import Lab  # costs seconds: torch and Lightning
+
+    return Lab(*args)
+
+
+def summary(record: dict[str, Any], last: int) -> str:
+    """One line on a finished round."""
+    best = f"best epoch {record['best_epoch']}: val {record['best_val_acc']:.3f}, test {record['best_test_acc']:.3f}"
+    line = (
+        f"round {record['round']}/{last}: {record['density']:6.1%} of weights, val acc {record['val_acc']:.3f}, "
+        f"test acc {record['test_acc']:.3f} ({best}), {record['seconds']:.1f} s"
+    )
+    collapsed = record["proof"]["layer_collapse"]["collapsed"]
+    return f"{line}\nwarning: no weight is left in {', '.join(collapsed)} (layer collapse)" if collapsed else line

@@ -1,0 +1,80 @@
+"""Where rounds lie: one folder each, named by its key, finished when its round.json is there. Imports no torch.
+
+outputs/
+  rounds/<readable>-<key>/   round.json, ticket.safetensors, final.safetensors, metrics.csv, events.out.tfevents...
+  starts/<hash>.safetensors  the weights that tickets start from, once for all rounds that share them
+  results.csv                one row a finished round
+"""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from lth.rounds import files
+
+COLUMNS = (
+    "key", "parent", "round", "name", "model", "finetune", "data", "seed", "rate", "kept", "prunable", "density",
+    "effective_density", "train_acc", "val_acc", "test_acc", "best_epoch", "best_iteration", "best_train_acc",
+    "best_val_acc", "best_test_acc", "early_stop_iteration", "iterations", "seconds", "images_per_second",
+)  # fmt: skip
+
+
+class Store:
+    """The folders of one ``outputs``."""
+
+    def __init__(self, outputs: Path) -> None:
+        self.outputs = outputs
+        self.rounds = outputs / "rounds"
+        self.starts = outputs / "starts"
+        self.results = outputs / "results.csv"
+
+    def folder(self, key: str) -> Path | None:
+        """The folder of a round, finished or not; None if there is none."""
+        return next(self.rounds.glob(f"*-{key}"), None)
+
+    def read(self, key: str) -> dict[str, Any] | None:
+        """The round.json of a finished round, else None."""
+        folder = self.folder(key)
+        if folder is None or not (folder / "round.json").exists():
+            return None
+        return json.loads((folder / "round.json").read_text())
+
+    def start_over(self, key: str, readable: str) -> Path:
+        """An empty folder for a round that is to be trained; what an interrupted one left is removed."""
+        if (old := self.folder(key)) is not None:
+            if (old / "round.json").exists():
+                raise RuntimeError(f"{old} is finished; a finished round is never written again.")
+            shutil.rmtree(old)
+        folder = self.rounds / f"{readable}-{key}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def lock(self, key: str) -> FileLock:
+        """Held while a round is trained; the operating system frees it when its holder dies."""
+        return self._lock(f"{key}.lock")
+
+    def _lock(self, name: str) -> FileLock:
+        folder = self.rounds / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / name)
+
+    def finish(self, folder: Path, record: dict[str, Any]) -> None:
+        """Make a round finished: the last file that is written to its folder."""
+        files.write_json(folder / "round.json", record)
+
+    def enter(self, record: dict[str, Any]) -> None:
+        """Give a finished round its row in results.csv, unless it has one."""
+        with self._lock("results.lock"):
+            rows = list(csv.DictReader(self.results.open())) if self.results.exists() else []
+            if any(row["key"] == record["key"] for row in rows):
+                return
+            text = io.StringIO()
+            writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows([*rows, record])
+            files.write_bytes(self.results, text.getvalue().encode())

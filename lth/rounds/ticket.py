@@ -1,0 +1,82 @@
+"""A ticket: masks and the weights they start from; how it is written and read."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lth.errors import DataError
+from lth.pruning import masks as M
+from lth.rounds import files
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """``masks`` by parameter name, bool, True = kept (all True in round 0); ``rewind``: every tensor of the state_dict, unmasked."""
+
+    masks: M.Masks
+    rewind: dict[str, Tensor]
+
+    @property
+    def start(self) -> dict[str, Tensor]:
+        """Every tensor of the state_dict that training starts from, zeros where pruned."""
+        return M.apply(self.rewind, self.masks)
+
+    @property
+    def density(self) -> float:
+        """kept / prunable, in (0, 1]."""
+        return M.density(self.masks)
+
+
+def digest(state: dict[str, Tensor]) -> str:
+    """SHA-256 over the names, types, shapes and bits of a state_dict."""
+    total = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def save_start(starts: Path, state: dict[str, Tensor]) -> str:
+    """Keep weights that tickets start from, once, under their hash; returns its first 16 digits."""
+    name = digest(state)[:16]
+    path = starts / f"{name}.safetensors"
+    if not path.exists():
+        starts.mkdir(parents=True, exist_ok=True)
+        files.write_tensors(path, state, {"format": "lth-start-1"})
+    return name
+
+
+def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
+    """Write ticket.safetensors: each mask at one bit a weight, and in the metadata their shapes and the name of the start."""
+    metadata = {
+        "format": "lth-ticket-1",
+        "start": start,
+        "shapes": {name: list(mask.shape) for name, mask in ticket.masks.items()},
+        "digest": M.digest(ticket.masks),
+        "density": repr(ticket.density),
+    }
+    files.write_tensors(folder / "ticket.safetensors", {n: M.pack(m) for n, m in ticket.masks.items()}, metadata)
+
+
+def load_ticket(folder: str | Path) -> Ticket:
+    """The ticket of a round's folder: ``masks``, ``start``, ``density``.
+
+    Raises:
+        DataError: the folder holds no ticket, or a file is not what was written.
+    """
+    folder = Path(folder)
+    path = folder / "ticket.safetensors"
+    if not path.exists():
+        raise DataError(f"{folder} holds no ticket.safetensors; name the folder of a round.")
+    bits, metadata = files.read_tensors(path)
+    shapes = json.loads(metadata["shapes"])
+    masks = {name: M.unpack(bits[name], shape) for name, shape in shapes.items()}
+    rewind, _ = files.read_tensors(folder.parent.parent / "starts" / f"{metadata['start']}.safetensors")
+    if M.digest(masks) != metadata["digest"] or digest(rewind)[:16] != metadata["start"]:
+        raise DataError(f"the ticket in {folder} does not match its hash; the file is damaged.")
+    return Ticket(masks, rewind)

@@ -1,0 +1,220 @@
+"""One round: rewind, train, test, prove, write."""
+
+import logging
+import platform
+import sys
+import time
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from lth import models
+from lth.config import Config
+from lth.data.augment import NORMALIZE
+from lth.data.module import ImageData, mix
+from lth.data.split import Splits
+from lth.pruning import masks as M
+from lth.pruning.callback import LotteryTicket
+from lth.pruning.criteria import magnitude
+from lth.rounds import board, device, files, proof
+from lth.rounds import ticket as tickets
+from lth.rounds.history import History
+from lth.rounds.key import Spec, determining
+from lth.rounds.progress import Progress
+from lth.rounds.store import Store
+from lth.rounds.ticket import Ticket
+
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+for noise in (".*does not have many workers.*", ".*number of training batches.*", ".*precision.*not supported by the model summary.*"):
+    warnings.filterwarnings("ignore", noise)
+
+
+class Reseed(pl.Callback):
+    """Draws an epoch's dropout from (seed, epoch, rank), so that it does not depend on what ran before."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    @override
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        torch.manual_seed(mix(self.seed, trainer.current_epoch, trainer.global_rank, 1))
+
+
+class Lab:
+    """What survives from round to round in a process: the images, the network, the last ticket."""
+
+    def __init__(self, config: Config, splits: Splits, resolved: device.Device, store: Store) -> None:
+        device.keep_memory()
+        self.config, self.splits, self.device, self.store = config, splits, resolved, store
+        torch.manual_seed(config.seed)
+        self.model = models.build(config, len(splits.classes))
+        self.initial = {n: t.clone() for n, t in self.model.net.state_dict().items()}
+        self.shapes = proof.shapes(self.model.net)
+        if config.trainer.channels_last:
+            self.model.net.to(memory_format=torch.channels_last)
+        if config.trainer.compile:
+            self.model.net.compile()
+        data = config.data
+        self.normalize = self.model.normalize if data.normalize == "auto" else data.normalize
+        self.data = ImageData(splits, data.batch_size, config.seed, self.normalize, data.augment, data.workers)
+
+    def ticket(self, spec: Spec) -> tuple[Ticket, Ticket | None, int]:
+        """The ticket of a round, its parent's, and the number of weights that it should keep."""
+        if spec.parent is None:
+            weights = dict(self.model.net.named_parameters())
+            ticket = Ticket(M.dense({n: weights[n] for n in M.prunable(self.model.net)}), self.initial)
+            return ticket, None, M.size(ticket.masks)
+        folder = self.store.folder(spec.parent.key)
+        parent = tickets.load_ticket(folder)
+        trained, _ = files.read_tensors(folder / "final.safetensors")
+        scope = set(M.prunable(self.model.net, head=self.config.prune.head))
+        before = {n: mask for n, mask in parent.masks.items() if n in scope}
+        keep = M.kept_after(M.kept(before), self.config.prune.rate, spec.at_once)
+        return Ticket(M.keep_top(magnitude(trained, before), before, keep), parent.rewind), parent, keep
+
+    def train(self, spec: Spec, title: str) -> dict[str, Any]:
+        """Train the round that ``spec`` asks for, write its folder, and return its record. Its parent is finished."""
+        begin = time.perf_counter()
+        ticket, parent, asked = self.ticket(spec)
+        folder = self.store.start_over(spec.key, self.readable(spec, ticket))
+        start = tickets.save_start(self.store.starts, ticket.rewind)
+        callback = LotteryTicket(None, target="net", masks=ticket.masks, init=ticket.rewind)
+        history = History(len(self.splits.train))
+        first_lr = self.config.optim.lr * models.classifier.lr_factor(self.config.optim, 0, 1)
+        witness = proof.Witness(callback, ticket.start, first_lr)
+        loggers = board.loggers(self.config.logger.name, folder)
+        title = f"{title}, {ticket.density:.1%} of weights"
+        callbacks = [callback, witness, Reseed(self.config.seed), history, Progress(title)]
+        trainer = self.trainer(callbacks, loggers)
+        trainer.fit(self.model, self.data)
+        scores = self.test(trainer, history)
+
+        files.write_bytes(folder / "metrics.csv", history.csv())
+        tickets.save_ticket(folder, ticket, start)
+        files.write_tensors(folder / "final.safetensors", self.model.net.state_dict(), self.portrait())
+        written, _ = files.read_tensors(folder / "final.safetensors")
+        proofs = {
+            "exact_count": proof.exact_count(tickets.load_ticket(folder).masks, asked),
+            "nested": proof.nested(ticket.masks, parent.masks if parent else None),
+            "start": witness.start,
+            "zeros": proof.zeros(witness.revived, written, ticket.start, ticket.masks),
+            "untouched": proof.untouched(self.model.net, self.shapes, ticket.masks),
+            "init_unchanged": {"holds": tickets.digest(ticket.rewind)[:16] == start, "init": start},
+            "ranks": witness.ranks,
+            "layer_collapse": proof.collapse(self.model.net, ticket.masks, (3, *[self.config.data.image_size] * 2)),
+        }
+        proof.require(proofs)
+        record = {
+            **self.facts(spec, ticket),
+            **scores,
+            "effective_density": proofs["layer_collapse"]["effective_density"],
+            "layers": M.per_layer(ticket.masks),
+            "proof": proofs,
+            "start": start,
+            "files": {p.name: files.sha256(p) for p in sorted(folder.glob("*.safetensors"))},
+            "seconds": round(time.perf_counter() - begin, 3),
+        }
+        board.show(loggers, record, self.model, self.splits)
+        self.store.finish(folder, record)
+        return record
+
+    def trainer(self, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:
+        """A fresh Trainer: fresh optimiser, schedule and counters."""
+        config = self.config
+        return pl.Trainer(
+            max_epochs=config.epochs,
+            accelerator=self.device.accelerator,
+            devices=config.trainer.devices,
+            precision=self.device.precision,
+            gradient_clip_val=config.optim.clip or None,
+            callbacks=callbacks,
+            logger=loggers,
+            use_distributed_sampler=False,  # ImageData deals the batches to the ranks itself
+            inference_mode=False,  # metrics live on into the next round, and inference tensors cannot be updated there
+            num_sanity_val_steps=0,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+
+    def test(self, trainer: pl.Trainer, history: History) -> dict[str, Any]:
+        """Score the test images with the best epoch's weights, then with the last ones, which stay in the network."""
+        last = history.rows[-1]
+        best = history.best
+        final = {n: t.detach().clone() for n, t in self.model.net.state_dict().items()}
+        if best is not last:
+            self.model.net.load_state_dict(history.best_weights)
+            best_test = self._score(trainer, [])
+            self.model.net.load_state_dict(final)
+        test = self._score(trainer, trainer.loggers)
+        names = ("train_loss", "train_acc", "val_loss", "val_acc")
+        return {
+            **{name: last[name] for name in names},
+            "test_acc": test,
+            "best_epoch": best["epoch"],
+            "best_iteration": best["iteration"],
+            **{f"best_{name}": best[name] for name in names},
+            "best_test_acc": test if best is last else best_test,
+            "early_stop_iteration": history.early_stop_iteration,
+            "iterations": last["iteration"],
+            "images_per_second": round(float(np.median([row["images_per_second"] for row in history.rows])), 1),
+            "test_class_acc": dict(zip(self.splits.classes, self.model.class_acc.tolist())),
+            "test_confusion": self.model.matrix.tolist(),
+        }
+
+    def _score(self, trainer: pl.Trainer, loggers: list[Any]) -> float:
+        kept, trainer.loggers = trainer.loggers, loggers
+        trainer.test(self.model, self.data, verbose=False)
+        trainer.loggers = kept
+        return float(trainer.callback_metrics["test/acc"])
+
+    def portrait(self) -> dict[str, Any]:
+        """What is kept with the weights, so that they can be used: classes, normalisation, size."""
+        mean, std = NORMALIZE[self.normalize]
+        return {
+            "format": "lth-final-1",
+            "model": self.config.model.name,
+            "classes": self.splits.classes,
+            "image_size": self.config.data.image_size,
+            "mean": mean,
+            "std": std,
+        }
+
+    def readable(self, spec: Spec, ticket: Ticket) -> str:
+        """What stands before the key in a folder's name; for people only."""
+        config = self.config
+        return f"{config.model.name}-{config.data.name}-seed{config.seed}-round{spec.index:02d}-kept{ticket.density:.4f}"
+
+    def facts(self, spec: Spec, ticket: Ticket) -> dict[str, Any]:
+        """The part of the record that does not come from training."""
+        config = self.config
+        return {
+            "key": spec.key,
+            "parent": spec.parent.key if spec.parent else None,
+            "round": spec.index,
+            "name": f"{self.readable(spec, ticket)}-{spec.key}",
+            "model": config.model.name,
+            "finetune": config.finetune,
+            "data": config.data.name,
+            "seed": config.seed,
+            "rate": config.prune.rate if spec.parent else None,
+            "at_once": spec.at_once,
+            "kept": M.kept(ticket.masks),
+            "prunable": M.size(ticket.masks),
+            "density": ticket.density,
+            "determined_by": spec.content,
+            **self.portrait(),
+            "images": {"train": len(self.splits.train), "val": len(self.splits.val), "test": len(self.splits.test)},
+            "precision": self.device.precision,
+            "accelerator": self.device.accelerator,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__, "pytorch_lightning": pl.__version__},
+            "command": " ".join(sys.argv[1:]),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }

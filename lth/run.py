@@ -1,0 +1,93 @@
+"""The door: ``python -m lth.run key=value ...``."""
+
+import math
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lth import config as schema
+from lth import usage
+from lth.errors import LthError
+
+HERE = Path(__file__).resolve().parent
+CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # inside the wheel, or beside the package
+
+_records: list[dict] = []  # of all jobs of this process, for the table and the figure of a sweep
+_failures: list[tuple[str, Exception]] = []
+_full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+schema.register()
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def job(cfg: DictConfig) -> float:
+    """One experiment; returns what sweepers optimise: the last round's validation accuracy (the test images select nothing).
+
+    A job that fails returns NaN and is told of at the end, so that a sweep's other jobs run.
+    """
+    try:
+        from lth.rounds.search import search
+
+        records = search(OmegaConf.to_object(cfg))
+        _records.extend(records)
+        _show(Path(cfg.outputs), records)
+        return records[-1]["val_acc"]
+    except Exception as error:
+        _failures.append((_job_name(), error))
+        if _full_error:
+            raise
+        return math.nan
+
+
+def _job_name() -> str:
+    current = HydraConfig.get()
+    return f"job {current.job.num} ({current.job.override_dirname}) failed: " if current.mode == RunMode.MULTIRUN else ""
+
+
+def _show(outputs: Path, records: list[dict]) -> None:
+    from lth.results import figures, table
+
+    unique = list({record["key"]: record for record in _records}.values())
+    (outputs / "table.md").write_text(table.table(unique) + "\n")
+    figures.accuracy(unique, f"{records[-1]['model']} on {records[-1]['data']}").savefig(outputs / "figure.png")
+    print(f"\n{table.table(records)}\n")
+    print(f"table        {outputs / 'table.md'}, {outputs / 'results.csv'}\nfigure       {outputs / 'figure.png'}")
+    print(f"TensorBoard  tensorboard --logdir {outputs / 'rounds'}")
+
+
+def main() -> None:
+    """Run, and say what went wrong in one sentence: exit code 2 for usage, 1 for data and run-time trouble."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands its errors to us instead of printing them
+    try:
+        job()
+    except Exception as error:
+        if _full_error:
+            raise
+        _failures.append(("", error))
+    for name, error in _failures:
+        print(f"lth: {name}{_explain(error)}", file=sys.stderr)
+    if _failures:
+        sys.exit(max(_exit_code(error) for _, error in _failures))
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, LthError):
+        return str(error)
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return usage.sentence(error)
+    return f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)"
+
+
+def _exit_code(error: Exception) -> int:
+    return error.exit_code if isinstance(error, LthError) else 2 if isinstance(error, (HydraException, OmegaConfBaseException)) else 1
+
+
+if __name__ == "__main__":
+    main()

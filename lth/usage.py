@@ -1,0 +1,48 @@
+"""Hydra's and OmegaConf's complaints about a command line, as one sentence of ours. Imports no torch."""
+
+import dataclasses
+import difflib
+import re
+from typing import Any
+
+from hydra.errors import ConfigCompositionException, MissingConfigException
+
+from lth.config import Config
+
+
+def keys(node: Any = Config, prefix: str = "") -> list[str]:
+    """All keys of the schema, dotted."""
+    found = []
+    for field in dataclasses.fields(node):
+        if dataclasses.is_dataclass(field.type):
+            found += keys(field.type, f"{prefix}{field.name}.")
+        else:
+            found.append(prefix + field.name)
+    return found
+
+
+def sentence(error: BaseException) -> str:
+    """What is wrong with the command: the key, the value, and what would be accepted."""
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, name = (error.missing_cfg_file or "").rpartition("/")
+        return f"{group}={name} is not accepted: it takes one of {', '.join(error.options)}."
+    if isinstance(error, ConfigCompositionException) and (found := re.search(r"Could not (?:override|append to) '?([\w.@/]+)", text)):
+        return _unknown(found[1])
+    if merged := re.search(r"merging override (\S+)", text):
+        return f"{merged[1]} is not accepted: {_first_line(error.__cause__)}."
+    if type(error).__name__ == "OverrideParseException":
+        return f"the argument {getattr(error, 'override', '')!r} is no override: it takes key=value, such as prune.rate=0.2."
+    return f"{_first_line(error)}."
+
+
+def _unknown(key: str) -> str:
+    near = difflib.get_close_matches(key, keys(), n=1, cutoff=0.6)
+    group = key.rpartition(".")[0]
+    there = [k for k in keys() if k.rpartition(".")[0] == group] or keys()
+    guess = f"; did you mean {near[0]}?" if near else "."
+    return f"{key} is no key{guess} {group or 'The top level'} takes {', '.join(k.rpartition('.')[2] for k in there)}."
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

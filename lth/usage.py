@@ -27,7 +27,9 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}={name} is not accepted: it takes one of {', '.join(error.options)}."
-    if isinstance(error, ConfigCompositionException) and (found := re.search(r"Could not (?:override|append to) '?([\w.@/]+)", text)):
+    if isinstance(error, ConfigCompositionException) and (
+        found := re.search(r"Could not (?:override|append to) '?([\w.@/]+)", text)
+    ):
         return _unknown(found[1])
     if merged := re.search(r"merging override (\S+)", text):
         return f"{merged[1]} is not accepted: {_first_line(error.__cause__)}."

@@ -1,7 +1,7 @@
 """The LightningDataModule: splits, orders, batches."""
 
-import pytorch_lightning as pl
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -71,7 +71,9 @@ class ImageData(pl.LightningDataModule):
         workers: processes that decode, for streamed images alone.
     """
 
-    def __init__(self, splits: Splits, batch_size: int, seed: int, normalize: str = "imagenet", kind: str = "none", workers: int = 0):
+    def __init__(
+        self, splits: Splits, batch_size: int, seed: int, normalize: str = "imagenet", kind: str = "none", workers: int = 0
+    ):
         super().__init__()
         self.splits, self.batch_size, self.seed, self.kind, self.workers = splits, batch_size, seed, kind, workers
         self.mean, self.std = NORMALIZE[normalize]

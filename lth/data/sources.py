@@ -57,7 +57,9 @@ def _downloaded() -> Path:
     try:
         import kagglehub
     except ImportError:
-        raise DataError(f"data=intel without data.root needs the package kagglehub (pip install 'lth[kaggle]'). {BY_HAND}") from None
+        raise DataError(
+            f"data=intel without data.root needs the package kagglehub (pip install 'lth[kaggle]'). {BY_HAND}"
+        ) from None
     try:
         return Path(kagglehub.dataset_download(KAGGLE))
     except Exception as error:  # whatever the network, the hub or the account has to say
@@ -84,7 +86,9 @@ def list_images(root: Path) -> Listing:
     """
     classes = sorted(d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith("."))
     if len(classes) < 2:
-        raise DataError(f"{root} holds {len(classes)} class folders; at least 2 are needed, one for each class, with images in them.")
+        raise DataError(
+            f"{root} holds {len(classes)} class folders; at least 2 are needed, one for each class, with images in them."
+        )
     paths, labels = [], []
     for label, name in enumerate(classes):
         found = sorted(p for p in (root / name).rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))

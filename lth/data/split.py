@@ -65,6 +65,8 @@ def prepare(data: Data) -> Splits:
         rest, test = np.arange(len(train_images.labels)), np.arange(len(test_images.labels))
     if train_images.classes != test_images.classes:
         odd = sorted(set(train_images.classes) ^ set(test_images.classes))
-        raise DataError(f"{folders.train} and {folders.test} have different class folders: {', '.join(odd)} in one of them alone.")
+        raise DataError(
+            f"{folders.train} and {folders.test} have different class folders: {', '.join(odd)} in one of them alone."
+        )
     train, val = stratified(train_images.labels[rest], data.val_fraction, data.split_seed)
     return Splits(train_images, test_images, rest[train], rest[val], test)

@@ -18,8 +18,8 @@ from lth.errors import UsageError
 class Classifier(pl.LightningModule):
     """Cross-entropy training of ``self.net``, a plain network: images (n, 3, h, w) -> logits (n, classes).
 
-    Logged: ``train/loss``, ``train/acc`` (running, over the epoch), ``val/loss``, ``val/acc``, ``test/acc``, ``lr``. Accuracies are
-    fractions. ``self.matrix`` is the confusion matrix of the last evaluation, rows = truth, (classes, classes);
+    Logged: ``train/loss``, ``train/acc`` (running, over the epoch), ``val/loss``, ``val/acc``, ``test/acc``, ``lr``;
+    accuracies are fractions. ``self.matrix`` is the confusion matrix of the last evaluation, rows = truth, (classes, classes);
     ``self.class_acc`` the accuracy of each class; ``self.predictions`` the classes given to the test images, by batch.
 
     Args:
@@ -64,7 +64,9 @@ class Classifier(pl.LightningModule):
         unknown = [name for name in names if name not in self.blocks]
         if unknown:
             accepted = ", ".join(["all", "head", *self.blocks])
-            raise UsageError(f"finetune={finetune} is not accepted: {unknown[0]} is no block; it takes {accepted}, joined by '+'.")
+            raise UsageError(
+                f"finetune={finetune} is not accepted: {unknown[0]} is no block; it takes {accepted}, joined by '+'."
+            )
         for name, block in self.net.named_children():
             block.requires_grad_(name in names or name == self.blocks[-1])
 

@@ -9,7 +9,10 @@ from lth.models.classifier import Classifier
 
 
 def network(classes: int, image_size: int, channels: int = 3) -> nn.Sequential:
-    """Images (n, channels, image_size, image_size) -> logits (n, classes). Glorot-normal weights, zero biases, as in the paper."""
+    """Images (n, channels, image_size, image_size) -> logits (n, classes).
+
+    Glorot-normal weights and zero biases, as in the paper.
+    """
     net = nn.Sequential(
         OrderedDict(
             fc1=nn.Sequential(nn.Flatten(), nn.Linear(channels * image_size**2, 300), nn.ReLU()),

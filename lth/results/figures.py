@@ -39,7 +39,9 @@ def _label(recipe: tuple[str, float, int]) -> str:
 
 
 def _line(axes: Any, rows: pd.DataFrame, colour: str, label: str) -> None:
-    grouped = rows.groupby("round").agg(x=("density", "mean"), y=("test_acc", "mean"), sd=("test_acc", "std"), n=("seed", "nunique"))
+    grouped = rows.groupby("round").agg(
+        x=("density", "mean"), y=("test_acc", "mean"), sd=("test_acc", "std"), n=("seed", "nunique")
+    )
     n = int(grouped["n"].max())
     axes.plot(grouped["x"], grouped["y"], "o-", ms=4, lw=1.6, color=colour, label=label + (f" (n = {n} seeds)" if n > 1 else ""))
     if n > 1:
@@ -66,7 +68,9 @@ def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
     picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     if len(classes) <= 20:
         for i, j in np.ndindex(matrix.shape):
-            axes.text(j, i, f"{matrix[i, j]}", ha="center", va="center", fontsize=9, color="white" if share[i, j] > 0.5 else "black")
+            axes.text(
+                j, i, f"{matrix[i, j]}", ha="center", va="center", fontsize=9, color="white" if share[i, j] > 0.5 else "black"
+            )
     axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right")
     axes.set_yticks(range(len(classes)), classes)
     axes.set_xlabel("given")

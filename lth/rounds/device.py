@@ -21,7 +21,9 @@ def resolve(trainer: Trainer) -> Device:
     """The device and precision that ``auto`` stands for. Raises UsageError where a GPU is asked for and there is none."""
     kind = "cpu" if trainer.accelerator == "cpu" else _gpu()
     if trainer.accelerator == "gpu" and kind == "cpu":
-        raise UsageError("trainer.accelerator=gpu is not accepted: this machine has no GPU that torch can use; it takes auto or cpu.")
+        raise UsageError(
+            "trainer.accelerator=gpu is not accepted: this machine has no GPU that torch can use; it takes auto or cpu."
+        )
     if trainer.precision != "auto":
         return Device(kind, trainer.precision)
     if kind != "cuda":
@@ -32,7 +34,11 @@ def resolve(trainer: Trainer) -> Device:
 
 
 def _gpu() -> str:
-    if sys.platform != "darwin" and not any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")) and sys.platform != "win32":
+    if (
+        sys.platform != "darwin"
+        and not any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+        and sys.platform != "win32"
+    ):
         return "cpu"
     import torch
 

@@ -29,10 +29,14 @@ class Progress(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero and self.live:
             form = "{desc} |{bar:20}| {percentage:3.0f}% {elapsed}<{remaining}{postfix}"
-            self.bar = tqdm(total=int(trainer.estimated_stepping_batches), desc=self.title, bar_format=form, leave=False, dynamic_ncols=True)
+            self.bar = tqdm(
+                total=int(trainer.estimated_stepping_batches), desc=self.title, bar_format=form, leave=False, dynamic_ncols=True
+            )
 
     @override
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if self.bar is None or time.monotonic() - self._shown < REFRESH:
             return
         self._shown = time.monotonic()

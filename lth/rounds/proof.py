@@ -61,20 +61,20 @@ def zeros(revived: list[int], written: State, start: State, masks: M.Masks) -> d
         moved[sign] = sum(int((written[n] != start[n])[t].count_nonzero()) for n, t in there.items()) / count if count else 0.0
     frozen = moved["positive"] > 0 and moved["negative"] < 0.5 * moved["positive"]
     holds = not any(revived) and in_file == 0 and not frozen
-    return {"holds": holds, "epochs": len(revived), "revived": max(revived, default=0), "revived_in_file": in_file, "moved": moved}
+    return {
+        "holds": holds,
+        "epochs": len(revived),
+        "revived": max(revived, default=0),
+        "revived_in_file": in_file,
+        "moved": moved,
+    }
 
 
 def untouched(network: nn.Module, fresh: dict[str, tuple], masks: M.Masks) -> dict[str, Any]:
-    """Keys and shapes are still the stock network's (so groups are), and masks lie on Conv and Linear weights alone."""
-    scope = set(M.prunable(network)) | {n for n in masks if n in set(_layer_weights(network))}
-    foreign = sorted(set(masks) - scope)
+    """Keys and shapes are still the stock network's (so groups are), and masks lie on trained Conv and Linear weights alone."""
+    foreign = sorted(set(masks) - set(M.prunable(network)))
     now = shapes(network)
     return {"holds": now == fresh and not foreign, "masked_elsewhere": foreign, "tensors": len(now)}
-
-
-def _layer_weights(network: nn.Module) -> list[str]:
-    kinds = (nn.Linear, nn.modules.conv._ConvNd)
-    return [f"{name}.weight".lstrip(".") for name, m in network.named_modules() if isinstance(m, kinds)]
 
 
 def shapes(network: nn.Module) -> dict[str, tuple]:

@@ -1,4 +1,7 @@
-"""The search for a winning ticket: iterative magnitude pruning over a tree of finished rounds. Imports no torch until it trains."""
+"""The search for a winning ticket: iterative magnitude pruning over a tree of finished rounds.
+
+Imports no torch until there is a round to train.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

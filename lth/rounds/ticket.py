@@ -15,7 +15,7 @@ from lth.rounds import files
 
 @dataclass(frozen=True)
 class Ticket:
-    """``masks`` by parameter name, bool, True = kept (all True in round 0); ``rewind``: every tensor of the state_dict, unmasked."""
+    """Masks by parameter name, bool, True = kept (all True in round 0), and every tensor to rewind to, unmasked."""
 
     masks: M.Masks
     rewind: dict[str, Tensor]

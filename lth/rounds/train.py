@@ -1,38 +1,38 @@
 """One round: rewind, train, test, prove, write."""
 
 import logging
-import platform
-import sys
 import time
 import warnings
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
 from typing_extensions import override
 
 from lth import models
 from lth.config import Config
-from lth.data.augment import NORMALIZE
 from lth.data.module import ImageData, mix
 from lth.data.split import Splits
+from lth.models.classifier import lr_factor
 from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket
 from lth.pruning.criteria import magnitude
-from lth.rounds import board, device, files, proof
+from lth.rounds import board, device, files, proof, record
 from lth.rounds import ticket as tickets
 from lth.rounds.history import History
-from lth.rounds.key import Spec, determining
+from lth.rounds.key import Spec
 from lth.rounds.progress import Progress
 from lth.rounds.store import Store
 from lth.rounds.ticket import Ticket
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-for noise in (".*does not have many workers.*", ".*number of training batches.*", ".*precision.*not supported by the model summary.*"):
+for noise in (
+    ".*does not have many workers.*",
+    ".*number of training batches.*",
+    ".*precision.*not supported by the model summary.*",
+):
     warnings.filterwarnings("ignore", noise)
 
 
@@ -83,47 +83,59 @@ class Lab:
         """Train the round that ``spec`` asks for, write its folder, and return its record. Its parent is finished."""
         begin = time.perf_counter()
         ticket, parent, asked = self.ticket(spec)
-        folder = self.store.start_over(spec.key, self.readable(spec, ticket))
+        folder = self.store.start_over(spec.key, record.readable(self.config, spec, ticket))
         start = tickets.save_start(self.store.starts, ticket.rewind)
-        callback = LotteryTicket(None, target="net", masks=ticket.masks, init=ticket.rewind)
-        history = History(len(self.splits.train))
-        first_lr = self.config.optim.lr * models.classifier.lr_factor(self.config.optim, 0, 1)
-        witness = proof.Witness(callback, ticket.start, first_lr)
         loggers = board.loggers(self.config.logger.name, folder)
-        title = f"{title}, {ticket.density:.1%} of weights"
-        callbacks = [callback, witness, Reseed(self.config.seed), history, Progress(title)]
-        trainer = self.trainer(callbacks, loggers)
-        trainer.fit(self.model, self.data)
-        scores = self.test(trainer, history)
+        scores, history, witness = self.fit(ticket, loggers, f"{title}, {ticket.density:.1%} of weights")
 
+        portrait = record.portrait(self.config, self.splits.classes, self.normalize)
         files.write_bytes(folder / "metrics.csv", history.csv())
         tickets.save_ticket(folder, ticket, start)
-        files.write_tensors(folder / "final.safetensors", self.model.net.state_dict(), self.portrait())
-        written, _ = files.read_tensors(folder / "final.safetensors")
-        proofs = {
-            "exact_count": proof.exact_count(tickets.load_ticket(folder).masks, asked),
-            "nested": proof.nested(ticket.masks, parent.masks if parent else None),
-            "start": witness.start,
-            "zeros": proof.zeros(witness.revived, written, ticket.start, ticket.masks),
-            "untouched": proof.untouched(self.model.net, self.shapes, ticket.masks),
-            "init_unchanged": {"holds": tickets.digest(ticket.rewind)[:16] == start, "init": start},
-            "ranks": witness.ranks,
-            "layer_collapse": proof.collapse(self.model.net, ticket.masks, (3, *[self.config.data.image_size] * 2)),
-        }
-        proof.require(proofs)
-        record = {
-            **self.facts(spec, ticket),
+        files.write_tensors(folder / "final.safetensors", self.model.net.state_dict(), portrait)
+        proofs = self.prove(folder, ticket, parent, asked, start, witness)
+        written = {
+            **record.facts(self.config, spec, ticket),
             **scores,
             "effective_density": proofs["layer_collapse"]["effective_density"],
             "layers": M.per_layer(ticket.masks),
             "proof": proofs,
             "start": start,
             "files": {p.name: files.sha256(p) for p in sorted(folder.glob("*.safetensors"))},
+            **portrait,
+            "images": {"train": len(self.splits.train), "val": len(self.splits.val), "test": len(self.splits.test)},
+            **record.machine(self.device),
             "seconds": round(time.perf_counter() - begin, 3),
         }
-        board.show(loggers, record, self.model, self.splits)
-        self.store.finish(folder, record)
-        return record
+        board.show(loggers, written, self.model, self.splits)
+        self.store.finish(folder, written)
+        return written
+
+    def fit(self, ticket: Ticket, loggers: list[Any], title: str) -> tuple[dict[str, Any], History, proof.Witness]:
+        """Rewind, train, test; the network then holds the final weights."""
+        callback = LotteryTicket(None, target="net", masks=ticket.masks, init=ticket.rewind)
+        witness = proof.Witness(callback, ticket.start, self.config.optim.lr * lr_factor(self.config.optim, 0, 1))
+        history = History(len(self.splits.train))
+        trainer = self.trainer([callback, witness, Reseed(self.config.seed), history, Progress(title)], loggers)
+        trainer.fit(self.model, self.data)
+        return self.test(trainer, history), history, witness
+
+    def prove(
+        self, folder: Path, ticket: Ticket, parent: Ticket | None, asked: int, start: str, witness: proof.Witness
+    ) -> dict[str, dict[str, Any]]:
+        """The proofs of a round, from what it wrote where there is a file; raises ProofError if one does not hold."""
+        weights, _ = files.read_tensors(folder / "final.safetensors")
+        proofs = {
+            "exact_count": proof.exact_count(tickets.load_ticket(folder).masks, asked),
+            "nested": proof.nested(ticket.masks, parent.masks if parent else None),
+            "start": witness.start,
+            "zeros": proof.zeros(witness.revived, weights, ticket.start, ticket.masks),
+            "untouched": proof.untouched(self.model.net, self.shapes, ticket.masks),
+            "init_unchanged": {"holds": tickets.digest(ticket.rewind)[:16] == start, "init": start},
+            "ranks": witness.ranks,
+            "layer_collapse": proof.collapse(self.model.net, ticket.masks, (3, *[self.config.data.image_size] * 2)),
+        }
+        proof.require(proofs)
+        return proofs
 
     def trainer(self, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:
         """A fresh Trainer: fresh optimiser, schedule and counters."""
@@ -174,47 +186,3 @@ class Lab:
         trainer.test(self.model, self.data, verbose=False)
         trainer.loggers = kept
         return float(trainer.callback_metrics["test/acc"])
-
-    def portrait(self) -> dict[str, Any]:
-        """What is kept with the weights, so that they can be used: classes, normalisation, size."""
-        mean, std = NORMALIZE[self.normalize]
-        return {
-            "format": "lth-final-1",
-            "model": self.config.model.name,
-            "classes": self.splits.classes,
-            "image_size": self.config.data.image_size,
-            "mean": mean,
-            "std": std,
-        }
-
-    def readable(self, spec: Spec, ticket: Ticket) -> str:
-        """What stands before the key in a folder's name; for people only."""
-        config = self.config
-        return f"{config.model.name}-{config.data.name}-seed{config.seed}-round{spec.index:02d}-kept{ticket.density:.4f}"
-
-    def facts(self, spec: Spec, ticket: Ticket) -> dict[str, Any]:
-        """The part of the record that does not come from training."""
-        config = self.config
-        return {
-            "key": spec.key,
-            "parent": spec.parent.key if spec.parent else None,
-            "round": spec.index,
-            "name": f"{self.readable(spec, ticket)}-{spec.key}",
-            "model": config.model.name,
-            "finetune": config.finetune,
-            "data": config.data.name,
-            "seed": config.seed,
-            "rate": config.prune.rate if spec.parent else None,
-            "at_once": spec.at_once,
-            "kept": M.kept(ticket.masks),
-            "prunable": M.size(ticket.masks),
-            "density": ticket.density,
-            "determined_by": spec.content,
-            **self.portrait(),
-            "images": {"train": len(self.splits.train), "val": len(self.splits.val), "test": len(self.splits.test)},
-            "precision": self.device.precision,
-            "accelerator": self.device.accelerator,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "pytorch_lightning": pl.__version__},
-            "command": " ".join(sys.argv[1:]),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        }

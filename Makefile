@@ -1,0 +1,34 @@
+# Everything starts with python3.11 (or newer) and make.
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p))))
+BIN := .venv/bin
+
+.PHONY: help setup demo test bench board lint clean
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: .venv/ready ## make .venv and install the pinned packages and lth into it
+
+.venv/ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "python 3.11, 3.12 or 3.13 is needed"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: setup ## find a lottery ticket in about two minutes, then say where to look
+	$(BIN)/python -m lth.run experiment=demo
+
+test: setup ## run the tests
+	$(BIN)/python -m pytest
+
+bench: setup ## measure what the README claims about speed
+	$(BIN)/python -m tests.benchmarks
+
+board: setup ## open TensorBoard on all rounds
+	$(BIN)/tensorboard --logdir outputs/rounds
+
+lint: setup ## check style
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+clean: ## remove .venv; outputs stay
+	rm -rf .venv

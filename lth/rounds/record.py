@@ -1,0 +1,59 @@
+"""What a round.json says besides scores and proofs."""
+
+import platform
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from lth.config import Config
+from lth.data.augment import NORMALIZE
+from lth.pruning import masks as M
+from lth.rounds.device import Device
+from lth.rounds.key import Spec
+from lth.rounds.ticket import Ticket
+
+
+def readable(config: Config, spec: Spec, ticket: Ticket) -> str:
+    """What stands before the key in a folder's name; for people only."""
+    return f"{config.model.name}-{config.data.name}-seed{config.seed}-round{spec.index:02d}-kept{ticket.density:.4f}"
+
+
+def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
+    """Which round it is: key, parent, recipe, counts."""
+    return {
+        "key": spec.key,
+        "parent": spec.parent.key if spec.parent else None,
+        "round": spec.index,
+        "name": f"{readable(config, spec, ticket)}-{spec.key}",
+        "model": config.model.name,
+        "finetune": config.finetune,
+        "data": config.data.name,
+        "seed": config.seed,
+        "rate": config.prune.rate if spec.parent else None,
+        "at_once": spec.at_once,
+        "kept": M.kept(ticket.masks),
+        "prunable": M.size(ticket.masks),
+        "density": ticket.density,
+        "determined_by": spec.content,
+    }
+
+
+def portrait(config: Config, classes: list[str], normalize: str) -> dict[str, Any]:
+    """What is kept with the weights, so that they can be used: architecture, classes, size, normalisation."""
+    mean, std = NORMALIZE[normalize]
+    name, size = config.model.name, config.data.image_size
+    return {"format": "lth-final-1", "model": name, "classes": classes, "image_size": size, "mean": mean, "std": std}
+
+
+def machine(device: Device) -> dict[str, Any]:
+    """What computed it, by which command, and when."""
+    return {
+        "accelerator": device.accelerator,
+        "precision": device.precision,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "pytorch_lightning": pl.__version__},
+        "command": " ".join(sys.argv[1:]),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

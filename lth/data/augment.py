@@ -7,13 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 NORMALIZE = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    "half": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
+    "none": ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0]),
 }
 
 
-def to_float(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+def to_float(pixels: Tensor, mean: list[float], std: list[float]) -> Tensor:
     """uint8 (n, h, w, 3) in 0..255 -> float32 (n, 3, h, w), (pixel / 255 - mean) / std, channels_last in memory."""
     scale = torch.tensor([1 / (255 * s) for s in std], device=pixels.device).view(1, 3, 1, 1)
     shift = torch.tensor([-m / s for m, s in zip(mean, std)], device=pixels.device).view(1, 3, 1, 1)

@@ -34,20 +34,21 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
-def write_tensors(path: Path, tensors: "dict[str, Tensor]", metadata: dict[str, Any]) -> None:
-    """A safetensors file; ``metadata`` values that are no strings are kept as JSON."""
+def write_tensors(path: Path, tensors: "dict[str, Tensor]", about: dict[str, Any]) -> None:
+    """A safetensors file. ``about`` is kept as JSON under the one metadata entry ``lth``: of several, the order in the
+    file would be random, and equal rounds would not be equal files."""
     from safetensors.torch import save
 
-    texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in metadata.items()}
-    write_bytes(path, save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, texts))
+    whole = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    write_bytes(path, save(whole, {"lth": json.dumps(about)}))
 
 
-def read_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """The tensors of a safetensors file, and its metadata."""
+def read_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
+    """The tensors of a safetensors file that ``write_tensors`` wrote, and what it says about them."""
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["lth"])  # noqa: SIM118
 
 
 def sha256(path: Path) -> str:

@@ -70,7 +70,7 @@ class Store:
     def enter(self, record: dict[str, Any]) -> None:
         """Give a finished round its row in results.csv, unless it has one."""
         with self._lock("results.lock"):
-            rows = list(csv.DictReader(self.results.open())) if self.results.exists() else []
+            rows = list(csv.DictReader(self.results.read_text().splitlines())) if self.results.exists() else []
             if any(row["key"] == record["key"] for row in rows):
                 return
             text = io.StringIO()

@@ -1,7 +1,6 @@
 """A ticket: masks and the weights they start from; how it is written and read."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,14 +52,14 @@ def save_start(starts: Path, state: dict[str, Tensor]) -> str:
 
 def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
     """Write ticket.safetensors: each mask at one bit a weight, and in the metadata their shapes and the name of the start."""
-    metadata = {
+    about = {
         "format": "lth-ticket-1",
         "start": start,
         "shapes": {name: list(mask.shape) for name, mask in ticket.masks.items()},
         "digest": M.digest(ticket.masks),
-        "density": repr(ticket.density),
+        "density": ticket.density,
     }
-    files.write_tensors(folder / "ticket.safetensors", {n: M.pack(m) for n, m in ticket.masks.items()}, metadata)
+    files.write_tensors(folder / "ticket.safetensors", {n: M.pack(m) for n, m in ticket.masks.items()}, about)
 
 
 def load_ticket(folder: str | Path) -> Ticket:
@@ -73,10 +72,9 @@ def load_ticket(folder: str | Path) -> Ticket:
     path = folder / "ticket.safetensors"
     if not path.exists():
         raise DataError(f"{folder} holds no ticket.safetensors; name the folder of a round.")
-    bits, metadata = files.read_tensors(path)
-    shapes = json.loads(metadata["shapes"])
-    masks = {name: M.unpack(bits[name], shape) for name, shape in shapes.items()}
-    rewind, _ = files.read_tensors(folder.parent.parent / "starts" / f"{metadata['start']}.safetensors")
-    if M.digest(masks) != metadata["digest"] or digest(rewind)[:16] != metadata["start"]:
+    bits, about = files.read_tensors(path)
+    masks = {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}
+    rewind, _ = files.read_tensors(folder.parent.parent / "starts" / f"{about['start']}.safetensors")
+    if M.digest(masks) != about["digest"] or digest(rewind)[:16] != about["start"]:
         raise DataError(f"the ticket in {folder} does not match its hash; the file is damaged.")
     return Ticket(masks, rewind)

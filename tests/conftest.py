@@ -1,0 +1,71 @@
+"""Images that the tests make themselves: three classes of coloured stripes, learnable in a few epochs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lth.config import Config, Data, Logger, Model, Prune, Trainer
+
+CLASSES = ("across", "down", "plain")
+
+
+def stripes(name: str, rng: np.random.Generator, size: int = 20) -> np.ndarray:
+    """uint8 (size, size, 3): noise, with stripes across or down it."""
+    pixels = rng.integers(0, 120, (size, size, 3))
+    phase, strength = rng.integers(0, 4), rng.integers(40, 120, 3)
+    if name == "across":
+        pixels[phase::4] += strength
+    elif name == "down":
+        pixels[:, phase::4] += strength
+    return pixels.astype(np.uint8)
+
+
+def write_images(root: Path, per_class: int, seed: int = 0, suffix: str = "png") -> Path:
+    rng = np.random.default_rng(seed)
+    for name in CLASSES:
+        (root / name).mkdir(parents=True)
+        for i in range(per_class):
+            Image.fromarray(stripes(name, rng)).save(root / name / f"{i:03d}.{suffix}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory) -> Path:
+    """A folder with train/ (40 a class) and test/ (12 a class)."""
+    root = tmp_path_factory.mktemp("images")
+    write_images(root / "train", 40)
+    write_images(root / "test", 12, seed=1)
+    return root
+
+
+@pytest.fixture
+def make_config(images, tmp_path):
+    """A function giving a small, fast Config: ``make_config(rounds=3, seed=1, epochs=2, model="simple_cnn", ...)``."""
+
+    def make(outputs: Path | None = None, **changes) -> Config:
+        out = outputs or tmp_path / "outputs"
+        prune = Prune(
+            rounds=changes.pop("rounds", 2),
+            rate=changes.pop("rate", 0.2),
+            schedule=changes.pop("schedule", "imp"),
+            head=changes.pop("head", True),
+        )
+        data = Data(name="folder", root=str(images), image_size=20, batch_size=16, cache=str(out / "cache"))
+        for name in ("augment", "cache_limit", "workers", "on_error", "normalize", "root"):
+            if name in changes:
+                setattr(data, name, changes.pop(name))
+        return Config(
+            seed=changes.pop("seed", 0),
+            epochs=changes.pop("epochs", 2),
+            outputs=str(out),
+            data=data,
+            prune=prune,
+            model=Model(name=changes.pop("model", "lenet_300_100")),
+            logger=Logger(name=changes.pop("logger", "none")),
+            trainer=Trainer(accelerator="cpu"),
+            **changes,
+        )
+
+    return make

@@ -1,0 +1,99 @@
+import numpy as np
+import torch
+
+from lth.config import Data
+from lth.data.augment import NORMALIZE, augment, to_float
+from lth.data.module import ImageData, Order
+from lth.data.split import prepare
+
+
+def batches(order: Order, epoch: int) -> list[list[int]]:
+    order.set_epoch(epoch)
+    return [indices.tolist() for indices, _ in order]
+
+
+def test_an_epoch_sees_every_image_once_in_an_order_of_its_own():
+    order = Order(np.arange(10, 30), 8, seed=1)
+    first, again, second = batches(order, 0), batches(order, 0), batches(order, 1)
+    assert sorted(sum(first, [])) == list(range(10, 30))
+    assert [len(b) for b in first] == [8, 8, 4]
+    assert first == again != second
+    assert batches(Order(np.arange(10, 30), 8, seed=2), 0) != first
+
+
+def test_an_epoch_does_not_depend_on_those_before_it():
+    resumed = Order(np.arange(20), 8, seed=1)
+    straight = Order(np.arange(20), 8, seed=1)
+    batches(straight, 0), batches(straight, 1)
+    assert batches(resumed, 2) == batches(straight, 2)
+
+
+def test_ranks_share_each_batch():
+    whole = batches(Order(np.arange(20), 8, seed=1), 3)
+    parts = [batches(Order(np.arange(20), 8, seed=1, rank=r, ranks=2), 3) for r in (0, 1)]
+    assert [sorted(a + b) for a, b in zip(*parts)] == [sorted(b) for b in whole]
+
+
+def test_validation_is_in_order():
+    assert batches(Order(np.array([4, 7, 9]), 2, seed=None), 5) == [[4, 7], [9]]
+
+
+def test_pixels_become_normalised_floats_channels_last():
+    pixels = torch.randint(0, 256, (4, 6, 5, 3), dtype=torch.uint8)
+    mean, std = NORMALIZE["imagenet"]
+    out = to_float(pixels, mean, std)
+    expected = (pixels.permute(0, 3, 1, 2).double() / 255 - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+    assert out.dtype == torch.float32
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    assert (out - expected).abs().max() < 1e-5
+    plain = to_float(pixels, *NORMALIZE["none"])
+    assert plain.min() >= 0
+    assert plain.max() <= 1
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_flip_draws_one_coin_an_image():
+    images = torch.randn(64, 3, 6, 6)
+    out = augment(images, "flip", rng())
+    flipped = [bool(torch.equal(o, i.flip(2))) for o, i in zip(out, images)]
+    same = [bool(torch.equal(o, i)) for o, i in zip(out, images)]
+    assert all(f != s for f, s in zip(flipped, same))
+    assert 16 < sum(flipped) < 48
+    assert torch.equal(out, augment(images, "flip", rng()))
+    assert not torch.equal(out, augment(images, "flip", rng(1)))
+
+
+def test_standard_changes_each_image_in_its_own_way_and_keeps_the_scale():
+    ramp = torch.linspace(0, 1, 32).expand(16, 3, 32, 32).contiguous()
+    out = augment(ramp, "standard", rng())
+    assert out.shape == ramp.shape
+    assert 0 <= out.min()
+    assert out.max() <= 1
+    assert len({round(float(o.sum()), 3) for o in out}) == 16
+    left_dark = (out[:, 0, :, :4].mean((1, 2)) < out[:, 0, :, -4:].mean((1, 2))).tolist()
+    assert 2 < sum(left_dark) < 14, "mirrored by a coin of each image's own"
+    span = (out[:, 0].mean(1).amax(1) - out[:, 0].mean(1).amin(1)).tolist()
+    assert all(0.7 < s <= 1.0 for s in span), "a crop of 0.8 to 1 of the side"
+
+
+def test_none_is_the_identity():
+    images = torch.randn(2, 3, 4, 4)
+    assert augment(images, "none", rng()) is images
+
+
+def module(images, tmp_path, **options) -> ImageData:
+    data = Data(name="folder", root=str(images), image_size=20, cache=str(tmp_path), **options)
+    return ImageData(prepare(data), 16, seed=3, workers=2)
+
+
+def test_streamed_batches_equal_the_cached_ones(images, tmp_path):
+    cached, streamed = module(images, tmp_path), module(images, tmp_path, cache_limit=0.0)
+    for a, b in zip(cached.train_dataloader(), streamed.train_dataloader(), strict=True):
+        assert torch.equal(a[0], b[0])
+        assert torch.equal(a[1], b[1])
+        assert a[2] == b[2]
+    assert streamed.train_dataloader().num_workers == 2
+    assert cached.train_dataloader().num_workers == 0

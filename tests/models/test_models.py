@@ -1,0 +1,104 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lth import models
+from lth.config import Config, Data, Model, Optim
+from lth.errors import UsageError
+from lth.models import lenet_300_100, simple_cnn
+from lth.models.classifier import build_optimizer, lr_factor
+from lth.models.fast import Dropout
+
+
+def count(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+@pytest.mark.parametrize("size", [8, 17, 128, 150])
+def test_simple_cnn_fits_any_image_size(size):
+    assert simple_cnn.network(6, size)(torch.zeros(2, 3, size, size)).shape == (2, 6)
+
+
+def test_simple_cnn_at_128_is_the_ancestors_network():
+    net = simple_cnn.network(6, 128)
+    weights = [tuple(p.shape) for p in net.parameters() if p.dim() > 1]
+    assert weights == [(15, 3, 3, 3), (4, 15, 3, 3), (1024, 4096), (512, 1024), (128, 512), (64, 128), (6, 64)]
+
+
+def test_pooling_before_relu_computes_the_same():
+    x = torch.randn(2, 3, 9, 9)
+    assert torch.equal(F.relu(F.max_pool2d(x, 2)), F.max_pool2d(F.relu(x), 2))
+
+
+def test_lenet_300_100_has_the_papers_size_on_mnist():
+    net = lenet_300_100.network(10, 28, channels=1)
+    assert sum(p.numel() for p in net.parameters() if p.dim() > 1) == 784 * 300 + 300 * 100 + 100 * 10  # 266,200
+    assert all(not p.detach().any() for n, p in net.named_parameters() if n.endswith("bias"))
+
+
+def test_the_same_seed_builds_the_same_network():
+    config = Config(data=Data(image_size=16))
+    built = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        built.append(torch.cat([p.flatten() for p in models.build(config, 6).parameters()]))
+    assert torch.equal(built[0], built[1])
+    assert not torch.equal(built[0], built[2])
+
+
+def test_finetune_trains_the_named_blocks_and_the_head():
+    config = Config(data=Data(image_size=16), finetune="fc2+fc4")
+    net = models.build(config, 6).net
+    trained = {name.split(".")[0] for name, p in net.named_parameters() if p.requires_grad}
+    assert trained == {"fc2", "fc4", "head"}
+    head = models.build(Config(data=Data(image_size=16), finetune="head", model=Model("lenet_300_100")), 6).net
+    assert {n.split(".")[0] for n, p in head.named_parameters() if p.requires_grad} == {"head"}
+
+
+def test_an_unknown_block_is_named_with_the_right_ones():
+    with pytest.raises(UsageError, match=r"finetune=layer3.*conv1, conv2, fc1, fc2, fc3, fc4, head"):
+        models.build(Config(data=Data(image_size=16), finetune="layer3"), 6)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.2, 0.5])
+def test_our_dropout_drops_the_right_share_keeps_the_mean_and_follows_the_seed(p):
+    x = torch.ones(64, 15, 30, 30).to(memory_format=torch.channels_last)
+    drop = Dropout(p)
+    torch.manual_seed(5)
+    a = drop(x)
+    torch.manual_seed(5)
+    assert torch.equal(a, drop(x))
+    assert not torch.equal(a, drop(x))
+    n = x.numel()
+    assert abs(float((a == 0).float().mean()) - p) < 5 * (p * (1 - p) / n) ** 0.5
+    assert set(a.unique().tolist()) == {0.0, float(torch.tensor(1 / (1 - p)))}
+    per_image = (a == 0).float().mean((1, 2, 3))
+    assert float(per_image.std()) < 0.02
+    assert torch.equal(drop.eval()(x), x)
+
+
+def test_our_dropout_passes_gradients_where_it_passes_values():
+    x = torch.ones(4, 3, 5, 5, requires_grad=True)
+    out = Dropout(0.5)(x)
+    out.sum().backward()
+    assert torch.equal(x.grad, out.detach())
+
+
+def test_schedules():
+    assert lr_factor(Optim(), 77, 100) == 1
+    cosine = Optim(schedule="cosine")
+    assert lr_factor(cosine, 0, 100) == 1
+    assert abs(lr_factor(cosine, 50, 100) - 0.5) < 1e-12
+    assert lr_factor(cosine, 99, 100) > 0
+    warm = Optim(warmup=4)
+    assert [lr_factor(warm, i, 100) for i in range(6)] == [0.2, 0.4, 0.6, 0.8, 1, 1]
+
+
+def test_optimisers_are_fused_unless_a_loss_scaler_must_clip():
+    params = [nn.Parameter(torch.zeros(2))]
+    for name, kind in {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}.items():
+        optimizer = build_optimizer(Optim(name=name), params)
+        assert type(optimizer) is kind
+        assert optimizer.defaults["fused"]
+    assert not build_optimizer(Optim(clip=1.0), params, "16-mixed").defaults["fused"]

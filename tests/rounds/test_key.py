@@ -1,0 +1,86 @@
+import dataclasses
+
+import pytest
+
+from lth.config import Config, Data, Model, Optim, Prune, Trainer
+from lth.rounds.key import chain, determining
+
+PINNED = {  # a change here renames everybody"s finished work: never change one, only add
+    "default": ["fcb779e80eaa", "0d02fc67ef08", "2dc8a69a2f9a"],
+    "other": ["e29cadc0ae8d", "4730cd2904ee"],
+    "one_shot": ["fcb779e80eaa", "feb5ec0416c8"],
+}
+
+
+def keys(config: Config = Config(), fingerprint="images", precision="32-true") -> list[str]:
+    return [spec.key for spec in chain(config, fingerprint, precision)]
+
+
+def test_pinned_keys():
+    assert keys(Config(prune=Prune(rounds=2))) == PINNED["default"]
+    other = Config(prune=Prune(rounds=1, rate=0.5), seed=7, model=Model("lenet_300_100"))
+    assert keys(other, "x", "bf16-mixed") == PINNED["other"]
+    assert keys(Config(prune=Prune(schedule="one_shot", rounds=3))) == PINNED["one_shot"]
+
+
+def test_more_rounds_extend_the_chain():
+    assert keys(Config(prune=Prune(rounds=5)))[:3] == keys(Config(prune=Prune(rounds=2)))
+
+
+def test_rates_share_the_dense_network():
+    a, b = (keys(Config(prune=Prune(rate=rate))) for rate in (0.2, 0.5))
+    assert a[0] == b[0]
+    assert a[1] != b[1]
+
+
+def test_one_shot_is_one_edge_and_shares_the_dense_network():
+    shot = keys(Config(prune=Prune(schedule="one_shot", rounds=3)))
+    assert len(shot) == 2
+    assert shot[0] == keys()[0]
+    assert shot[1] not in keys()
+    assert keys(Config(prune=Prune(schedule="one_shot", rounds=1))) == keys(Config(prune=Prune(rounds=1)))
+    assert keys(Config(prune=Prune(schedule="one_shot", rounds=0))) == keys()[:1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1}, {"epochs": 31}, {"finetune": "head"}, {"model": Model("lenet_300_100")}, {"model": Model(dropout=0.1)},
+        {"data": Data(image_size=64)}, {"data": Data(augment="flip")}, {"data": Data(batch_size=32)}, {"data": Data(val_fraction=0.2)},
+        {"data": Data(normalize="none")}, {"data": Data(split_seed=1)}, {"optim": Optim(lr=0.01)}, {"optim": Optim(name="sgd")},
+        {"optim": Optim(weight_decay=0.1)}, {"optim": Optim(schedule="cosine")}, {"optim": Optim(clip=1.0)},
+    ],
+)  # fmt: skip
+def test_what_changes_the_result_changes_every_key(change):
+    assert not set(keys(Config(**change))) & set(keys())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outputs": "elsewhere"}, {"data": Data(name="folder", root="/x")}, {"data": Data(cache="/c", cache_limit=1, workers=9)},
+        {"trainer": Trainer(accelerator="cpu", devices=2, channels_last=False, compile=True)},
+    ],
+)  # fmt: skip
+def test_what_cannot_change_the_result_changes_no_key(change):
+    assert keys(Config(**change)) == keys()
+
+
+def test_images_and_precision_are_in_the_key():
+    assert keys(fingerprint="other")[0] != keys()[0]
+    assert keys(precision="bf16-mixed")[0] != keys()[0]
+
+
+def test_a_new_option_at_its_default_renames_nothing():
+    @dataclasses.dataclass
+    class Newer(Data):
+        brightness: float = 0.0
+
+    assert determining(Newer(image_size=64)) == determining(Data(image_size=64)) == {"image_size": 64}
+    assert determining(Newer(brightness=0.5)) == {"brightness": 0.5}
+
+
+def test_every_field_says_whether_it_is_in_the_key():
+    free = {f.name for node in (Data, Prune, Optim, Trainer) for f in dataclasses.fields(node) if not f.metadata.get("key", True)}
+    assert {"root", "cache", "rounds", "devices"} <= free
+    assert not free & {"rate", "lr", "augment", "image_size"}

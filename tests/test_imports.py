@@ -1,0 +1,50 @@
+"""Imports run one way: doors -> rounds -> data, models, pruning, results; those know none of each other."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lth
+
+ROOT = Path(lth.__file__).parent
+GROUND = {"config", "errors"}
+ALLOWED = {
+    "run": {"rounds", "results", "usage", *GROUND},
+    "usage": GROUND,
+    "rounds": {"rounds", "data", "models", "pruning", "results", *GROUND},
+    "data": {"data", *GROUND},
+    "models": {"models", *GROUND},
+    "pruning": {"pruning", *GROUND},
+    "results": {"results"},
+    "config": GROUND,
+    "errors": set(),
+}
+
+
+def imported(path: Path) -> set[str]:
+    """The rooms of lth that a file imports from."""
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "lth":
+            rooms |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lth."):
+            rooms.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            rooms |= {a.name.split(".")[1] for a in node.names if a.name.startswith("lth.")}
+    return rooms
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    if room != "__init__":
+        assert imported(path) <= ALLOWED[room]
+
+
+@pytest.mark.parametrize("module", ["lth.run", "lth.rounds.search", "lth.data.split", "lth.results.figures", "lth.results.table"])
+def test_torch_is_not_imported_before_there_is_work(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -99,4 +99,6 @@ def test_a_typo_is_one_sentence(override, sentence):
 
 def test_every_key_of_the_schema_is_known_to_the_typo_help():
     assert {"seed", "data.root", "prune.rate", "optim.lr", "trainer.compile", "logger.name"} <= set(usage.keys())
-    assert len(usage.keys()) == sum(len(dataclasses.fields(f.type)) if dataclasses.is_dataclass(f.type) else 1 for f in dataclasses.fields(Config))
+    assert len(usage.keys()) == sum(
+        len(dataclasses.fields(f.type)) if dataclasses.is_dataclass(f.type) else 1 for f in dataclasses.fields(Config)
+    )

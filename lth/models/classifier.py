@@ -63,7 +63,7 @@ class Classifier(pl.LightningModule):
         names = [] if finetune == "head" else finetune.split("+")
         unknown = [name for name in names if name not in self.blocks]
         if unknown:
-            accepted = ", ".join(["all", "head", *self.blocks])
+            accepted = ", ".join(["all", *self.blocks])
             raise UsageError(
                 f"finetune={finetune} is not accepted: {unknown[0]} is no block; it takes {accepted}, joined by '+'."
             )

@@ -133,11 +133,12 @@ def pack(mask: Tensor) -> Tensor:
 
 
 def unpack(bits: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The bool tensor of ``shape`` that ``pack`` packed. Raises ValueError where the number of bytes does not fit."""
+    """The bool tensor of ``shape`` that ``pack`` packed. Raises ValueError where the bytes cannot be of such a mask."""
     count = int(np.prod(shape, dtype=np.int64))
-    if bits.numel() != (count + 7) // 8:
-        raise ValueError(f"{bits.numel()} bytes cannot hold a mask of shape {tuple(shape)}")
-    return torch.from_numpy(np.unpackbits(bits.numpy(), count=count).astype(bool)).reshape(shape)
+    flat = np.unpackbits(bits.numpy()).astype(bool)
+    if bits.numel() != (count + 7) // 8 or flat[count:].any():
+        raise ValueError(f"{bits.numel()} bytes are no mask of shape {tuple(shape)}")
+    return torch.from_numpy(flat[:count].copy()).reshape(shape)
 
 
 def digest(masks: Masks) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from lth.errors import DataError
@@ -72,9 +73,12 @@ def load_ticket(folder: str | Path) -> Ticket:
     path = folder / "ticket.safetensors"
     if not path.exists():
         raise DataError(f"{folder} holds no ticket.safetensors; name the folder of a round.")
-    bits, about = files.read_tensors(path)
-    masks = {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}
-    rewind, _ = files.read_tensors(folder.parent.parent / "starts" / f"{about['start']}.safetensors")
+    try:
+        bits, about = files.read_tensors(path)
+        masks = {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}
+        rewind, _ = files.read_tensors(folder.parent.parent / "starts" / f"{about['start']}.safetensors")
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise DataError(f"the ticket in {folder} cannot be read ({error}); a file is damaged or missing.") from error
     if M.digest(masks) != about["digest"] or digest(rewind)[:16] != about["start"]:
-        raise DataError(f"the ticket in {folder} does not match its hash; the file is damaged.")
+        raise DataError(f"the ticket in {folder} does not match its hash; a file is damaged.")
     return Ticket(masks, rewind)

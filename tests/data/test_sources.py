@@ -14,7 +14,9 @@ def data(root, tmp_path, **options):
     return Data(name=options.pop("name", "folder"), root=str(root), image_size=20, cache=str(tmp_path / "cache"), **options)
 
 
-@pytest.mark.parametrize("train, test", [("train", "test"), ("seg_train", "seg_test"), ("seg_train/seg_train", "seg_test/seg_test")])
+@pytest.mark.parametrize(
+    ("train", "test"), [("train", "test"), ("seg_train", "seg_test"), ("seg_train/seg_train", "seg_test/seg_test")]
+)
 @pytest.mark.parametrize("name", ["folder", "intel"])
 def test_train_and_test_folders_are_found(tmp_path, train, test, name):
     write_images(tmp_path / "d" / train, 6)

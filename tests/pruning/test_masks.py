@@ -109,9 +109,10 @@ def test_packing_takes_one_bit_a_weight_and_comes_back(shape):
     assert torch.equal(M.unpack(bits, shape), mask)
 
 
-def test_unpacking_a_wrong_number_of_bytes_is_refused():
-    with pytest.raises(ValueError, match="cannot hold"):
-        M.unpack(torch.zeros(3, dtype=torch.uint8), (9,))
+def test_unpacking_bytes_of_no_such_mask_is_refused():
+    for damaged in (torch.zeros(3, dtype=torch.uint8), torch.tensor([0, 1], dtype=torch.uint8)):
+        with pytest.raises(ValueError, match="no mask of shape"):
+            M.unpack(damaged, (9,))
 
 
 def test_the_digest_sees_every_bit_name_and_shape():

@@ -12,8 +12,8 @@ PINNED = {  # a change here renames everybody"s finished work: never change one,
 }
 
 
-def keys(config: Config = Config(), fingerprint="images", precision="32-true") -> list[str]:
-    return [spec.key for spec in chain(config, fingerprint, precision)]
+def keys(config: Config | None = None, fingerprint="images", precision="32-true") -> list[str]:
+    return [spec.key for spec in chain(config or Config(), fingerprint, precision)]
 
 
 def test_pinned_keys():
@@ -46,7 +46,8 @@ def test_one_shot_is_one_edge_and_shares_the_dense_network():
     "change",
     [
         {"seed": 1}, {"epochs": 31}, {"finetune": "head"}, {"model": Model("lenet_300_100")}, {"model": Model(dropout=0.1)},
-        {"data": Data(image_size=64)}, {"data": Data(augment="flip")}, {"data": Data(batch_size=32)}, {"data": Data(val_fraction=0.2)},
+        {"data": Data(image_size=64)}, {"data": Data(augment="flip")}, {"data": Data(batch_size=32)},
+        {"data": Data(val_fraction=0.2)},
         {"data": Data(normalize="none")}, {"data": Data(split_seed=1)}, {"optim": Optim(lr=0.01)}, {"optim": Optim(name="sgd")},
         {"optim": Optim(weight_decay=0.1)}, {"optim": Optim(schedule="cosine")}, {"optim": Optim(clip=1.0)},
     ],

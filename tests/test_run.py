@@ -1,0 +1,116 @@
+"""The command line, as a user types it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lth.run import CONF
+
+
+def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
+    env = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    command = [sys.executable, "-m", "lth.run", *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd, env=env)
+
+
+def small(images: Path, outputs: Path) -> list[str]:
+    options = "data=folder data.image_size=20 data.batch_size=16 epochs=1 model=lenet_300_100 trainer=cpu"
+    return [*options.split(), f"data.root={images}", f"outputs={outputs}"]
+
+
+def test_help_has_three_examples_and_every_group():
+    told = run("--help").stdout
+    assert told.count("python -m lth.run") == 3
+    for group in ("data", "model", "prune", "optim", "trainer", "logger", "experiment"):
+        assert f"{group}: " in told
+
+
+def test_help_and_a_typo_do_not_import_torch():
+    for arguments in (["--help"], ["--cfg", "job"], ["prune.rat=0.2"], ["prune.rate=2"]):
+        code = f"import sys; sys.argv[1:] = {arguments}; from lth.run import main\ntry: main()\nexcept SystemExit: pass\n"
+        code += "assert 'torch' not in sys.modules"
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "code", "sentence"),
+    [
+        ("prune.rat=0.2", 2, "lth: prune.rat is no key; did you mean prune.rate? prune takes schedule, rounds, rate, head."),
+        ("prune.rate=1.5", 2, "lth: prune.rate=1.5 is not accepted: it takes a fraction above 0 and below 1."),
+        ("data.root=/nowhere", 1, "lth: data.root=/nowhere is no folder."),
+        (
+            "finetune=layer3",
+            2,
+            "lth: finetune=layer3 is not accepted: layer3 is no block; it takes all, fc1, fc2, head, joined by '+'.",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence_and_an_exit_code(images, tmp_path, override, code, sentence):
+    told = run(*small(images, tmp_path), override)
+    assert (told.returncode, told.stderr.strip().splitlines()) == (code, [sentence])
+    full = run(*small(images, tmp_path), override, HYDRA_FULL_ERROR="1")
+    assert full.returncode != 0
+    assert "Traceback" in full.stderr
+
+
+def test_one_experiment_leaves_table_figure_and_board(images, tmp_path):
+    told = run(*small(images, tmp_path / "o u t"), "prune.rounds=1")
+    assert told.returncode == 0, told.stderr
+    out = tmp_path / "o u t"
+    table = (out / "table.md").read_text()
+    assert table in told.stdout
+    assert [line.split("|")[2].strip() for line in table.splitlines()[2:]] == ["0", "1"]
+    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert "weights remaining" in table
+    assert f"tensorboard --logdir {out / 'rounds'}" in told.stdout
+    assert "80.0% of weights" in told.stdout
+    assert not list(tmp_path.glob("outputs"))
+    assert not list(out.glob("**/.hydra"))
+
+
+def test_a_sweep_trains_each_dense_network_once(images, tmp_path):
+    told = run("-m", *small(images, tmp_path), "prune.rate=0.2,0.5,0.8", "seed=0,1", "prune.rounds=1")
+    assert told.returncode == 0, told.stderr
+    names = [p.parent.name for p in tmp_path.glob("rounds/*/round.json")]
+    assert len(names) == 2 + 6
+    assert sum("round00" in name for name in names) == 2
+    assert len((tmp_path / "table.md").read_text().splitlines()) == 2 + 8
+
+
+def test_a_sweep_over_rounds_goes_on_from_the_last(images, tmp_path):
+    told = run("-m", *small(images, tmp_path), "prune.rounds=0,1,2,3")
+    assert told.returncode == 0, told.stderr
+    assert len(list(tmp_path.glob("rounds/*/round.json"))) == 4
+    for k in range(4):
+        assert told.stderr.count(f"round {k}/") == 1
+
+
+def test_a_failed_job_is_told_at_the_end_and_the_others_run(images, tmp_path):
+    told = run("-m", *small(images, tmp_path), "prune=dense", "finetune=all,layer3,head")
+    assert told.returncode == 2
+    failures = [line for line in told.stderr.splitlines() if "failed" in line]
+    assert len(failures) == 1
+    assert failures[0].startswith("lth: job 1 (")
+    assert "finetune=layer3 is not accepted" in told.stderr.splitlines()[-1]
+    assert len(list(tmp_path.glob("rounds/*/round.json"))) == 2
+
+
+def test_it_runs_from_any_folder(images, tmp_path):
+    told = run(*small(images, tmp_path / "x"), "prune=dense", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+
+
+def test_the_score_that_sweepers_optimise_is_the_last_validation_accuracy(images, tmp_path, monkeypatch):
+    from hydra import compose, initialize_config_dir
+
+    from lth.rounds.store import Store
+    from lth.run import job
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[*small(images, tmp_path), "prune.rounds=1", "logger=none"])
+    score = job.__wrapped__(cfg)
+    last = next(tmp_path.glob("rounds/*round01*")).name.rpartition("-")[2]
+    assert score == Store(tmp_path).read(last)["val_acc"]

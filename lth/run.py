@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lth import config as schema
 from lth import usage
-from lth.errors import LthError
+from lth.errors import LthError, UsageError
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # inside the wheel, or beside the package
@@ -33,11 +33,16 @@ def job(cfg: DictConfig) -> float:
     A job that fails returns NaN and is told of at the end, so that a sweep's other jobs run.
     """
     try:
+        from lth.rounds.device import is_first
         from lth.rounds.search import search
 
-        records = search(OmegaConf.to_object(cfg))
+        config = OmegaConf.to_object(cfg)
+        if config.trainer.devices > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise UsageError(f"trainer.devices={config.trainer.devices} is not accepted in a sweep (-m): it takes 1 there.")
+        records = search(config, say=print if is_first() else lambda line: None)
         _records.extend(records)
-        _show(Path(cfg.outputs), records)
+        if is_first():
+            _show(Path(cfg.outputs), records)
         return records[-1]["val_acc"]
     except Exception as error:
         _failures.append((_job_name(), error))

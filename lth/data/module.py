@@ -56,8 +56,12 @@ class Order(Sampler):
         if self.seed is not None:
             order = np.random.default_rng(mix(self.seed, self.epoch)).permutation(order)
         for k in range(len(self)):
-            batch = order[k * self.batch_size : (k + 1) * self.batch_size][self.rank :: self.ranks]
-            yield batch, mix(self.seed or 0, self.epoch, self.rank, k)
+            batch = order[k * self.batch_size : (k + 1) * self.batch_size]
+            if self.seed is not None:  # gradients are averaged over ranks, so each has as many images: the first ones again
+                batch = np.resize(batch, -(-len(batch) // self.ranks) * self.ranks)
+            mine = batch[self.rank :: self.ranks]
+            if len(mine):
+                yield mine, mix(self.seed or 0, self.epoch, self.rank, k)
 
 
 class ImageData(pl.LightningDataModule):

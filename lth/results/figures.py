@@ -1,6 +1,7 @@
 """Figures of rounds. Colours are Okabe and Ito's, safe for colour-blind readers."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -12,49 +13,55 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
-    """Test accuracy against weights remaining (log axis, dense at the left), one line a recipe, mean over seeds with a
-    band of one standard deviation; the dense network as a dashed line."""
+    """Test accuracy of the last epoch against weights remaining (log axis, dense at the left).
+
+    One line a recipe: the mean over seeds, with a band of one standard deviation. The dense network is a dashed line.
+    """
     figure = Figure(figsize=(7, 4.2), dpi=144, layout="constrained")
     axes = figure.add_subplot()
     frame = pd.DataFrame(records)
-    pruned = frame[frame["round"] > 0]
-    for colour, (recipe, rows) in zip(COLOURS * 9, pruned.groupby(["model", "rate", "at_once"], sort=False)):
-        dense = frame[(frame["round"] == 0) & (frame["model"] == recipe[0])]
-        rows = rows if recipe[2] > 1 else pd.concat([dense, rows])
-        _line(axes, rows, colour, _label(recipe))
-    dense = frame[frame["round"] == 0]["test_acc"].mean()
-    axes.axhline(dense, color="0.4", ls="--", lw=1, label=f"dense network, {dense:.1%}", zorder=1)
+    dense = frame[frame["round"] == 0]
+    colours = cycle(COLOURS)
+    for model, rows in frame.groupby("model", sort=False):
+        start = rows[rows["round"] == 0]
+        iterated = rows[(rows["round"] > 0) & (rows["at_once"] == 1)]
+        for rate, chain in iterated.groupby("rate"):
+            own = start[start["seed"].isin(chain["seed"])]
+            _line(axes, pd.concat([own, chain]), next(colours), f"{model}, {rate:.0%} a round")
+        at_once = rows[rows["at_once"] > 1]
+        if len(at_once):
+            _line(axes, at_once, next(colours), f"{model}, one shot")
+    mean = dense["test_acc"].mean()
+    axes.axhline(mean, color="0.4", ls="--", lw=1, label=f"dense network, {_percent(mean)}", zorder=1)
     _weights_axis(axes, frame["density"])
     axes.set_ylabel("test accuracy, last epoch")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}" if round(100 * y, 3) % 1 == 0 else f"{y:.1%}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _percent(y)))
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=9)
     axes.set_title(title, fontsize=10, loc="left")
     return figure
 
 
-def _label(recipe: tuple[str, float, int]) -> str:
-    model, rate, at_once = recipe
-    return f"{model}, " + (f"{rate:.0%} a round" if at_once == 1 else f"one shot to {(1 - rate) ** at_once:.1%}")
+def _percent(fraction: float) -> str:
+    return f"{round(100 * fraction, 1):g}%"
 
 
 def _line(axes: Any, rows: pd.DataFrame, colour: str, label: str) -> None:
-    grouped = rows.groupby("round").agg(
-        x=("density", "mean"), y=("test_acc", "mean"), sd=("test_acc", "std"), n=("seed", "nunique")
-    )
-    n = int(grouped["n"].max())
-    axes.plot(grouped["x"], grouped["y"], "o-", ms=4, lw=1.6, color=colour, label=label + (f" (n = {n} seeds)" if n > 1 else ""))
+    points = rows.groupby(rows["density"].round(6)).agg(y=("test_acc", "mean"), sd=("test_acc", "std"), n=("seed", "nunique"))
+    points = points.sort_index(ascending=False)
+    n = int(points["n"].max())
+    axes.plot(points.index, points["y"], "o-", ms=4, lw=1.6, color=colour, label=label + (f" (n = {n} seeds)" if n > 1 else ""))
     if n > 1:
-        sd = grouped["sd"].fillna(0)
-        axes.fill_between(grouped["x"], grouped["y"] - sd, grouped["y"] + sd, color=colour, alpha=0.18, lw=0)
+        sd = points["sd"].fillna(0)
+        axes.fill_between(points.index, points["y"] - sd, points["y"] + sd, color=colour, alpha=0.18, lw=0)
 
 
 def _weights_axis(axes: Any, densities: pd.Series) -> None:
     axes.set_xscale("log")
     axes.invert_xaxis()
-    ticks = [t for t in (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001) if t >= densities.min() * 0.9]
+    ticks = [m * 10.0**e for e in range(-6, 1) for m in (1, 2, 5) if densities.min() * 0.9 <= m * 10.0**e <= 1]
     axes.set_xticks(ticks)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.3g}" if x < 0.001 else f"{100 * x:g}%"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.3g}%"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("weights remaining")
 

@@ -1,6 +1,7 @@
 """What computes, and how: resolved once, without importing torch where there can be no GPU."""
 
 import ctypes
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,11 @@ def _gpu() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def is_first() -> bool:
+    """Whether this process writes: the only one, or rank 0 of a distributed run (Lightning starts the others again)."""
+    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
 def keep_memory() -> None:

@@ -4,6 +4,7 @@ Imports no torch until there is a round to train.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,11 @@ def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str,
     for spec in specs:
         record = store.read(spec.key)
         if record is None:
-            with store.lock(spec.key):
+            with store.lock(spec.key) if device.is_first() else nullcontext():
                 record = store.read(spec.key)  # another process may have trained it while we waited
                 if record is None:
                     lab = lab or _lab(config, splits, resolved, store)
-                    record = lab.train(spec, f"round {spec.index}/{len(specs) - 1}")
+                    record = lab.train(spec, f"round {spec.index}/{len(specs) - 1}") or store.wait_for(spec.key)
                     say(summary(record, len(specs) - 1))
         store.enter(record)
         records.append(record)

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,12 @@ class Store:
         if folder is None or not (folder / "round.json").exists():
             return None
         return json.loads((folder / "round.json").read_text())
+
+    def wait_for(self, key: str) -> dict[str, Any]:
+        """The record of a round that another process, the first rank, is about to finish."""
+        while (record := self.read(key)) is None:
+            time.sleep(0.05)
+        return record
 
     def start_over(self, key: str, readable: str) -> Path:
         """An empty folder for a round that is to be trained; what an interrupted one left is removed."""

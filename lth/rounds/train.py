@@ -31,7 +31,7 @@ logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 for noise in (
     ".*does not have many workers.*",
     ".*number of training batches.*",
-    ".*precision.*not supported by the model summary.*",
+    ".*isinstance.treespec, LeafSpec.*",
 ):
     warnings.filterwarnings("ignore", noise)
 
@@ -79,14 +79,21 @@ class Lab:
         keep = M.kept_after(M.kept(before), self.config.prune.rate, spec.at_once)
         return Ticket(M.keep_top(magnitude(trained, before), before, keep), parent.rewind), parent, keep
 
-    def train(self, spec: Spec, title: str) -> dict[str, Any]:
-        """Train the round that ``spec`` asks for, write its folder, and return its record. Its parent is finished."""
+    def train(self, spec: Spec, title: str) -> dict[str, Any] | None:
+        """Train the round that ``spec`` asks for, write its folder, and return its record; its parent is finished.
+
+        All ranks of a distributed run train; the first one writes, the others return None.
+        """
         begin = time.perf_counter()
         ticket, parent, asked = self.ticket(spec)
+        title = f"{title}, {ticket.density:.1%} of weights"
+        if not device.is_first():
+            self.fit(ticket, [], title)
+            return None
         folder = self.store.start_over(spec.key, record.readable(self.config, spec, ticket))
         start = tickets.save_start(self.store.starts, ticket.rewind)
         loggers = board.loggers(self.config.logger.name, folder)
-        scores, history, witness = self.fit(ticket, loggers, f"{title}, {ticket.density:.1%} of weights")
+        scores, history, witness = self.fit(ticket, loggers, title)
 
         portrait = record.portrait(self.config, self.splits.classes, self.normalize)
         files.write_bytes(folder / "metrics.csv", history.csv())
@@ -144,6 +151,7 @@ class Lab:
             max_epochs=config.epochs,
             accelerator=self.device.accelerator,
             devices=config.trainer.devices,
+            strategy="ddp" if config.trainer.devices > 1 else "auto",
             precision=self.device.precision,
             gradient_clip_val=config.optim.clip or None,
             callbacks=callbacks,

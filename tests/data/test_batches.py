@@ -32,6 +32,10 @@ def test_ranks_share_each_batch():
     whole = batches(Order(np.arange(20), 8, seed=1), 3)
     parts = [batches(Order(np.arange(20), 8, seed=1, rank=r, ranks=2), 3) for r in (0, 1)]
     assert [sorted(a + b) for a, b in zip(*parts)] == [sorted(b) for b in whole]
+    odd = [batches(Order(np.arange(9), 4, seed=1, rank=r, ranks=2), 0)[-1] for r in (0, 1)]
+    assert odd[0] == odd[1], "the last batch, of one image: both ranks take it"
+    scored = [batches(Order(np.arange(9), 4, seed=None, rank=r, ranks=2), 0) for r in (0, 1)]
+    assert scored == [[[0, 2], [4, 6], [8]], [[1, 3], [5, 7]]], "each image is scored once"
 
 
 def test_validation_is_in_order():

@@ -86,13 +86,13 @@ def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
     return figure
 
 
-def gallery(images: np.ndarray, titles: Sequence[str], columns: int = 6) -> Figure:
+def gallery(images: np.ndarray, titles: Sequence[str], columns: int = 4) -> Figure:
     """Images uint8 (n, h, w, 3) in a grid with a title each."""
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(1.75 * columns, 2.1 * rows), dpi=100, layout="constrained")
+    figure = Figure(figsize=(1.9 * columns, 2.3 * rows), dpi=100, layout="constrained")
     for i, (image, title) in enumerate(zip(images, titles), start=1):
         axes = figure.add_subplot(rows, columns, i)
         axes.imshow(image)
-        axes.set_title(title, fontsize=8)
+        axes.set_title(title, fontsize=10)
         axes.axis("off")
     return figure

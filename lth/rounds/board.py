@@ -42,12 +42,13 @@ def _metrics(logger: Logger, record: dict[str, Any]) -> list[dict[str, float]]:
 def _pictures(logger: TensorBoardLogger, record: dict[str, Any], model: Classifier, splits: Splits) -> None:
     board, step = logger.experiment, record["iterations"]
     for layer, density in record["layers"].items():
-        board.add_scalar(f"density/{layer.removesuffix('.weight')}", density, record["round"])
+        board.add_scalar(f"weights/density {layer.removesuffix('.weight')}", density, record["round"])
     board.add_figure("test/confusion", figures.confusion(np.array(record["test_confusion"]), splits.classes), step)
     given = torch.cat(model.predictions).numpy()
     truth = splits.test_images.labels[splits.test]
-    wrong = np.flatnonzero(given != truth)[:24] if len(given) == len(truth) else []  # a rank sees its share alone
+    wrong = np.flatnonzero(given != truth) if len(given) == len(truth) else []  # a rank sees its share alone
     if len(wrong):
+        wrong = wrong[np.linspace(0, len(wrong) - 1, min(16, len(wrong))).astype(int)]  # of all classes, not of the first ones
         images = splits.test_images.images.take(splits.test[wrong])
         titles = [f"{splits.classes[t]}\ntaken for {splits.classes[g]}" for t, g in zip(truth[wrong], given[wrong])]
         board.add_figure("test/misclassified", figures.gallery(images, titles), step)

@@ -21,7 +21,7 @@ def test_one_readable_run_a_round_with_scalars_images_and_hparams(boards):
     for record in records:
         tags = found.GetAccumulator(record["name"]).Tags()
         scalars = {"train/loss", "train/acc", "val/loss", "val/acc", "test/acc", "lr", "train/images_per_second", "hp/test_acc"}
-        assert scalars | {"density/fc1.1", "density/fc2.0", "density/head"} <= set(tags["scalars"])
+        assert scalars | {"weights/density fc1.1", "weights/density fc2.0", "weights/density head"} <= set(tags["scalars"])
         assert "test/confusion" in tags["images"]
         assert ("test/misclassified" in tags["images"]) == (record["test_acc"] < 1)
         assert [e.step for e in found.Scalars(record["name"], "val/acc")] == [6, 13]  # Lightning counts steps from 0

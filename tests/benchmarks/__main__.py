@@ -1,0 +1,23 @@
+"""python -m tests.benchmarks [name ...]: all benchmarks, or those named."""
+
+import platform
+import sys
+
+import torch
+
+from tests.benchmarks import epochs, start, steps
+
+ALL = {
+    "start": start.start,
+    "masked": steps.masked,
+    "levers": steps.levers,
+    "dropout": steps.dropout,
+    "ranking": steps.ranking,
+    "epoch": epochs.epoch,
+    "turnaround": epochs.turnaround,
+}
+
+if __name__ == "__main__":
+    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    for name in sys.argv[1:] or ALL:
+        ALL[name]()

@@ -64,7 +64,7 @@ def make_config(images, tmp_path):
             prune=prune,
             model=Model(name=changes.pop("model", "lenet_300_100")),
             logger=Logger(name=changes.pop("logger", "none")),
-            trainer=Trainer(accelerator="cpu"),
+            trainer=Trainer(accelerator="cpu", precision=changes.pop("precision", "auto"), compile=changes.pop("compile", False)),
             **changes,
         )
 

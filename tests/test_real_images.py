@@ -13,9 +13,8 @@ INTEL = Path(__file__).parents[2] / "shared" / "data" / "intel"
 @pytest.mark.skipif(not INTEL.is_dir(), reason="the Intel scenes do not lie in ../shared/data/intel")
 def test_a_ticket_on_the_intel_scenes(tmp_path):
     data = Data(name="intel", root=str(INTEL), image_size=75, cache=str(tmp_path / "cache"))
-    config = Config(
-        seed=0, epochs=2, outputs=str(tmp_path), data=data, prune=Prune(rounds=1), trainer=Trainer(accelerator="cpu"), logger=Logger("none")
-    )  # fmt: skip
+    common = {"data": data, "prune": Prune(rounds=1), "trainer": Trainer(accelerator="cpu"), "logger": Logger("none")}
+    config = Config(seed=0, epochs=2, outputs=str(tmp_path), **common)
     dense, ticket = search(config, say=lambda line: None)
     assert dense["classes"] == ["buildings", "forest", "glacier", "mountain", "sea", "street"]
     assert dense["images"] == {"train": 3060, "val": 540, "test": 900}

@@ -33,7 +33,7 @@ def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str,
     for spec in specs:
         record = store.read(spec.key)
         if record is None:
-            with store.lock(spec.key) if device.is_first() else nullcontext():
+            with store.locked(spec.key, say) if device.is_first() else nullcontext():
                 record = store.read(spec.key)  # another process may have trained it while we waited
                 if record is None:
                     lab = lab or _lab(config, splits, resolved, store)

@@ -11,10 +11,12 @@ import io
 import json
 import shutil
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from lth.rounds import files
 
@@ -61,9 +63,19 @@ class Store:
         folder.mkdir(parents=True)
         return folder
 
-    def lock(self, key: str) -> FileLock:
+    @contextmanager
+    def locked(self, key: str, say: Callable[[str], None]) -> Iterator[None]:
         """Held while a round is trained; the operating system frees it when its holder dies."""
-        return self._lock(f"{key}.lock")
+        lock = self._lock(f"{key}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            say(f"waiting for another process, which trains round {key}")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _lock(self, name: str) -> FileLock:
         folder = self.rounds / ".locks"

@@ -177,6 +177,14 @@ def test_streamed_images_train_the_same_weights(make_config, tmp_path):
     assert finals(tmp_path / "a") == finals(tmp_path / "b")
 
 
+def test_mixed_precision_keeps_masks_ranking_and_files_exact(make_config, tmp_path):
+    records = quiet(make_config(rounds=2, model="simple_cnn", precision="bf16-mixed"))
+    assert all(entry["holds"] for record in records for entry in record["proof"].values())
+    assert records[0]["key"] != quiet(make_config(tmp_path / "32", rounds=0, model="simple_cnn"))[0]["key"]
+    final, _ = files.read_tensors(tmp_path / "outputs" / "rounds" / records[2]["name"] / "final.safetensors")
+    assert {t.dtype for t in final.values()} == {torch.float32}
+
+
 def test_without_the_head_its_weights_all_stay(make_config):
     record = quiet(make_config(rounds=1, head=False))[1]
     assert "head.weight" not in record["layers"]

@@ -134,7 +134,9 @@ def test_two_processes_on_one_folder_train_each_round_once(images, tmp_path):
         )
         for _ in range(2)
     ]
-    told = "".join(process.communicate()[1] for process in both)
+    outs, errors = zip(*(process.communicate() for process in both))
+    told = "".join(errors)
+    assert "waiting for another process" in "".join(outs)
     assert [process.returncode for process in both] == [0, 0]
     for k in range(4):
         assert told.count(f"round {k}/3, ") == 6, "six epochs of each round, once"

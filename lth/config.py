@@ -65,12 +65,16 @@ class Data:
 
 @dataclass
 class Model:
-    name: str = "simple_cnn"
+    name: str = "simple_cnn"  # or lenet_300_100, efficientnet_lite0, any classification network of torchvision
     dropout: float = 0.2  # simple_cnn only
+    head: str = "mlp"  # of networks made for transfer: features -> features / 2 -> ReLU -> classes, or linear
+    weights: str = free("none")  # imagenet, none or a file; the hash of the file is in the key
+    frozen_bn: str = "eval"  # mode of the blocks that are not trained
 
     def __post_init__(self) -> None:
-        require_choice("model.name", self.name, ("simple_cnn", "lenet_300_100"))
         require(0 <= self.dropout < 1, "model.dropout", self.dropout, "a fraction from 0 to below 1")
+        require_choice("model.head", self.head, ("mlp", "linear"))
+        require_choice("model.frozen_bn", self.frozen_bn, ("eval", "train"))
 
 
 @dataclass
@@ -81,9 +85,11 @@ class Prune:
     rounds: int = free(5)  # 0: the dense network alone
     rate: float = 0.2  # fraction of the remaining weights pruned in a round
     head: bool = True  # prune the final classifier layer too
+    scope: str = "trainable"  # what is pruned: weights that are trained, all, or all but the head's
 
     def __post_init__(self) -> None:
         require_choice("prune.schedule", self.schedule, ("imp", "one_shot"))
+        require_choice("prune.scope", self.scope, ("trainable", "all", "backbone"))
         require(self.rounds >= 0, "prune.rounds", self.rounds, "0 (the dense network alone) or more rounds")
         require(0 < self.rate < 1, "prune.rate", self.rate, "a fraction above 0 and below 1")
 
@@ -123,6 +129,17 @@ class Trainer:
 
 
 @dataclass
+class Features:
+    """The cache of what frozen blocks give, see data/features.py."""
+
+    cache: bool = free(True)
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        require_choice("features.dtype", self.dtype, ("float32", "float16", "bfloat16"))
+
+
+@dataclass
 class Logger:
     name: str = free("tensorboard")
 
@@ -137,6 +154,7 @@ class Config:
     epochs: int = 30
     outputs: str = free("outputs")
     data: Data = field(default_factory=Data)
+    features: Features = field(default_factory=Features)
     model: Model = field(default_factory=Model)
     prune: Prune = field(default_factory=Prune)
     optim: Optim = field(default_factory=Optim)

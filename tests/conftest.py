@@ -52,7 +52,9 @@ def make_config(images, tmp_path):
             schedule=changes.pop("schedule", "imp"),
             head=changes.pop("head", True),
         )
-        data = Data(name="folder", root=str(images), image_size=20, batch_size=16, cache=str(out / "cache"))
+        data = Data(
+            name="folder", root=str(images), image_size=changes.pop("image_size", 20), batch_size=16, cache=str(out / "cache")
+        )
         for name in ("augment", "cache_limit", "workers", "on_error", "normalize", "root"):
             if name in changes:
                 setattr(data, name, changes.pop(name))

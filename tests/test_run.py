@@ -44,7 +44,7 @@ def test_help_and_a_typo_do_not_import_torch():
         (
             "finetune=layer3",
             2,
-            "lth: finetune=layer3 is not accepted: layer3 is no block; it takes all, fc1, fc2, head, joined by '+'.",
+            "lth: finetune=layer3 is not accepted: layer3 is no block; it takes all, head, fc1, fc2, joined by '+'.",
         ),
     ],
 )

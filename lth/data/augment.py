@@ -20,24 +20,29 @@ def to_float(pixels: Tensor, mean: list[float], std: list[float]) -> Tensor:
     return torch.addcmul(shift, pixels.permute(0, 3, 1, 2), scale)
 
 
-def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
+def coins(n: int, seed: int) -> Tensor:
+    """Which of the ``n`` images of the batch with ``seed`` are mirrored; bool (n,)."""
+    return torch.rand(n, generator=torch.Generator().manual_seed(seed)) < 0.5
+
+
+def augment(images: Tensor, kind: str, seed: int) -> Tensor:
     """A batch (n, 3, h, w) with each image changed by draws of its own; the same draws on every device.
 
     Args:
         kind: ``none``; ``flip``: mirrored with probability 1/2; ``standard``: also rotated by up to 10 degrees, scaled
             by 0.8 to 1 (a crop) and shifted within what the crop leaves, bilinear, edges reflected.
-        generator: a CPU generator.
+        seed: of the batch.
     """
     if kind == "none":
         return images
     n = len(images)
-    coins, angle, scale, *shift = torch.rand(5, n, generator=generator)
-    mirror = (coins < 0.5).to(images.device)
+    mirror = coins(n, seed)
     if kind == "flip":
-        return torch.where(mirror.view(n, 1, 1, 1), images.flip(3), images)
+        return torch.where(mirror.to(images.device).view(n, 1, 1, 1), images.flip(3), images)
+    angle, scale, *shift = torch.rand(4, n, generator=torch.Generator().manual_seed(seed + 1))
     angle, scale = (angle * 2 - 1) * math.radians(10), 0.8 + 0.2 * scale
     dx, dy = ((2 * s - 1) * (1 - scale) for s in shift)
-    sign = 1 - 2 * (coins < 0.5).float()
+    sign = 1 - 2 * mirror.float()
     cos, sin = scale * angle.cos(), scale * angle.sin()
     theta = torch.stack([sign * cos, -sin, dx, sign * sin, cos, dy], dim=1).view(n, 2, 3).to(images)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)

@@ -8,7 +8,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from typing_extensions import override
 
 from lth.data.augment import NORMALIZE, augment, to_float
-from lth.data.decoded import Decoded
+from lth.data.decoded import Cached, Decoded, Streamed
+from lth.data.features import Features
 from lth.data.split import Splits
 
 
@@ -18,15 +19,19 @@ def mix(*numbers: int) -> int:
 
 
 class Batches(Dataset):
-    """Asked for (indices, seed), gives (pixels uint8 (n, h, w, 3), labels (n,), seed): a whole batch by one gather."""
+    """Asked for (indices, seed), gives (pixels uint8 (n, h, w, 3) or features, labels (n,), seed): a batch by one gather."""
 
-    def __init__(self, decoded: Decoded) -> None:
-        self.decoded = decoded
+    def __init__(self, source: Cached | Streamed | Features, labels: np.ndarray, train: bool) -> None:
+        self.source, self.labels, self.train = source, labels, train
 
     @override
     def __getitem__(self, item: tuple[np.ndarray, int]) -> tuple[Tensor, Tensor, int]:
         indices, seed = item
-        return torch.from_numpy(self.decoded.images.take(indices)), torch.from_numpy(self.decoded.labels[indices]), seed
+        if isinstance(self.source, Features):
+            values = self.source.take(indices, seed if self.train else None)
+        else:
+            values = torch.from_numpy(self.source.take(indices))
+        return values, torch.from_numpy(self.labels[indices]), seed
 
 
 class Order(Sampler):
@@ -81,29 +86,39 @@ class ImageData(pl.LightningDataModule):
         super().__init__()
         self.splits, self.batch_size, self.seed, self.kind, self.workers = splits, batch_size, seed, kind, workers
         self.mean, self.std = NORMALIZE[normalize]
+        self.features: dict[str, Features] = {}  # of ``train`` and ``test`` images; where there are some, they are the batches
 
-    def _loader(self, decoded: Decoded, subset: np.ndarray, seed: int | None) -> DataLoader:
+    def _loader(self, part: str, decoded: Decoded, subset: np.ndarray) -> DataLoader:
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        order = Order(subset, self.batch_size, seed, rank, ranks)
-        workers = self.workers if decoded.streamed else 0
-        return DataLoader(Batches(decoded), sampler=order, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
+        train = part == "train"
+        order = Order(subset, self.batch_size, self.seed if train else None, rank, ranks)
+        source = self.features.get("test" if part == "test" else "train", decoded.images)
+        workers = self.workers if isinstance(source, Streamed) else 0
+        batches = Batches(source, decoded.labels, train)
+        return DataLoader(batches, sampler=order, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
 
     @override
     def train_dataloader(self) -> DataLoader:
-        return self._loader(self.splits.train_images, self.splits.train, self.seed)
+        return self._loader("train", self.splits.train_images, self.splits.train)
 
     @override
     def val_dataloader(self) -> DataLoader:
-        return self._loader(self.splits.train_images, self.splits.val, None)
+        return self._loader("val", self.splits.train_images, self.splits.val)
 
     @override
     def test_dataloader(self) -> DataLoader:
-        return self._loader(self.splits.test_images, self.splits.test, None)
+        return self._loader("test", self.splits.test_images, self.splits.test)
 
     @override
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor, int], dataloader_idx: int) -> tuple[Tensor, Tensor]:
-        pixels, labels, seed = batch
-        images = to_float(pixels, self.mean, self.std)
+        values, labels, seed = batch
+        if values.dtype != torch.uint8:
+            return values.float(), labels
+        images = self.to_float(values)
         if self.trainer is not None and self.trainer.training:
-            images = augment(images, self.kind, torch.Generator().manual_seed(seed))
+            images = augment(images, self.kind, seed)
         return images, labels
+
+    def to_float(self, pixels: Tensor) -> Tensor:
+        """uint8 (n, h, w, 3) -> normalised float32 (n, 3, h, w)."""
+        return to_float(pixels, self.mean, self.std)

@@ -1,7 +1,8 @@
 """The LightningModule that every architecture shares: loss, metrics, optimiser, schedule."""
 
 import math
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
 import pytorch_lightning as pl
 import torch
@@ -12,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from typing_extensions import override
 
 from lth.config import Optim
-from lth.errors import UsageError
+from lth.models import blocks
 
 
 class Classifier(pl.LightningModule):
@@ -27,17 +28,20 @@ class Classifier(pl.LightningModule):
         optim: optimiser and schedule.
         classes: number of classes.
         finetune: ``all``, or names of ``blocks`` joined by ``+``; the head is always trained.
+        frozen_bn: ``eval`` or ``train``, the mode of blocks that are not trained.
 
     Raises:
         UsageError: ``finetune`` names a block that the network does not have.
     """
 
     normalize: ClassVar[str] = "imagenet"
+    head_name: str = "head"  # of the module in ``net`` that gives the logits
 
-    def __init__(self, net: nn.Module, optim: Optim, classes: int, finetune: str = "all") -> None:
+    def __init__(self, net: nn.Module, optim: Optim, classes: int, finetune: str = "all", frozen_bn: str = "eval") -> None:
         super().__init__()
-        self.net, self.optim = net, optim
-        self._train_only(finetune)
+        self.net, self.optim, self.frozen_bn = net, optim, frozen_bn
+        self.frozen = [(block,) for block in blocks.train_only(net, finetune)]  # in tuples: not modules of this one again
+        self.suffix: tuple[Callable[[Tensor], Tensor], ...] = ()  # what computes the logits where the prefix is cached
         self.metrics = MetricCollection(
             {
                 "acc": MulticlassAccuracy(classes, average="micro", validate_args=False),
@@ -55,24 +59,23 @@ class Classifier(pl.LightningModule):
     @property
     def blocks(self) -> list[str]:
         """Names of the network's blocks, from input to output; the last one is the head."""
-        return [name for name, _ in self.net.named_children()]
+        return list(blocks.blocks(self.net))
 
-    def _train_only(self, finetune: str) -> None:
-        if finetune == "all":
-            return
-        names = [] if finetune == "head" else finetune.split("+")
-        unknown = [name for name in names if name not in self.blocks]
-        if unknown:
-            accepted = ", ".join(["all", *self.blocks])
-            raise UsageError(
-                f"finetune={finetune} is not accepted: {unknown[0]} is no block; it takes {accepted}, joined by '+'."
-            )
-        for name, block in self.net.named_children():
-            block.requires_grad_(name in names or name == self.blocks[-1])
+    @override
+    def train(self, mode: bool = True) -> Self:
+        """Frozen means frozen: frozen blocks stay in eval mode, or else BatchNorm's statistics would drift.
+
+        ``frozen_bn=train`` lets them drift, as many a transfer-learning script does.
+        """
+        super().train(mode)
+        if self.frozen_bn == "eval":
+            for (block,) in self.frozen:
+                block.eval()
+        return self
 
     @override
     def forward(self, images: Tensor) -> Tensor:
-        return self.net(images)
+        return self.suffix[0](images) if self.suffix else self.net(images)
 
     @override
     def on_train_epoch_start(self) -> None:

@@ -15,15 +15,23 @@ from torch import Tensor, nn
 Masks = dict[str, Tensor]
 
 
-def prunable(module: nn.Module, *, head: bool = True) -> list[str]:
-    """Names of the weights that may be pruned: of Conv and Linear layers, trained ones only, in parameter order.
+def prunable(module: nn.Module, *, head: bool = True, scope: str = "trainable", head_name: str | None = None) -> list[str]:
+    """Names of the weights that may be pruned: of Conv and Linear layers, in parameter order; never biases or BatchNorm.
 
-    Biases, BatchNorm and frozen parameters never are. ``head=False`` leaves out the last of them, the classifier.
+    Args:
+        head: whether the last of them, the classifier's, is one.
+        scope: ``trainable``: those that are trained; ``all``: frozen ones too; ``backbone``: all outside ``head_name``.
+        head_name: name of the submodule that is the head; for ``backbone``.
     """
     kinds = (nn.Linear, nn.modules.conv._ConvNd)
     layers = {id(m.weight) for m in module.modules() if isinstance(m, kinds)}
-    names = [name for name, p in module.named_parameters() if id(p) in layers and p.requires_grad]
-    return names if head else names[:-1]
+    weights = [(name, p) for name, p in module.named_parameters() if id(p) in layers]
+    last = weights[-1:]
+    if scope == "trainable":
+        weights = [(name, p) for name, p in weights if p.requires_grad]
+    elif scope == "backbone":
+        weights = [(name, p) for name, p in weights if not name.startswith(f"{head_name}.")]
+    return [name for name, p in weights if head or not last or p is not last[0][1]]
 
 
 def dense(params: Mapping[str, Tensor]) -> Masks:

@@ -45,18 +45,19 @@ def determining(node: Any) -> dict[str, Any]:
     return found
 
 
-def chain(config: Config, fingerprint: str, precision: str) -> list[Spec]:
+def chain(config: Config, fingerprint: str, precision: str, weights: str | None = None) -> list[Spec]:
     """The rounds of one experiment, from the dense network on.
 
     Args:
         fingerprint: of the images, see ``data.split.Splits``.
         precision: resolved, see ``rounds.device``.
+        weights: the hash of the pretrained weights' file, if there is one.
     """
     content = determining(config)
     step = content.pop("prune", {})
     content["data"] = {"fingerprint": fingerprint} | content.get("data", {})
-    if precision != "32-true":
-        content["precision"] = precision
+    content |= {"precision": precision} if precision != "32-true" else {}
+    content |= {"weights": weights} if weights is not None else {}
     specs = [Spec(0, content)]
     prune = config.prune
     at_once = prune.rounds if prune.schedule == "one_shot" else 1

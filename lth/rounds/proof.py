@@ -46,21 +46,18 @@ def started(live: State, expected: State, moments: int, lr: float, asked_lr: flo
     return {"holds": not odd and moments == 0 and lr == asked_lr, "differing": odd, "optimiser_states": moments, "lr": lr}
 
 
-def zeros(revived: list[int], written: State, start: State, masks: M.Masks) -> dict[str, Any]:
+def zeros(revived: list[int], written: State, start: State, masks: M.Masks, trained: set[str]) -> dict[str, Any]:
     """Pruned weights were 0 after every epoch and are in the file; weights that started negative moved as positive ones did.
 
     Args:
         revived: of each epoch, the number of pruned weights that were not 0.
         written: the final weights, read back from their file.
+        trained: names of the masked weights that are trained.
     """
     in_file = M.revived(written, masks)
-    moved = {}
-    for sign, part in (("negative", lambda w: w < 0), ("positive", lambda w: w > 0)):
-        there = {n: part(start[n]) & m for n, m in masks.items()}
-        count = M.kept(there)
-        moved[sign] = sum(int((written[n] != start[n])[t].count_nonzero()) for n, t in there.items()) / count if count else 0.0
-    frozen = moved["positive"] > 0 and moved["negative"] < 0.5 * moved["positive"]
-    holds = not any(revived) and in_file == 0 and not frozen
+    moved = {"negative": _moved(written, start, masks, trained, -1), "positive": _moved(written, start, masks, trained, 1)}
+    stuck = moved["positive"] > 0 and moved["negative"] < 0.5 * moved["positive"]
+    holds = not any(revived) and in_file == 0 and not stuck
     return {
         "holds": holds,
         "epochs": len(revived),
@@ -70,11 +67,23 @@ def zeros(revived: list[int], written: State, start: State, masks: M.Masks) -> d
     }
 
 
-def untouched(network: nn.Module, fresh: dict[str, tuple], masks: M.Masks) -> dict[str, Any]:
-    """Keys and shapes are still the stock network's (so groups are), and masks lie on trained Conv and Linear weights alone."""
-    foreign = sorted(set(masks) - set(M.prunable(network)))
+def _moved(written: State, start: State, masks: M.Masks, trained: set[str], sign: int) -> float:
+    """Of the kept, trained weights that started with ``sign``, the fraction that changed."""
+    there = {n: (start[n].sign() == sign) & m for n, m in masks.items() if n in trained}
+    count = M.kept(there)
+    return sum(int((written[n] != start[n])[t].count_nonzero()) for n, t in there.items()) / count if count else 0.0
+
+
+def untouched(
+    network: nn.Module, fresh: dict[str, tuple], masks: M.Masks, scope: list[str], state: State, start: State
+) -> dict[str, Any]:
+    """Keys and shapes are the stock network's still (so groups are), masks lie in the scope, frozen weights are as they began."""
+    foreign = sorted(set(masks) - set(scope))
+    frozen = [name for name, p in network.named_parameters() if not p.requires_grad]
+    moved = same_bits({n: state[n] for n in frozen}, {n: start[n] for n in frozen})
     now = shapes(network)
-    return {"holds": now == fresh and not foreign, "masked_elsewhere": foreign, "tensors": len(now)}
+    holds = now == fresh and not foreign and not moved
+    return {"holds": holds, "masked_elsewhere": foreign, "frozen_moved": moved, "frozen": len(frozen), "tensors": len(now)}
 
 
 def shapes(network: nn.Module) -> dict[str, tuple]:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from lth.config import Config
 from lth.data.augment import NORMALIZE
+from lth.models import flops
 from lth.pruning import masks as M
 from lth.rounds.device import Device
 from lth.rounds.key import Spec
@@ -38,6 +40,21 @@ def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
         "prunable": M.size(ticket.masks),
         "density": ticket.density,
         "determined_by": spec.content,
+    }
+
+
+def sizes(state: dict[str, Tensor], ticket: Ticket, dense: dict[str, int]) -> dict[str, Any]:
+    """Parameters and FLOPs (of one image) of the whole network: dense, and what a perfectly sparse engine would need."""
+    parameters = sum(state[n].numel() for n in state if not n.endswith(("running_mean", "running_var", "num_batches_tracked")))
+    pruned = M.size(ticket.masks) - M.kept(ticket.masks)
+    total, left = sum(dense.values()), flops.remaining(dense, M.per_layer(ticket.masks))
+    return {
+        "parameters": parameters,
+        "model_density": (parameters - pruned) / parameters,
+        "flops": total,
+        "flops_remaining": round(left),
+        "speedup": total / left if left else None,
+        "layer_flops": dense,
     }
 
 

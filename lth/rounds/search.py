@@ -10,6 +10,7 @@ from typing import Any
 
 from lth.config import Config
 from lth.data.split import prepare
+from lth.models import weights as pretrained
 from lth.rounds import device
 from lth.rounds.key import chain
 from lth.rounds.store import Store
@@ -28,7 +29,8 @@ def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str,
     """
     store, splits = Store(Path(config.outputs)), prepare(config.data)
     resolved = device.resolve(config.trainer)
-    specs = chain(config, splits.fingerprint, resolved.precision)
+    weights = pretrained.locate(config.model)
+    specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights))
     lab, records = None, []
     for spec in specs:
         record = store.read(spec.key)
@@ -36,7 +38,7 @@ def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str,
             with store.locked(spec.key, say) if device.is_first() else nullcontext():
                 record = store.read(spec.key)  # another process may have trained it while we waited
                 if record is None:
-                    lab = lab or _lab(config, splits, resolved, store)
+                    lab = lab or _lab(config, splits, resolved, store, weights, say)
                     record = lab.train(spec, f"round {spec.index}/{len(specs) - 1}") or store.wait_for(spec.key)
                     say(summary(record, len(specs) - 1))
         store.enter(record)

@@ -3,6 +3,8 @@
 import logging
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ import pytorch_lightning as pl
 import torch
 from typing_extensions import override
 
-from lth import models
 from lth.config import Config
 from lth.data.module import ImageData, mix
 from lth.data.split import Splits
+from lth.errors import UsageError
+from lth.models import flops
+from lth.models.build import build
 from lth.models.classifier import lr_factor
 from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket
@@ -23,17 +27,26 @@ from lth.rounds import board, device, files, proof, record
 from lth.rounds import ticket as tickets
 from lth.rounds.history import History
 from lth.rounds.key import Spec
+from lth.rounds.prefix import Prefix
 from lth.rounds.progress import Progress
 from lth.rounds.store import Store
 from lth.rounds.ticket import Ticket
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-for noise in (
+NOISE = (  # what Lightning warns of and we do on purpose, or cannot help
     ".*does not have many workers.*",
     ".*number of training batches.*",
+    ".*in eval mode at the start of training.*",
     ".*isinstance.treespec, LeafSpec.*",
-):
-    warnings.filterwarnings("ignore", noise)
+)
+
+
+@contextmanager
+def hush() -> Iterator[None]:
+    with warnings.catch_warnings():
+        for noise in NOISE:
+            warnings.filterwarnings("ignore", noise)
+        yield
 
 
 class Reseed(pl.Callback):
@@ -50,13 +63,22 @@ class Reseed(pl.Callback):
 class Lab:
     """What survives from round to round in a process: the images, the network, the last ticket."""
 
-    def __init__(self, config: Config, splits: Splits, resolved: device.Device, store: Store) -> None:
+    def __init__(
+        self,
+        config: Config,
+        splits: Splits,
+        resolved: device.Device,
+        store: Store,
+        weights: Path | None,
+        say: Callable[[str], None],
+    ) -> None:
         device.keep_memory()
         self.config, self.splits, self.device, self.store = config, splits, resolved, store
         torch.manual_seed(config.seed)
-        self.model = models.build(config, len(splits.classes))
+        self.model = build(config, len(splits.classes), weights)
         self.initial = {n: t.clone() for n, t in self.model.net.state_dict().items()}
         self.shapes = proof.shapes(self.model.net)
+        self.flops = flops.per_layer(self.model.net, config.data.image_size)
         if config.trainer.channels_last:
             self.model.net.to(memory_format=torch.channels_last)
         if config.trainer.compile:
@@ -64,18 +86,30 @@ class Lab:
         data = config.data
         self.normalize = self.model.normalize if data.normalize == "auto" else data.normalize
         self.data = ImageData(splits, data.batch_size, config.seed, self.normalize, data.augment, data.workers)
+        self.prefix = Prefix(config, self.model, self.data, resolved, say)
+
+    def scope(self, *, all_of_it: bool = False) -> list[str]:
+        """Names of the weights that are pruned; ``all_of_it``: every Conv and Linear weight, which round 0 may mask."""
+        net, prune = self.model.net, self.config.prune
+        if all_of_it:
+            return M.prunable(net, scope="all")
+        return M.prunable(net, head=prune.head, scope=prune.scope, head_name=self.model.head_name)
 
     def ticket(self, spec: Spec) -> tuple[Ticket, Ticket | None, int]:
         """The ticket of a round, its parent's, and the number of weights that it should keep."""
         if spec.parent is None:
             weights = dict(self.model.net.named_parameters())
-            ticket = Ticket(M.dense({n: weights[n] for n in M.prunable(self.model.net)}), self.initial)
+            ticket = Ticket(M.dense({n: weights[n] for n in self.scope(all_of_it=True)}), self.initial)
             return ticket, None, M.size(ticket.masks)
         folder = self.store.folder(spec.parent.key)
         parent = tickets.load_ticket(folder)
         trained, _ = files.read_tensors(folder / "final.safetensors")
-        scope = set(M.prunable(self.model.net, head=self.config.prune.head))
-        before = {n: mask for n, mask in parent.masks.items() if n in scope}
+        before = {n: mask for n, mask in parent.masks.items() if n in set(self.scope())}
+        if not before:
+            raise UsageError(
+                f"prune.scope={self.config.prune.scope} with prune.head={str(self.config.prune.head).lower()} and "
+                f"finetune={self.config.finetune} leaves nothing to prune; prune.head=true or another scope does."
+            )
         keep = M.kept_after(M.kept(before), self.config.prune.rate, spec.at_once)
         return Ticket(M.keep_top(magnitude(trained, before), before, keep), parent.rewind), parent, keep
 
@@ -105,6 +139,7 @@ class Lab:
             **scores,
             "effective_density": proofs["layer_collapse"]["effective_density"],
             "layers": M.per_layer(ticket.masks),
+            **record.sizes(self.initial, ticket, self.flops),
             "proof": proofs,
             "start": start,
             "files": {p.name: files.sha256(p) for p in sorted(folder.glob("*.safetensors"))},
@@ -119,12 +154,17 @@ class Lab:
 
     def fit(self, ticket: Ticket, loggers: list[Any], title: str) -> tuple[dict[str, Any], History, proof.Witness]:
         """Rewind, train, test; the network then holds the final weights."""
+        M.rewind_(self.model.net, ticket.rewind, ticket.masks)
+        self.prefix.run()
+        self.model.train()
         callback = LotteryTicket(None, target="net", masks=ticket.masks, init=ticket.rewind)
         witness = proof.Witness(callback, ticket.start, self.config.optim.lr * lr_factor(self.config.optim, 0, 1))
         history = History(len(self.splits.train))
         trainer = self.trainer([callback, witness, Reseed(self.config.seed), history, Progress(title)], loggers)
-        trainer.fit(self.model, self.data)
-        return self.test(trainer, history), history, witness
+        with hush():
+            trainer.fit(self.model, self.data)
+            scores = self.test(trainer, history)
+        return scores, history, witness
 
     def prove(
         self, folder: Path, ticket: Ticket, parent: Ticket | None, asked: int, start: str, witness: proof.Witness
@@ -135,8 +175,10 @@ class Lab:
             "exact_count": proof.exact_count(tickets.load_ticket(folder).masks, asked),
             "nested": proof.nested(ticket.masks, parent.masks if parent else None),
             "start": witness.start,
-            "zeros": proof.zeros(witness.revived, weights, ticket.start, ticket.masks),
-            "untouched": proof.untouched(self.model.net, self.shapes, ticket.masks),
+            "zeros": proof.zeros(witness.revived, weights, ticket.start, ticket.masks, set(M.prunable(self.model.net))),
+            "untouched": proof.untouched(
+                self.model.net, self.shapes, ticket.masks, self.scope(all_of_it=parent is None), weights, ticket.start
+            ),
             "init_unchanged": {"holds": tickets.digest(ticket.rewind)[:16] == start, "init": start},
             "ranks": witness.ranks,
             "layer_collapse": proof.collapse(self.model.net, ticket.masks, (3, *[self.config.data.image_size] * 2)),

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
-from lth import models
 from lth.config import Config, Data, Logger, Model, Optim, Prune
 from lth.data.module import ImageData
 from lth.data.split import Splits, prepare
+from lth.models import build as models
 from lth.models.classifier import build_optimizer
 from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket

@@ -57,24 +57,20 @@ def test_pixels_become_normalised_floats_channels_last():
     assert plain.max() <= 1
 
 
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def test_flip_draws_one_coin_an_image():
     images = torch.randn(64, 3, 6, 6)
-    out = augment(images, "flip", rng())
+    out = augment(images, "flip", 0)
     flipped = [bool(torch.equal(o, i.flip(2))) for o, i in zip(out, images)]
     same = [bool(torch.equal(o, i)) for o, i in zip(out, images)]
     assert all(f != s for f, s in zip(flipped, same))
     assert 16 < sum(flipped) < 48
-    assert torch.equal(out, augment(images, "flip", rng()))
-    assert not torch.equal(out, augment(images, "flip", rng(1)))
+    assert torch.equal(out, augment(images, "flip", 0))
+    assert not torch.equal(out, augment(images, "flip", 1))
 
 
 def test_standard_changes_each_image_in_its_own_way_and_keeps_the_scale():
     ramp = torch.linspace(0, 1, 32).expand(16, 3, 32, 32).contiguous()
-    out = augment(ramp, "standard", rng())
+    out = augment(ramp, "standard", 0)
     assert out.shape == ramp.shape
     assert out.min() >= 0
     assert out.max() <= 1
@@ -87,7 +83,7 @@ def test_standard_changes_each_image_in_its_own_way_and_keeps_the_scale():
 
 def test_none_is_the_identity():
     images = torch.randn(2, 3, 4, 4)
-    assert augment(images, "none", rng()) is images
+    assert augment(images, "none", 0) is images
 
 
 def module(images, tmp_path, **options) -> ImageData:

@@ -3,9 +3,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lth import models
 from lth.config import Config, Data, Model, Optim
 from lth.errors import UsageError
+from lth.models import build as models
 from lth.models import lenet_300_100, simple_cnn
 from lth.models.classifier import build_optimizer, lr_factor
 from lth.models.fast import Dropout
@@ -57,7 +57,7 @@ def test_finetune_trains_the_named_blocks_and_the_head():
 
 
 def test_an_unknown_block_is_named_with_the_right_ones():
-    with pytest.raises(UsageError, match=r"finetune=layer3.*conv1, conv2, fc1, fc2, fc3, fc4, head"):
+    with pytest.raises(UsageError, match=r"finetune=layer3.*all, head, conv1, conv2, fc1, fc2, fc3, fc4, joined"):
         models.build(Config(data=Data(image_size=16), finetune="layer3"), 6)
 
 

@@ -47,25 +47,32 @@ def test_start():
 def test_zeros():
     start = {"w": torch.tensor([1.0, -1.0, 0.0])}
     final = {"w": torch.tensor([1.5, -1.5, 0.0])}
-    assert holds(proof.zeros([0, 0], final, start, MASKS))
-    assert not holds(proof.zeros([0, 1], final, start, MASKS))
-    assert not holds(proof.zeros([0], {"w": torch.tensor([1.5, -1.5, 1e-9])}, start, MASKS))
+    assert holds(proof.zeros([0, 0], final, start, MASKS, {"w"}))
+    assert not holds(proof.zeros([0, 1], final, start, MASKS, {"w"}))
+    assert not holds(proof.zeros([0], {"w": torch.tensor([1.5, -1.5, 1e-9])}, start, MASKS, {"w"}))
     negative_frozen = {"w": torch.tensor([1.5, -1.0, 0.0])}
-    assert not holds(proof.zeros([0], negative_frozen, start, MASKS))
+    assert not holds(proof.zeros([0], negative_frozen, start, MASKS, {"w"}))
+
+
+def untouched(net, fresh, masks, moved=None):
+    state = net.state_dict()
+    return proof.untouched(net, fresh, masks, M.prunable(net), state | (moved or {}), state)
 
 
 def test_untouched():
-    net = nn.Sequential(nn.Conv2d(4, 4, 3, groups=2), nn.BatchNorm2d(4))
+    net = nn.Sequential(nn.Conv2d(4, 4, 3, groups=2), nn.BatchNorm2d(4), nn.Linear(2, 2))
+    net[2].requires_grad_(False)
     fresh = proof.shapes(net)
-    assert holds(proof.untouched(net, fresh, {"0.weight": torch.ones(4, 2, 3, 3, dtype=torch.bool)}))
-    for name in ("0.bias", "1.weight"):
-        assert not holds(proof.untouched(net, fresh, {name: torch.ones(4, dtype=torch.bool)}))
+    assert holds(untouched(net, fresh, {"0.weight": torch.ones(4, 2, 3, 3, dtype=torch.bool)}))
+    for name in ("0.bias", "1.weight", "2.weight"):
+        assert not holds(untouched(net, fresh, {name: torch.ones(4, dtype=torch.bool)}))
+    assert not holds(untouched(net, fresh, {}, {"2.weight": torch.ones(2, 2)})), "a frozen weight moved"
     net[0].groups = 1
-    assert not holds(proof.untouched(net, fresh, {}))
+    assert not holds(untouched(net, fresh, {}))
     parametrised = nn.Sequential(nn.Linear(2, 2))
     fresh = proof.shapes(parametrised)
     nn.utils.prune.identity(parametrised[0], "weight")
-    assert not holds(proof.untouched(parametrised, fresh, {}))
+    assert not holds(untouched(parametrised, fresh, {}))
 
 
 def test_layer_collapse_is_said_but_allowed():

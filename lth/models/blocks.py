@@ -1,0 +1,45 @@
+"""A network's blocks: their names, which of them train, and that frozen ones stay as they are."""
+
+from torch import nn
+
+from lth.errors import UsageError
+
+BODIES = ("features", "_blocks")  # containers that are looked into: torchvision's and EfficientNet's
+
+
+def blocks(net: nn.Module) -> dict[str, nn.Module]:
+    """The network's blocks that have parameters, by name, from input to output; the last one is the head.
+
+    Numbered parts of a body are named ``features.3``, named ones by their own name, ``denseblock3``.
+    """
+    found: dict[str, nn.Module] = {}
+    for name, child in net.named_children():
+        if name in BODIES:
+            found |= {f"{name}.{part}" if part.isdigit() else part: block for part, block in child.named_children()}
+        else:
+            found[name] = child
+    return {name.strip("_"): block for name, block in found.items() if any(True for _ in block.parameters())}
+
+
+def train_only(net: nn.Module, finetune: str) -> list[nn.Module]:
+    """Freeze the blocks that ``finetune`` does not name; returns them.
+
+    Args:
+        finetune: ``all``; ``head``, the last block; or names joined by ``+``, with which the head is trained too.
+
+    Raises:
+        UsageError: a name is no block of this network.
+    """
+    if finetune == "all":
+        return []
+    there = blocks(net)
+    *_, head = there
+    chosen = {head} | (set() if finetune == "head" else set(finetune.split("+")))
+    unknown = sorted(chosen - set(there))
+    if unknown:
+        accepted = ", ".join(dict.fromkeys(["all", "head", *there]))
+        raise UsageError(f"finetune={finetune} is not accepted: {unknown[0]} is no block; it takes {accepted}, joined by '+'.")
+    frozen = [block for name, block in there.items() if name not in chosen]
+    for block in frozen:
+        block.requires_grad_(False)
+    return frozen

@@ -1,0 +1,28 @@
+"""Floating-point operations of each layer, counted by torch's own counter while one image passes."""
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+KINDS = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+def per_layer(net: nn.Module, image_size: int) -> dict[str, int]:
+    """FLOPs (a multiplication and an addition are two) of each Conv and Linear layer for one image, by its weight's name."""
+    modes = {module: module.training for module in net.modules()}
+    like = next(net.parameters())
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            net.eval()(torch.zeros(1, 3, image_size, image_size, device=like.device))
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    counts = counter.get_flop_counts()
+    layers = {name: m for name, m in net.named_modules() if isinstance(m, KINDS)}
+    own = type(net).__name__
+    return {f"{name}.weight": sum(counts.get(f"{own}.{name}", {}).values()) for name in layers}
+
+
+def remaining(dense: dict[str, int], density: dict[str, float]) -> float:
+    """FLOPs that are left where each layer's are as its density; layers without a mask keep all of theirs."""
+    return sum(flops * density.get(name, 1.0) for name, flops in dense.items())

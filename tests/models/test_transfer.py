@@ -1,0 +1,205 @@
+"""Networks made for transfer: heads, blocks, weights, the cut."""
+
+import pytest
+import torch
+from torch import nn
+
+from lth.config import Config, Data, Model
+from lth.errors import DataError, UsageError
+from lth.models import cut, flops, weights
+from lth.models.blocks import blocks
+from lth.models.build import build
+
+NETWORKS = ("resnet18", "densenet121", "efficientnet_lite0", "mobilenet_v3_small")
+
+
+def made(name: str, finetune: str = "all", **options):
+    torch.manual_seed(0)
+    return build(Config(model=Model(name, **options), finetune=finetune, data=Data(image_size=64)), 6)
+
+
+@pytest.mark.parametrize(("name", "shapes"), [("resnet18", [(256, 512), (6, 256)]), ("densenet121", [(512, 1024), (6, 512)])])
+def test_heads_are_the_ancestors(name, shapes):
+    head = made(name).net.get_submodule({"resnet18": "fc", "densenet121": "classifier"}[name])
+    assert [tuple(p.shape) for p in head.parameters() if p.dim() == 2] == shapes
+    linear = made(name, head="linear").net
+    assert set(linear.state_dict()) == set(stock(name).state_dict())
+
+
+def stock(name: str) -> nn.Module:
+    from torchvision import models
+
+    return models.get_model(name, weights=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "some"),
+    [
+        ("resnet18", ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"]),
+        ("densenet121", ["conv0", "norm0", "denseblock1", "transition1", "denseblock2", "transition2", "denseblock3"]),
+        ("efficientnet_lite0", ["conv_stem", "bn0", *[f"blocks.{i}" for i in range(16)], "conv_head", "bn1", "fc"]),
+        ("mobilenet_v3_small", [f"features.{i}" for i in range(13)]),
+    ],
+)
+def test_blocks_have_the_names_that_people_use(name, some):
+    assert list(blocks(made(name).net))[: len(some)] == some
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_frozen_blocks_stay_in_eval_mode_and_only_the_head_trains(name):
+    model = made(name, "head").train()
+    trained = [n for n, p in model.net.named_parameters() if p.requires_grad]
+    assert trained
+    assert all(n.startswith(model.head_name.split(".")[0]) for n in trained)
+    assert not any(m.training for m in model.net.modules() if isinstance(m, nn.BatchNorm2d))
+    drifting = made(name, "head", frozen_bn="train").train()
+    assert all(m.training for m in drifting.net.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_a_wrong_block_lists_the_right_ones():
+    with pytest.raises(UsageError, match=r"finetune=layer9 .*layer9 is no block; it takes all, head, conv1, bn1, layer1, layer2"):
+        made("resnet18", "layer9")
+
+
+def test_a_wrong_network_lists_the_right_ones():
+    with pytest.raises(UsageError, match=r"model\.name=resnet19 is not accepted: it takes one of .*resnet18"):
+        made("resnet19")
+    with pytest.raises(UsageError, match="no linear classifier"):
+        made("squeezenet1_0")
+
+
+CUTS = [
+    ("resnet18", "head", (512,)), ("resnet18", "layer4", (256, 4, 4)), ("densenet121", "head", (1024,)),
+    ("densenet121", "denseblock3", (256, 4, 4)), ("efficientnet_lite0", "head", (1280,)),
+    ("efficientnet_lite0", "blocks.15", (192, 2, 2)), ("mobilenet_v3_small", "features.11", (96, 2, 2)),
+    ("simple_cnn", "fc3", (512,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "finetune", "shape"), CUTS)
+def test_a_cut_network_computes_the_same_to_the_bit(name, finetune, shape):
+    model = made(name, finetune).train()
+    found = cut.cut(model.net)
+    images = torch.randn(3, 3, 64, 64)
+    with torch.no_grad():
+        features = found.prefix(images)
+    assert tuple(features.shape[1:]) == shape
+    for train in (True, False):
+        model.train(train)
+        outputs, grads = [], []
+        for function, given in ((model.net, images), (found.suffix, features)):
+            torch.manual_seed(1)
+            model.zero_grad()
+            out = function(given)
+            out.square().sum().backward()
+            outputs.append(out.detach())
+            grads.append([p.grad.clone() for p in model.net.parameters() if p.requires_grad])
+        assert torch.equal(*outputs)
+        assert all(torch.equal(a, b) for a, b in zip(*grads))
+    assert not any(p.grad is not None for p in model.net.parameters() if not p.requires_grad)
+
+
+def test_where_nothing_is_constant_there_is_no_cut():
+    assert cut.cut(made("resnet18").train().net) is None
+    assert cut.cut(made("resnet18", "conv1").train().net) is None
+    assert cut.cut(made("resnet18", "head", frozen_bn="train").train().net).name == "conv1", (
+        "up to the first BatchNorm that drifts"
+    )
+
+
+def test_the_digest_of_a_prefix_follows_its_weights_and_its_end():
+    one, two = made("resnet18", "layer4"), made("resnet18", "head")
+    digests = [cut.digest(cut.cut(m.net).prefix) for m in (one, two)]
+    one.net.fc[0].weight.data.add_(1)
+    assert cut.digest(cut.cut(one.net).prefix) == digests[0] != digests[1]
+    one.net.layer1[0].bn1.running_mean[0] += 1
+    assert cut.digest(cut.cut(one.net).prefix) != digests[0]
+
+
+def saved(tmp_path, state):
+    torch.save(state, tmp_path / "w.pth")
+    return tmp_path / "w.pth"
+
+
+def test_weights_of_the_stock_network_are_laid_in_and_the_head_is_new(tmp_path):
+    source = stock("resnet18")
+    model = made("resnet18")
+    head = {n: t.clone() for n, t in model.net.fc.state_dict().items()}
+    weights.load(model.net, saved(tmp_path, source.state_dict()), model.head_name)
+    for name, tensor in source.state_dict().items():
+        if not name.startswith("fc."):
+            assert torch.equal(model.net.state_dict()[name], tensor), name
+    assert all(torch.equal(model.net.fc.state_dict()[n], t) for n, t in head.items())
+
+
+def test_weights_of_our_own_are_laid_in_whole(tmp_path):
+    source, model = made("resnet18"), made("resnet18")
+    with torch.no_grad():
+        for p in source.net.parameters():
+            p.add_(1)
+    weights.load(model.net, saved(tmp_path, {"state_dict": source.net.state_dict()}), model.head_name)
+    assert all(torch.equal(t, source.net.state_dict()[n]) for n, t in model.net.state_dict().items())
+
+
+def test_old_densenet_keys_are_understood(tmp_path):
+    source = stock("densenet121")
+    old = {}
+    for name, tensor in source.state_dict().items():
+        for layer in ("norm", "conv"):
+            for k in ("1", "2"):
+                name = name.replace(f".{layer}{k}.", f".{layer}.{k}.") if "denselayer" in name else name
+        old[name] = tensor
+    assert any(".norm.1." in name for name in old)
+    model = made("densenet121")
+    weights.load(model.net, saved(tmp_path, old), model.head_name)
+    key = "features.denseblock3.denselayer7.conv2.weight"
+    assert torch.equal(model.net.state_dict()[key], source.state_dict()[key])
+
+
+def test_every_key_that_does_not_fit_is_named(tmp_path):
+    state = stock("resnet18").state_dict()
+    del state["layer1.0.conv1.weight"]
+    state["layer9.weight"] = torch.zeros(1)
+    state["conv1.weight"] = torch.zeros(2, 2)
+    model = made("resnet18")
+    with pytest.raises(DataError) as caught:
+        weights.load(model.net, saved(tmp_path, state), model.head_name)
+    told = str(caught.value)
+    assert "missing: layer1.0.conv1.weight" in told
+    assert "unexpected: layer9.weight" in told
+    assert "of another shape: conv1.weight (2, 2) instead of (64, 3, 7, 7)" in told
+
+
+def test_a_file_that_runs_code_is_refused(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (print, ("pwned",))
+
+    with pytest.raises(DataError, match="cannot be read"):
+        weights.read(saved(tmp_path, {"w": Evil()}))
+    with pytest.raises(UsageError, match=r"model\.weights=.*nowhere"):
+        weights.locate(Model("resnet18", weights=str(tmp_path / "nowhere")))
+    with pytest.raises(UsageError, match="imagenet is not accepted with model=simple_cnn"):
+        weights.locate(Model("simple_cnn", weights="imagenet"))
+
+
+def test_without_network_one_sentence_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def offline(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    with pytest.raises(DataError, match=r"could not be downloaded .* put the file resnet18-\w+\.pth into .*model\.weights=none"):
+        weights.locate(Model("resnet18", weights="imagenet"))
+    with pytest.raises(UsageError, match="no weights"):
+        weights.locate(Model("resnet19", weights="imagenet"))
+
+
+def test_flops_are_the_literatures_and_leave_the_network_as_it_was():
+    net = stock("resnet18")
+    counted = flops.per_layer(net, 224)
+    assert net.training
+    assert abs(sum(counted.values()) / 2e9 - 1.814) < 0.01  # 1.8 G multiplications, He et al. 2016
+    assert counted["fc.weight"] == 2 * 512 * 1000
+    assert flops.remaining(counted, {"fc.weight": 0.5}) == sum(counted.values()) - 512 * 1000

@@ -57,12 +57,15 @@ def _job_name() -> str:
 
 
 def _show(outputs: Path, records: list[dict]) -> None:
+    """Print the job's table; write the table and the figure of all jobs so far."""
     from lth.results import figures, table
 
     unique = list({record["key"]: record for record in _records}.values())
-    (outputs / "table.md").write_text(table.table(unique) + "\n")
+    several = len({record["seed"] for record in unique}) > 1
+    tables = [table.summary(unique)] * several + [table.table(unique)]
+    (outputs / "table.md").write_text("\n\n".join(tables) + "\n")
     figures.accuracy(unique, f"{records[-1]['model']} on {records[-1]['data']}").savefig(outputs / "figure.png")
-    print(f"\n{table.table(records)}\n")
+    print("\n" + "\n\n".join([table.table(records), *tables[:-1]]) + "\n")
     print(f"table        {outputs / 'table.md'}, {outputs / 'results.csv'}\nfigure       {outputs / 'figure.png'}")
     print(f"TensorBoard  tensorboard --logdir {outputs / 'rounds'}")
 
@@ -70,6 +73,7 @@ def _show(outputs: Path, records: list[dict]) -> None:
 def main() -> None:
     """Run, and say what went wrong in one sentence: exit code 2 for usage, 1 for data and run-time trouble."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands its errors to us instead of printing them
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda a: a not in ("-m", "--multirun"))  # argparse wants it in front of overrides
     try:
         job()
     except Exception as error:

@@ -77,11 +77,14 @@ def test_a_sweep_trains_each_dense_network_once(images, tmp_path):
     names = [p.parent.name for p in tmp_path.glob("rounds/*/round.json")]
     assert len(names) == 2 + 6
     assert sum("round00" in name for name in names) == 2
-    assert len((tmp_path / "table.md").read_text().splitlines()) == 2 + 8
+    summary, rows = (tmp_path / "table.md").read_text().strip().split("\n\n")
+    assert len(summary.splitlines()) == 2 + 1 + 3
+    assert summary in told.stdout
+    assert len(rows.splitlines()) == 2 + 8
 
 
 def test_a_sweep_over_rounds_goes_on_from_the_last(images, tmp_path):
-    told = run("-m", *small(images, tmp_path), "prune.rounds=0,1,2,3")
+    told = run(*small(images, tmp_path), "-m", "prune.rounds=0,1,2,3")
     assert told.returncode == 0, told.stderr
     assert len(list(tmp_path.glob("rounds/*/round.json"))) == 4
     for k in range(4):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-COLUMNS = {
+COLUMNS = {  # of a record: title, how it is printed
     "seed": ("seed", "{}"),
     "round": ("round", "{}"),
     "density": ("weights remaining", "{:.2%}"),
@@ -13,20 +13,44 @@ COLUMNS = {
     "val_acc": ("val acc", "{:.3f}"),
     "test_acc": ("test acc", "{:.3f}"),
     "best_test_acc": ("test acc at best val", "{:.3f}"),
-    "early_stop_iteration": ("early-stop iteration", "{}"),
+    "early_stop_iteration": ("early-stop iteration", "{:.0f}"),
+    "speedup": ("theoretical speed-up", "{:.2f}x"),
     "seconds": ("seconds", "{:.1f}"),
 }
+MEANS = ("train_acc", "val_acc", "test_acc", "best_test_acc", "early_stop_iteration")
+RECIPE = ["model", "finetune", "data", "rate", "at_once", "round"]
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
     """A Markdown table, one row a round; accuracies of the last epoch and of the best one stand apart."""
-    rows = [[form.format(record[name]) for name, (_, form) in COLUMNS.items()] for record in records]
+    rows = [[_cell(form, record.get(name)) for name, (_, form) in COLUMNS.items()] for record in records]
     return markdown(pd.DataFrame(rows, columns=[title for title, _ in COLUMNS.values()]))
+
+
+def summary(records: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table, one row a recipe and round: mean ± standard deviation (n - 1) over the seeds, and their number n."""
+    frame = pd.DataFrame(records)
+    rows = []
+    for recipe, group in frame.groupby(RECIPE, sort=False, dropna=False):
+        of = dict(zip(RECIPE, recipe))
+        how = "dense" if of["round"] == 0 else f"{of['rate']:g} x {of['at_once']}" if of["at_once"] > 1 else f"{of['rate']:g}"
+        means = [_mean(group[name], COLUMNS[name][1]) for name in MEANS]
+        rows.append([of["model"], how, str(of["round"]), f"{group['density'].mean():.2%}", str(len(group)), *means])
+    titles = ["model", "pruned by", "round", "weights remaining", "n", *(COLUMNS[name][0] for name in MEANS)]
+    return markdown(pd.DataFrame(rows, columns=titles))
+
+
+def _mean(values: pd.Series, form: str) -> str:
+    return form.format(values.mean()) + (f" ± {form.format(values.std())}" if len(values) > 1 else "")
+
+
+def _cell(form: str, value: Any) -> str:
+    return "-" if value is None else form.format(value)
 
 
 def markdown(frame: pd.DataFrame) -> str:
     """A frame of strings as an aligned Markdown table."""
     cells = [list(frame.columns), *frame.to_numpy().tolist()]
-    widths = [max(len(str(row[i])) for row in cells) for i in range(len(frame.columns))]
-    lines = ["| " + " | ".join(str(c).rjust(w) for c, w in zip(row, widths)) + " |" for row in cells]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(frame.columns))]
+    lines = ["| " + " | ".join(c.rjust(w) for c, w in zip(row, widths)) + " |" for row in cells]
     return "\n".join([lines[0], "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|", *lines[1:]])

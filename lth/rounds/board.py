@@ -12,7 +12,7 @@ from lth.models.classifier import Classifier
 from lth.results import figures
 
 HPARAMS = ("model", "finetune", "data", "seed", "round", "rate", "density")
-METRICS = ("test_acc", "val_acc", "train_acc", "best_test_acc", "early_stop_iteration", "effective_density")
+METRICS = ("test_acc", "val_acc", "train_acc", "best_test_acc", "early_stop_iteration", "effective_density", "speedup")
 
 
 def loggers(name: str, folder: Path) -> list[Logger]:

@@ -21,9 +21,10 @@ from filelock import FileLock, Timeout
 from lth.rounds import files
 
 COLUMNS = (
-    "key", "parent", "round", "name", "model", "finetune", "data", "seed", "rate", "kept", "prunable", "density",
-    "effective_density", "train_acc", "val_acc", "test_acc", "best_epoch", "best_iteration", "best_train_acc",
-    "best_val_acc", "best_test_acc", "early_stop_iteration", "iterations", "seconds", "images_per_second",
+    "key", "parent", "round", "name", "model", "finetune", "data", "seed", "rate", "at_once", "kept", "prunable", "density",
+    "effective_density", "model_density", "train_acc", "val_acc", "test_acc", "best_epoch", "best_iteration", "best_train_acc",
+    "best_val_acc", "best_test_acc", "early_stop_iteration", "iterations", "parameters", "flops",
+    "flops_remaining", "speedup", "seconds", "images_per_second",
 )  # fmt: skip
 
 

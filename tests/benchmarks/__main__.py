@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from tests.benchmarks import epochs, start, steps
+from tests.benchmarks import epochs, scenes, start, steps
 
 ALL = {
     "start": start.start,
@@ -15,6 +15,7 @@ ALL = {
     "ranking": steps.ranking,
     "epoch": epochs.epoch,
     "turnaround": epochs.turnaround,
+    "scenes": scenes.scenes,
 }
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ def record(seed: int, k: int, rate: float = 0.2, at_once: int = 1, model: str = 
     scores = dict.fromkeys(("train_acc", "val_acc", "test_acc", "best_test_acc"), 0.5 + 0.01 * k + 0.02 * seed)
     return {
         "seed": seed, "round": k, "density": density, "model": model, "rate": rate if k else None, "at_once": at_once,
-        "early_stop_iteration": 96, "seconds": 12.345, **scores, **changes,
+        "early_stop_iteration": 96, "seconds": 12.345, "finetune": "all", "data": "scenes", "speedup": 1.5, **scores, **changes,
     }  # fmt: skip
 
 
@@ -21,7 +21,18 @@ def test_the_table_has_a_row_a_round_and_prints_percent():
     assert len(lines) == 2 + 4
     assert len({len(line) for line in lines}) == 1
     cells = [cell.strip() for cell in lines[3].strip("|").split("|")]
-    assert cells == ["0", "1", "80.00%", "0.510", "0.510", "0.510", "0.510", "96", "12.3"]
+    assert cells == ["0", "1", "80.00%", "0.510", "0.510", "0.510", "0.510", "96", "1.50x", "12.3"]
+
+
+def test_the_summary_has_mean_and_deviation_over_seeds():
+    rows = [
+        [c.strip() for c in line.strip("|").split("|")]
+        for line in table.summary([*CHAINS, record(0, 1, 0.2, 3)]).splitlines()[2:]
+    ]
+    assert len(rows) == 4 + 1
+    assert rows[0][:6] == ["simple_cnn", "dense", "0", "100.00%", "2", "0.510 ± 0.014"]
+    assert rows[1][1:5] == ["0.2", "1", "80.00%", "2"]
+    assert rows[4][1:6] == ["0.2 x 3", "1", "51.20%", "1", "0.510"]
 
 
 def lines(figure) -> dict[str, np.ndarray]:

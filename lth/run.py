@@ -1,5 +1,6 @@
 """The door: ``python -m lth.run key=value ...``."""
 
+import io
 import math
 import os
 import sys
@@ -59,12 +60,15 @@ def _job_name() -> str:
 def _show(outputs: Path, records: list[dict]) -> None:
     """Print the job's table; write the table and the figure of all jobs so far."""
     from lth.results import figures, table
+    from lth.rounds import files
 
     unique = list({record["key"]: record for record in _records}.values())
     several = len({record["seed"] for record in unique}) > 1
     tables = [table.summary(unique)] * several + [table.table(unique)]
-    (outputs / "table.md").write_text("\n\n".join(tables) + "\n")
-    figures.accuracy(unique, f"{records[-1]['model']} on {records[-1]['data']}").savefig(outputs / "figure.png")
+    picture = io.BytesIO()
+    figures.accuracy(unique, f"{records[-1]['model']} on {records[-1]['data']}").savefig(picture)
+    files.write_bytes(outputs / "table.md", ("\n\n".join(tables) + "\n").encode())
+    files.write_bytes(outputs / "figure.png", picture.getvalue())
     print("\n" + "\n\n".join([table.table(records), *tables[:-1]]) + "\n")
     print(f"table        {outputs / 'table.md'}, {outputs / 'results.csv'}\nfigure       {outputs / 'figure.png'}")
     print(f"TensorBoard  tensorboard --logdir {outputs / 'rounds'}")

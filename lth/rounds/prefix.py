@@ -40,7 +40,8 @@ class Prefix:
                 f"features: not kept, they would be larger than the images, or than {limit}; the frozen blocks run at each step"
             )
             return
-        self.model.suffix, self.data.features = (self.cut.suffix,), loaded
+        suffix = torch.compile(self.cut.suffix) if self.config.trainer.compile else self.cut.suffix
+        self.model.suffix, self.data.features = (suffix,), loaded
         self.say(self._summary(loaded))
 
     def _load(self, part: str) -> features.Features | None:

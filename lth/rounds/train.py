@@ -1,63 +1,28 @@
-"""One round: rewind, train, test, prove, write."""
+"""One round: its ticket, its training, its proofs, its folder."""
 
-import logging
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
-from typing_extensions import override
 
 from lth.config import Config
-from lth.data.module import ImageData, mix
+from lth.data.module import ImageData
 from lth.data.split import Splits
 from lth.errors import UsageError
 from lth.models import flops
 from lth.models.build import build
-from lth.models.classifier import lr_factor
 from lth.pruning import masks as M
-from lth.pruning.callback import LotteryTicket
 from lth.pruning.criteria import magnitude
 from lth.rounds import board, device, files, proof, record
 from lth.rounds import ticket as tickets
+from lth.rounds.fit import fit
 from lth.rounds.history import History
 from lth.rounds.key import Spec
 from lth.rounds.prefix import Prefix
-from lth.rounds.progress import Progress
 from lth.rounds.store import Store
 from lth.rounds.ticket import Ticket
-
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-NOISE = (  # what Lightning warns of and we do on purpose, or cannot help
-    ".*does not have many workers.*",
-    ".*number of training batches.*",
-    ".*in eval mode at the start of training.*",
-    ".*isinstance.treespec, LeafSpec.*",
-)
-
-
-@contextmanager
-def hush() -> Iterator[None]:
-    with warnings.catch_warnings():
-        for noise in NOISE:
-            warnings.filterwarnings("ignore", noise)
-        yield
-
-
-class Reseed(pl.Callback):
-    """Draws an epoch's dropout from (seed, epoch, rank), so that it does not depend on what ran before."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    @override
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        torch.manual_seed(mix(self.seed, trainer.current_epoch, trainer.global_rank, 1))
 
 
 class Lab:
@@ -156,15 +121,7 @@ class Lab:
         """Rewind, train, test; the network then holds the final weights."""
         M.rewind_(self.model.net, ticket.rewind, ticket.masks)
         self.prefix.run()
-        self.model.train()
-        callback = LotteryTicket(None, target="net", masks=ticket.masks, init=ticket.rewind)
-        witness = proof.Witness(callback, ticket.start, self.config.optim.lr * lr_factor(self.config.optim, 0, 1))
-        history = History(len(self.splits.train))
-        trainer = self.trainer([callback, witness, Reseed(self.config.seed), history, Progress(title)], loggers)
-        with hush():
-            trainer.fit(self.model, self.data)
-            scores = self.test(trainer, history)
-        return scores, history, witness
+        return fit(self.model.train(), self.data, self.config, self.device, ticket, loggers, title)
 
     def prove(
         self, folder: Path, ticket: Ticket, parent: Ticket | None, asked: int, start: str, witness: proof.Witness
@@ -185,54 +142,3 @@ class Lab:
         }
         proof.require(proofs)
         return proofs
-
-    def trainer(self, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:
-        """A fresh Trainer: fresh optimiser, schedule and counters."""
-        config = self.config
-        return pl.Trainer(
-            max_epochs=config.epochs,
-            accelerator=self.device.accelerator,
-            devices=config.trainer.devices,
-            strategy="ddp" if config.trainer.devices > 1 else "auto",
-            precision=self.device.precision,
-            gradient_clip_val=config.optim.clip or None,
-            callbacks=callbacks,
-            logger=loggers,
-            use_distributed_sampler=False,  # ImageData deals the batches to the ranks itself
-            inference_mode=False,  # metrics live on into the next round, and inference tensors cannot be updated there
-            num_sanity_val_steps=0,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-
-    def test(self, trainer: pl.Trainer, history: History) -> dict[str, Any]:
-        """Score the test images with the best epoch's weights, then with the last ones, which stay in the network."""
-        last = history.rows[-1]
-        best = history.best
-        final = {n: t.detach().clone() for n, t in self.model.net.state_dict().items()}
-        if best is not last:
-            self.model.net.load_state_dict(history.best_weights)
-            best_test = self._score(trainer, [])
-            self.model.net.load_state_dict(final)
-        test = self._score(trainer, trainer.loggers)
-        names = ("train_loss", "train_acc", "val_loss", "val_acc")
-        return {
-            **{name: last[name] for name in names},
-            "test_acc": test,
-            "best_epoch": best["epoch"],
-            "best_iteration": best["iteration"],
-            **{f"best_{name}": best[name] for name in names},
-            "best_test_acc": test if best is last else best_test,
-            "early_stop_iteration": history.early_stop_iteration,
-            "iterations": last["iteration"],
-            "images_per_second": round(float(np.median([row["images_per_second"] for row in history.rows])), 1),
-            "test_class_acc": dict(zip(self.splits.classes, self.model.class_acc.tolist())),
-            "test_confusion": self.model.matrix.tolist(),
-        }
-
-    def _score(self, trainer: pl.Trainer, loggers: list[Any]) -> float:
-        kept, trainer.loggers = trainer.loggers, loggers
-        trainer.test(self.model, self.data, verbose=False)
-        trainer.loggers = kept
-        return float(trainer.callback_metrics["test/acc"])

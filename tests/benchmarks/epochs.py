@@ -19,8 +19,8 @@ from lth.models.classifier import build_optimizer
 from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket
 from lth.rounds.device import keep_memory
+from lth.rounds.fit import Reseed
 from lth.rounds.search import search
-from lth.rounds.train import Reseed
 
 EPOCHS = 3
 

@@ -117,9 +117,9 @@ def test_weights_that_come_back_are_caught(monkeypatch, make_config, tmp_path):
             with torch.no_grad():
                 module.net.head.weight += 0.01
 
-    from lth.rounds import train
+    from lth.rounds import fit
 
-    broken(monkeypatch, make_config, train, "LotteryTicket", Noise, "zeros", tmp_path)
+    broken(monkeypatch, make_config, fit, "LotteryTicket", Noise, "zeros", tmp_path)
 
 
 def test_a_saved_init_that_shares_storage_with_the_live_weights_is_caught(monkeypatch, make_config, tmp_path):
@@ -143,6 +143,6 @@ def test_negative_weights_that_are_frozen_are_caught(monkeypatch, make_config, t
             for p in self._params:
                 p.grad[p.data < 1e-6] = 0
 
-    from lth.rounds import train
+    from lth.rounds import fit
 
-    broken(monkeypatch, make_config, train, "LotteryTicket", Signed, "zeros", tmp_path)
+    broken(monkeypatch, make_config, fit, "LotteryTicket", Signed, "zeros", tmp_path)

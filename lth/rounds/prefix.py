@@ -32,7 +32,7 @@ class Prefix:
             return
         self.weights = weights
         self.model.suffix, self.data.features = (), {}
-        self.model.to("cuda" if self.device.accelerator == "cuda" else self.device.accelerator)
+        self.model.to(self.device.accelerator)
         loaded = {part: self._load(part) for part in ("train", "test")}
         if any(found is None for found in loaded.values()):
             limit = f"data.cache_limit={self.config.data.cache_limit:g} GB"

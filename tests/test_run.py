@@ -91,6 +91,13 @@ def test_a_sweep_over_rounds_goes_on_from_the_last(images, tmp_path):
         assert told.stderr.count(f"round {k}/") == 1
 
 
+def test_a_sweep_leaves_nothing_in_the_folder_where_it_is_typed(images, tmp_path):
+    (tmp_path / "here").mkdir()
+    told = run("-m", *small(images, tmp_path / "o"), "prune=dense", "seed=0,1", "logger=none", cwd=tmp_path / "here")
+    assert told.returncode == 0, told.stderr
+    assert not list((tmp_path / "here").iterdir())
+
+
 def test_a_failed_job_is_told_at_the_end_and_the_others_run(images, tmp_path):
     told = run("-m", *small(images, tmp_path), "prune=dense", "finetune=all,layer3,head")
     assert told.returncode == 2

@@ -117,7 +117,7 @@ class Optim:
 @dataclass
 class Trainer:
     accelerator: str = free("auto")
-    devices: int = free(1)
+    devices: int = 1  # in the key: BatchNorm and dropout are each device's own
     precision: str = free("auto")  # its resolved value is in the key, see rounds/device.py
     channels_last: bool = free(True)
     compile: bool = free(False)
@@ -164,6 +164,8 @@ class Config:
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more epochs")
+        least = self.trainer.devices
+        require(self.data.batch_size >= least, "data.batch_size", self.data.batch_size, f"at least trainer.devices={least}")
 
 
 def register() -> None:

@@ -72,7 +72,7 @@ def decode(path: Path, size: int) -> np.ndarray:
             if image.size != (size, size):
                 image = image.resize((size, size), Image.Resampling.BILINEAR)
             return np.asarray(image)
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except Exception as error:  # whatever a damaged file makes its reader say
         raise DataError(f"the image {path} cannot be decoded ({error or type(error).__name__}).") from error
 
 
@@ -114,7 +114,7 @@ def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error
 
 
 def _name(listing: Listing, size: int, on_error: str) -> str:
-    total = hashlib.sha256(f"{VERSION} {size} {on_error}".encode())
+    total = hashlib.sha256(f"{VERSION} {size} {on_error} {listing.root.resolve()}".encode())
     for path in listing.paths:
         stat = path.stat()
         total.update(f"{path.relative_to(listing.root).as_posix()} {stat.st_size} {stat.st_mtime_ns}\n".encode())

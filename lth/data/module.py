@@ -53,7 +53,8 @@ class Order(Sampler):
 
     @override
     def __len__(self) -> int:
-        return -(-len(self.subset) // self.batch_size)
+        full, tail = divmod(len(self.subset), self.batch_size)
+        return max(1, full + (tail >= 2 * self.ranks))
 
     @override
     def __iter__(self):
@@ -61,12 +62,12 @@ class Order(Sampler):
         if self.seed is not None:
             order = np.random.default_rng(mix(self.seed, self.epoch)).permutation(order)
         for k in range(len(self)):
-            batch = order[k * self.batch_size : (k + 1) * self.batch_size]
+            # A tail of one image a rank or none goes with the batch before: BatchNorm and the ranks need more.
+            end = (k + 1) * self.batch_size if k + 1 < len(self) else len(order)
+            batch = order[k * self.batch_size : end]
             if self.seed is not None:  # gradients are averaged over ranks, so each has as many images: the first ones again
                 batch = np.resize(batch, -(-len(batch) // self.ranks) * self.ranks)
-            mine = batch[self.rank :: self.ranks]
-            if len(mine):
-                yield mine, mix(self.seed or 0, self.epoch, self.rank, k)
+            yield batch[self.rank :: self.ranks], mix(self.seed or 0, self.epoch, self.rank, k)
 
 
 class ImageData(pl.LightningDataModule):

@@ -68,15 +68,23 @@ def _downloaded() -> Path:
 
 def _parts(root: Path) -> Folders:
     for train, test in (("seg_train", "seg_test"), ("train", "test")):
-        if (root / train).is_dir():
+        if _holds_classes(root / train):
             return Folders(_undouble(root / train), _undouble(root / test) if (root / test).is_dir() else None)
     return Folders(root, None)
 
 
 def _undouble(folder: Path) -> Path:
-    """Kaggle's archive has seg_train/seg_train/<class>."""
+    """Kaggle's archive has seg_train/seg_train/<class>; a class may be called train."""
     inner = folder / folder.name
-    return inner if inner.is_dir() else folder
+    return inner if _holds_classes(inner) and len(_folders(folder)) == 1 else folder
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(d.name for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
+
+
+def _holds_classes(folder: Path) -> bool:
+    return folder.is_dir() and len(_folders(folder)) >= 1
 
 
 def list_images(root: Path) -> Listing:
@@ -84,16 +92,20 @@ def list_images(root: Path) -> Listing:
 
     Raises DataError where there are fewer than two classes or a class without images.
     """
-    classes = sorted(d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith("."))
+    classes = _folders(root)
     if len(classes) < 2:
         raise DataError(
             f"{root} holds {len(classes)} class folders; at least 2 are needed, one for each class, with images in them."
         )
     paths, labels = [], []
     for label, name in enumerate(classes):
-        found = sorted(p for p in (root / name).rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        found = sorted(p for p in (root / name).rglob("*") if p.suffix.lower() in SUFFIXES and not _hidden(p, root))
         if not found:
             raise DataError(f"the class folder {root / name} holds no image.")
         paths += found
         labels += [label] * len(found)
     return Listing(root, classes, paths, labels)
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)

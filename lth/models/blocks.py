@@ -39,7 +39,7 @@ def train_only(net: nn.Module, finetune: str) -> list[nn.Module]:
     if unknown:
         accepted = ", ".join(dict.fromkeys(["all", "head", *there]))
         raise UsageError(f"finetune={finetune} is not accepted: {unknown[0]} is no block; it takes {accepted}, joined by '+'.")
-    frozen = [block for name, block in there.items() if name not in chosen]
-    for block in frozen:
-        block.requires_grad_(False)
-    return frozen
+    net.requires_grad_(False)  # whatever is in no block, such as a class token, is frozen too
+    for name in chosen:
+        there[name].requires_grad_(True)
+    return [block for name, block in there.items() if name not in chosen]

@@ -51,7 +51,8 @@ class Classifier(pl.LightningModule):
         )
         self.eval_loss = MeanMetric()
         # Running sums on the device: a metric object updated at each step would cost more than a small step itself.
-        self.register_buffer("sums", torch.zeros(3), persistent=False)  # loss, correct, images
+        # No buffer: ranks overwrite each other's buffers.
+        self.sums = torch.zeros(3)  # loss, correct, images
         self.matrix: Tensor | None = None
         self.class_acc: Tensor | None = None
         self.predictions: list[Tensor] = []
@@ -79,7 +80,7 @@ class Classifier(pl.LightningModule):
 
     @override
     def on_train_epoch_start(self) -> None:
-        self.sums.zero_()
+        self.sums = torch.zeros(3, device=self.device)
 
     @override
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

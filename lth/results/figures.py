@@ -20,19 +20,22 @@ def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
     figure = Figure(figsize=(7, 4.2), dpi=144, layout="constrained")
     axes = figure.add_subplot()
     frame = pd.DataFrame(records)
-    dense = frame[frame["round"] == 0]
     colours = cycle(COLOURS)
-    for model, rows in frame.groupby("model", sort=False):
+    alone = frame["recipe"].nunique() == 1
+    for recipe, rows in frame.groupby("recipe", sort=False):
+        name = rows.iloc[0]["model"] if alone else f"{rows.iloc[0]['model']} {rows.iloc[0]['finetune']} ({recipe[:6]})"
         start = rows[rows["round"] == 0]
         iterated = rows[(rows["round"] > 0) & (rows["at_once"] == 1)]
-        for rate, chain in iterated.groupby("rate"):
+        for _, chain in iterated.groupby("step", sort=False):
             own = start[start["seed"].isin(chain["seed"])]
-            _line(axes, pd.concat([own, chain]), next(colours), f"{model}, {rate:.0%} a round")
-        at_once = rows[rows["at_once"] > 1]
-        if len(at_once):
-            _line(axes, at_once, next(colours), f"{model}, one shot")
-    mean = dense["test_acc"].mean()
-    axes.axhline(mean, color="0.4", ls="--", lw=1, label=f"dense network, {_percent(mean)}", zorder=1)
+            _line(axes, pd.concat([own, chain]), next(colours), f"{name}, {chain.iloc[0]['rate']:.0%} a round")
+        for rate, at_once in rows[rows["at_once"] > 1].groupby("rate", sort=False):
+            _line(axes, at_once, next(colours), f"{name}, one shot to rounds of {rate:.0%}")
+        mean = start["test_acc"].mean()
+        colour = "0.4" if alone else next(colours)
+        axes.axhline(
+            mean, color=colour, ls="--", lw=1, label=f"{'' if alone else name + ', '}dense network, {_percent(mean)}", zorder=1
+        )
     _weights_axis(axes, frame["density"])
     axes.set_ylabel("test accuracy, last epoch")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _percent(y)))
@@ -78,8 +81,8 @@ def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
             axes.text(
                 j, i, f"{matrix[i, j]}", ha="center", va="center", fontsize=9, color="white" if share[i, j] > 0.5 else "black"
             )
-    axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right")
-    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right", parse_math=False)
+    axes.set_yticks(range(len(classes)), classes, parse_math=False)
     axes.set_xlabel("given")
     axes.set_ylabel("truth")
     figure.colorbar(picture, label="fraction of the true class", shrink=0.8)
@@ -93,6 +96,6 @@ def gallery(images: np.ndarray, titles: Sequence[str], columns: int = 4) -> Figu
     for i, (image, title) in enumerate(zip(images, titles), start=1):
         axes = figure.add_subplot(rows, columns, i)
         axes.imshow(image)
-        axes.set_title(title, fontsize=10)
+        axes.set_title(title, fontsize=10, parse_math=False)
         axes.axis("off")
     return figure

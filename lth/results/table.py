@@ -18,7 +18,6 @@ COLUMNS = {  # of a record: title, how it is printed
     "seconds": ("seconds", "{:.1f}"),
 }
 MEANS = ("train_acc", "val_acc", "test_acc", "best_test_acc", "early_stop_iteration")
-RECIPE = ["model", "finetune", "data", "rate", "at_once", "round"]
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
@@ -31,12 +30,22 @@ def summary(records: Sequence[dict[str, Any]]) -> str:
     """A Markdown table, one row a recipe and round: mean ± standard deviation (n - 1) over the seeds, and their number n."""
     frame = pd.DataFrame(records)
     rows = []
-    for recipe, group in frame.groupby(RECIPE, sort=False, dropna=False):
-        of = dict(zip(RECIPE, recipe))
-        how = "dense" if of["round"] == 0 else f"{of['rate']:g} x {of['at_once']}" if of["at_once"] > 1 else f"{of['rate']:g}"
+    for (recipe, _, k), group in frame.groupby(["recipe", "step", "round"], sort=False):
+        first = group.iloc[0]
+        how = "dense" if k == 0 else f"{first['rate']:g} x {first['at_once']}" if first["at_once"] > 1 else f"{first['rate']:g}"
         means = [_mean(group[name], COLUMNS[name][1]) for name in MEANS]
-        rows.append([of["model"], how, str(of["round"]), f"{group['density'].mean():.2%}", str(len(group)), *means])
-    titles = ["model", "pruned by", "round", "weights remaining", "n", *(COLUMNS[name][0] for name in MEANS)]
+        what = [recipe[:6], first["model"], first["finetune"], how, str(k)]
+        rows.append([*what, f"{group['density'].mean():.2%}", str(group["seed"].nunique()), *means])
+    titles = [
+        "recipe",
+        "model",
+        "finetune",
+        "pruned by",
+        "round",
+        "weights remaining",
+        "n",
+        *(COLUMNS[name][0] for name in MEANS),
+    ]
     return markdown(pd.DataFrame(rows, columns=titles))
 
 

@@ -25,8 +25,25 @@ class Spec:
     @property
     def key(self) -> str:
         """12 hexadecimal digits."""
-        text = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return _hash(self.content)
+
+    @property
+    def recipe(self) -> str:
+        """What replicates share: all that determines the dense network of this chain, but the seed. 12 digits."""
+        root = self
+        while root.parent is not None:
+            root = root.parent
+        return _hash({name: value for name, value in root.content.items() if name != "seed"})
+
+    @property
+    def step(self) -> str:
+        """The prune step that leads to this round, hashed; empty for round 0."""
+        return _hash(self.content["prune"]) if self.parent else ""
+
+
+def _hash(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def determining(node: Any) -> dict[str, Any]:

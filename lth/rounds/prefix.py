@@ -1,5 +1,6 @@
 """Frozen blocks run once: cuts the network, keeps the prefix's outputs, trains the suffix on them."""
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 from lth.config import Config
 from lth.data import features
 from lth.data.module import ImageData
+from lth.errors import UsageError
 from lth.models import cut
 from lth.models.classifier import Classifier
 from lth.rounds.device import Device
@@ -25,6 +27,13 @@ class Prefix:
         usable = config.features.cache and config.data.augment in ("none", "flip") and bool(model.frozen)
         self.cut = cut.cut(model.net) if usable else None
         self.weights = ""
+        if self.cut is None:
+            self._insist()
+
+    def _insist(self) -> None:
+        """Rounded features are in the key, so they are used or refused."""
+        if (dtype := self.config.features.dtype) != "float32":
+            raise UsageError(f"features.dtype={dtype} is not accepted here: no features are kept; it takes float32.")
 
     def run(self) -> None:
         """Load the features, or compute them; again only where pruning changed the frozen weights."""
@@ -32,9 +41,11 @@ class Prefix:
             return
         self.weights = weights
         self.model.suffix, self.data.features = (), {}
-        self.model.to(self.device.accelerator)
+        place = self.device.accelerator
+        self.model.to(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if place == "cuda" else place)
         loaded = {part: self._load(part) for part in ("train", "test")}
         if any(found is None for found in loaded.values()):
+            self._insist()
             limit = f"data.cache_limit={self.config.data.cache_limit:g} GB"
             self.say(
                 f"features: not kept, they would be larger than the images, or than {limit}; the frozen blocks run at each step"

@@ -39,6 +39,8 @@ def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
         "kept": M.kept(ticket.masks),
         "prunable": M.size(ticket.masks),
         "density": ticket.density,
+        "recipe": spec.recipe,
+        "step": spec.step,
         "determined_by": spec.content,
     }
 

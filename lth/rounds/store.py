@@ -9,6 +9,7 @@ outputs/
 import csv
 import io
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lth.errors import LthError
 from lth.rounds import files
 
 COLUMNS = (
@@ -49,8 +51,11 @@ class Store:
         return json.loads((folder / "round.json").read_text())
 
     def wait_for(self, key: str) -> dict[str, Any]:
-        """The record of a round that another process, the first rank, is about to finish."""
+        """The record of a round that the first rank, our parent process, is about to finish; raises LthError if it died."""
+        parent = os.getppid()
         while (record := self.read(key)) is None:
+            if os.getppid() != parent:
+                raise LthError(f"the first rank ended without finishing round {key}.")
             time.sleep(0.05)
         return record
 

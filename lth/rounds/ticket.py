@@ -69,7 +69,7 @@ def load_ticket(folder: str | Path) -> Ticket:
     Raises:
         DataError: the folder holds no ticket, or a file is not what was written.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     path = folder / "ticket.safetensors"
     if not path.exists():
         raise DataError(f"{folder} holds no ticket.safetensors; name the folder of a round.")

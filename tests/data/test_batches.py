@@ -32,14 +32,21 @@ def test_ranks_share_each_batch():
     whole = batches(Order(np.arange(20), 8, seed=1), 3)
     parts = [batches(Order(np.arange(20), 8, seed=1, rank=r, ranks=2), 3) for r in (0, 1)]
     assert [sorted(a + b) for a, b in zip(*parts)] == [sorted(b) for b in whole]
-    odd = [batches(Order(np.arange(9), 4, seed=1, rank=r, ranks=2), 0)[-1] for r in (0, 1)]
-    assert odd[0] == odd[1], "the last batch, of one image: both ranks take it"
+    tails = [batches(Order(np.arange(15), 4, seed=1, rank=r, ranks=2), 0)[-1] for r in (0, 1)]
+    assert [len(t) for t in tails] == [4, 4], "a tail of 3 goes with the batch before, and one image is taken twice"
     scored = [batches(Order(np.arange(9), 4, seed=None, rank=r, ranks=2), 0) for r in (0, 1)]
-    assert scored == [[[0, 2], [4, 6], [8]], [[1, 3], [5, 7]]], "each image is scored once"
+    assert scored == [[[0, 2], [4, 6, 8]], [[1, 3], [5, 7]]], "each image is scored once, in as many batches on each rank"
+
+
+def test_no_batch_has_a_single_image():
+    assert [len(b) for b in batches(Order(np.arange(129), 64, seed=1), 0)] == [64, 65]
+    assert [len(b) for b in batches(Order(np.arange(130), 64, seed=1), 0)] == [64, 64, 2]
+    assert [len(b) for b in batches(Order(np.arange(5), 64, seed=1), 0)] == [5]
+    assert len(batches(Order(np.arange(5), 1, seed=1), 0)) == 5
 
 
 def test_validation_is_in_order():
-    assert batches(Order(np.array([4, 7, 9]), 2, seed=None), 5) == [[4, 7], [9]]
+    assert batches(Order(np.array([4, 7, 9, 11]), 2, seed=None), 5) == [[4, 7], [9, 11]]
 
 
 def test_pixels_become_normalised_floats_channels_last():

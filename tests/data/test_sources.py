@@ -100,7 +100,19 @@ def test_other_files_and_hidden_ones_are_passed_over(tmp_path):
     root = write_images(tmp_path / "d", 2)
     (root / "down" / "notes.txt").write_text("no image")
     (root / "down" / ".hidden.png").write_text("no image")
+    (root / "down" / ".thumbnails").mkdir()
+    (root / "down" / ".thumbnails" / "000.png").write_text("no image")
     (root / ".git").mkdir()
     listing = sources.list_images(root)
     assert listing.classes == ["across", "down", "plain"]
     assert len(listing.paths) == 6
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    root = write_images(tmp_path / "d", 8)
+    (root / "plain").rename(root / "train")
+    assert split.prepare(data(root, tmp_path)).classes == ["across", "down", "train"]
+    nested = tmp_path / "n"
+    nested.mkdir()
+    shutil.copytree(root, nested / "train")
+    assert split.prepare(data(nested, tmp_path)).classes == ["across", "down", "train"]

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ def record(seed: int, k: int, rate: float = 0.2, at_once: int = 1, model: str = 
     scores = dict.fromkeys(("train_acc", "val_acc", "test_acc", "best_test_acc"), 0.5 + 0.01 * k + 0.02 * seed)
     return {
         "seed": seed, "round": k, "density": density, "model": model, "rate": rate if k else None, "at_once": at_once,
-        "early_stop_iteration": 96, "seconds": 12.345, "finetune": "all", "data": "scenes", "speedup": 1.5, **scores, **changes,
+        "early_stop_iteration": 96, "seconds": 12.345, "finetune": "all", "data": "scenes", "speedup": 1.5,
+        "recipe": "abcdef012345", "step": f"{rate} {at_once}" if k else "", **scores, **changes,
     }  # fmt: skip
 
 
@@ -30,9 +33,9 @@ def test_the_summary_has_mean_and_deviation_over_seeds():
         for line in table.summary([*CHAINS, record(0, 1, 0.2, 3)]).splitlines()[2:]
     ]
     assert len(rows) == 4 + 1
-    assert rows[0][:6] == ["simple_cnn", "dense", "0", "100.00%", "2", "0.510 ± 0.014"]
-    assert rows[1][1:5] == ["0.2", "1", "80.00%", "2"]
-    assert rows[4][1:6] == ["0.2 x 3", "1", "51.20%", "1", "0.510"]
+    assert rows[0][:8] == ["abcdef", "simple_cnn", "all", "dense", "0", "100.00%", "2", "0.510 ± 0.014"]
+    assert rows[1][3:7] == ["0.2", "1", "80.00%", "2"]
+    assert rows[4][3:8] == ["0.2 x 3", "1", "51.20%", "1", "0.510"]
 
 
 def lines(figure) -> dict[str, np.ndarray]:
@@ -53,8 +56,8 @@ def test_the_figure_shows_the_mean_over_seeds_and_the_dense_network():
 
 def test_a_line_for_each_recipe():
     figure = figures.accuracy([*CHAINS, record(0, 1, 0.5), record(0, 1, 0.2, 3), record(0, 1, 0.2, 6)])
-    assert {"simple_cnn, 50% a round", "simple_cnn, one shot"} < set(lines(figure))
-    assert np.allclose(lines(figure)["simple_cnn, one shot"][:, 0], [0.8**3, 0.8**6])
+    assert {"simple_cnn, 50% a round", "simple_cnn, one shot to rounds of 20%"} < set(lines(figure))
+    assert np.allclose(lines(figure)["simple_cnn, one shot to rounds of 20%"][:, 0], [0.8**3, 0.8**6])
 
 
 def test_a_dense_network_alone_is_drawn():
@@ -72,3 +75,15 @@ def test_the_confusion_matrix_fits_its_classes(classes):
 def test_the_gallery_shows_each_image_with_its_title():
     figure = figures.gallery(np.zeros((8, 5, 5, 3), np.uint8), [f"image {i}" for i in range(8)])
     assert [axes.get_title() for axes in figure.axes] == [f"image {i}" for i in range(8)]
+
+
+def test_other_recipes_are_never_averaged_as_seeds():
+    other = [r | {"recipe": "123456789abc", "test_acc": 0.9} for r in CHAINS]
+    assert len(table.summary([*CHAINS, *other]).splitlines()) == 2 + 8
+    assert len(lines(figures.accuracy([*CHAINS, *other]))) == 4
+
+
+def test_class_names_are_not_read_as_formulas():
+    names = ["$5_$10", "a$_$b"]
+    figures.confusion(np.eye(2), names).savefig(io.BytesIO())
+    figures.gallery(np.zeros((2, 5, 5, 3), np.uint8), names).savefig(io.BytesIO())

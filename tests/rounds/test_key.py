@@ -50,6 +50,7 @@ def test_one_shot_is_one_edge_and_shares_the_dense_network():
         {"data": Data(val_fraction=0.2)},
         {"data": Data(normalize="none")}, {"data": Data(split_seed=1)}, {"optim": Optim(lr=0.01)}, {"optim": Optim(name="sgd")},
         {"optim": Optim(weight_decay=0.1)}, {"optim": Optim(schedule="cosine")}, {"optim": Optim(clip=1.0)},
+        {"trainer": Trainer(devices=2)},
     ],
 )  # fmt: skip
 def test_what_changes_the_result_changes_every_key(change):
@@ -60,7 +61,7 @@ def test_what_changes_the_result_changes_every_key(change):
     "change",
     [
         {"outputs": "elsewhere"}, {"data": Data(name="folder", root="/x")}, {"data": Data(cache="/c", cache_limit=1, workers=9)},
-        {"trainer": Trainer(accelerator="cpu", devices=2, channels_last=False, compile=True)},
+        {"trainer": Trainer(accelerator="cpu", channels_last=False, compile=True)},
     ],
 )  # fmt: skip
 def test_what_cannot_change_the_result_changes_no_key(change):
@@ -83,5 +84,5 @@ def test_a_new_option_at_its_default_renames_nothing():
 
 def test_every_field_says_whether_it_is_in_the_key():
     free = {f.name for node in (Data, Prune, Optim, Trainer) for f in dataclasses.fields(node) if not f.metadata.get("key", True)}
-    assert {"root", "cache", "rounds", "devices"} <= free
+    assert {"root", "cache", "rounds", "accelerator"} <= free
     assert not free & {"rate", "lr", "augment", "image_size"}

@@ -50,8 +50,12 @@ def test_zeros():
     assert holds(proof.zeros([0, 0], final, start, MASKS, {"w"}))
     assert not holds(proof.zeros([0, 1], final, start, MASKS, {"w"}))
     assert not holds(proof.zeros([0], {"w": torch.tensor([1.5, -1.5, 1e-9])}, start, MASKS, {"w"}))
-    negative_frozen = {"w": torch.tensor([1.5, -1.0, 0.0])}
-    assert not holds(proof.zeros([0], negative_frozen, start, MASKS, {"w"}))
+    many = {"w": torch.randn(5000)}
+    kept = {"w": torch.ones(5000, dtype=torch.bool)}
+    assert holds(proof.zeros([0], {"w": many["w"] + 1}, many, kept, {"w"}))
+    assert not holds(proof.zeros([0], {"w": many["w"] + (many["w"] > 0)}, many, kept, {"w"})), "negative weights frozen"
+    dead = {"w": many["w"].where(torch.arange(5000) > 0, 2.0)}
+    assert holds(proof.zeros([0], dead, many, kept, {"w"})), "hardly any weight moved, of either sign"
 
 
 def untouched(net, fresh, masks, moved=None):

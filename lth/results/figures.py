@@ -31,11 +31,7 @@ def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
             _line(axes, pd.concat([own, chain]), next(colours), f"{name}, {chain.iloc[0]['rate']:.0%} a round")
         for rate, at_once in rows[rows["at_once"] > 1].groupby("rate", sort=False):
             _line(axes, at_once, next(colours), f"{name}, one shot to rounds of {rate:.0%}")
-        mean = start["test_acc"].mean()
-        colour = "0.4" if alone else next(colours)
-        axes.axhline(
-            mean, color=colour, ls="--", lw=1, label=f"{'' if alone else name + ', '}dense network, {_percent(mean)}", zorder=1
-        )
+        _dense(axes, start["test_acc"].mean(), "0.4" if alone else next(colours), "" if alone else f"{name}, ")
     _weights_axis(axes, frame["density"])
     axes.set_ylabel("test accuracy, last epoch")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _percent(y)))
@@ -43,6 +39,10 @@ def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
     axes.legend(frameon=False, fontsize=9)
     axes.set_title(title, fontsize=10, loc="left")
     return figure
+
+
+def _dense(axes: Any, accuracy: float, colour: str, name: str) -> None:
+    axes.axhline(accuracy, color=colour, ls="--", lw=1, label=f"{name}dense network, {_percent(accuracy)}", zorder=1)
 
 
 def _percent(fraction: float) -> str:

@@ -51,7 +51,7 @@ def test_training_through_the_cache_equals_training_without_it(make_config, tmp_
         both.append(records)
         assert all(e["holds"] for r in records for e in r["proof"].values())
     assert [r["key"] for r in both[0]] == [r["key"] for r in both[1]]
-    exact = model != "efficientnet_lite0"  # its 1x1 convolutions take another kernel for an epoch's last, smaller batch
+    exact = model == "resnet18"  # 1x1 convolutions and linear layers take other kernels for batches of another size
     for a, b in list(zip(*both))[: 2 if exact else 1]:
         one, two = final(tmp_path / "with", a), final(tmp_path / "without", b)
         assert all(torch.equal(one[n], two[n]) if exact else torch.allclose(one[n], two[n], rtol=1e-4, atol=1e-5) for n in one)

@@ -99,13 +99,9 @@ def _explain(error: Exception) -> str:
 
 
 def _exit_code(error: Exception) -> int:
-    return (
-        error.exit_code
-        if isinstance(error, LthError)
-        else 2
-        if isinstance(error, (HydraException, OmegaConfBaseException))
-        else 1
-    )
+    if isinstance(error, LthError):
+        return error.exit_code
+    return 2 if isinstance(error, (HydraException, OmegaConfBaseException)) else 1
 
 
 if __name__ == "__main__":

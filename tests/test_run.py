@@ -38,7 +38,11 @@ def test_help_and_a_typo_do_not_import_torch():
 @pytest.mark.parametrize(
     ("override", "code", "sentence"),
     [
-        ("prune.rat=0.2", 2, "lth: prune.rat is no key; did you mean prune.rate? prune takes schedule, rounds, rate, head, scope."),
+        (
+            "prune.rat=0.2",
+            2,
+            "lth: prune.rat is no key; did you mean prune.rate? prune takes schedule, rounds, rate, head, scope.",
+        ),
         ("prune.rate=1.5", 2, "lth: prune.rate=1.5 is not accepted: it takes a fraction above 0 and below 1."),
         ("data.root=/nowhere", 1, "lth: data.root=/nowhere is no folder."),
         (

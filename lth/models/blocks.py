@@ -1,5 +1,8 @@
 """A network's blocks: their names, which of them train, and that frozen ones stay as they are."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 
 from lth.errors import UsageError
@@ -43,3 +46,15 @@ def train_only(net: nn.Module, finetune: str) -> list[nn.Module]:
     for name in chosen:
         there[name].requires_grad_(True)
     return [block for name, block in there.items() if name not in chosen]
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """``net`` in eval mode for a while; then each of its modules is in the mode that it was in."""
+    modes = {module: module.training for module in net.modules()}
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
+from lth.models.blocks import evaluating
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -33,14 +35,17 @@ def cut(net: nn.Module) -> Cut | None:
     Returns None where nothing in front of the first trained layer is frozen, or the forward cannot be traced.
     """
     try:
-        training, evaluating = _trace(net), _trace(net, evaluate=True)
+        # Functional dropout and the like read ``training`` while they are traced, so each mode has a graph of its own.
+        training = _trace(net)
+        with evaluating(net):
+            evaluation = _trace(net)
     except Exception:  # a forward that fx cannot follow is computed whole
         return None
     place = _place(training)
     if place is None:
         return None
     name = place.name
-    halves = {mode: _halves(graph, name) for mode, graph in (("train", training), ("eval", evaluating))}
+    halves = {mode: _halves(graph, name) for mode, graph in (("train", training), ("eval", evaluation))}
 
     def suffix(features: Tensor) -> Tensor:
         return halves["train" if net.training else "eval"][1](features)
@@ -48,16 +53,8 @@ def cut(net: nn.Module) -> Cut | None:
     return Cut(halves["eval"][0], suffix, name)
 
 
-def _trace(net: nn.Module, evaluate: bool = False) -> fx.GraphModule:
-    """Functional dropout and the like read ``training`` while they are traced, so each mode has a graph of its own."""
-    modes = {module: module.training for module in net.modules()}
-    if evaluate:
-        net.eval()
-    try:
-        return fx.GraphModule(net, Tracer().trace(net))
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+def _trace(net: nn.Module) -> fx.GraphModule:
+    return fx.GraphModule(net, Tracer().trace(net))
 
 
 def _place(graph: fx.GraphModule) -> fx.Node | None:

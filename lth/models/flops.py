@@ -4,19 +4,16 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from lth.models.blocks import evaluating
+
 KINDS = (nn.Linear, nn.modules.conv._ConvNd)
 
 
 def per_layer(net: nn.Module, image_size: int) -> dict[str, int]:
     """FLOPs (a multiplication and an addition are two) of each Conv and Linear layer for one image, by its weight's name."""
-    modes = {module: module.training for module in net.modules()}
     like = next(net.parameters())
-    try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            net.eval()(torch.zeros(1, 3, image_size, image_size, device=like.device))
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with torch.no_grad(), evaluating(net), FlopCounterMode(display=False) as counter:
+        net(torch.zeros(1, 3, image_size, image_size, device=like.device))
     counts = counter.get_flop_counts()
     layers = {name: m for name, m in net.named_modules() if isinstance(m, KINDS)}
     own = type(net).__name__

@@ -97,9 +97,9 @@ def load(net: "nn.Module", path: Path, head: str) -> None:
     """
     state, wanted = read(path), net.state_dict()
     fits = {n for n, t in state.items() if n in wanted and wanted[n].shape == t.shape}
-    mine = {n for n in wanted if n == head or n.startswith(f"{head}.")}
+    mine = {n for n in wanted if _of_head(n, head)}
     if not mine <= fits:  # another classifier, or none: the head starts anew, as a whole
-        state = {n: t for n, t in state.items() if not _of_old_head(n, head)}
+        state = {n: t for n, t in state.items() if not _of_head(n, head)}
         fits -= mine
         wanted = {n: t for n, t in wanted.items() if n not in mine}
     missing = sorted(n for n in set(wanted) - set(state) if not n.endswith("num_batches_tracked"))
@@ -107,15 +107,12 @@ def load(net: "nn.Module", path: Path, head: str) -> None:
     misshapen = sorted(
         f"{n} {tuple(state[n].shape)} instead of {tuple(wanted[n].shape)}" for n in set(state) & set(wanted) - fits
     )
-    faults = [f"{kind}: {', '.join(names)}" for kind, names in _named(missing, unexpected, misshapen) if names]
+    found = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
+    faults = [f"{kind}: {', '.join(names)}" for kind, names in found.items() if names]
     if faults:
         raise DataError(f"the weights {path} do not fit {type(net).__name__}; {'; '.join(faults)}.")
     net.load_state_dict({n: state[n] for n in fits}, strict=False)
 
 
-def _of_old_head(name: str, head: str) -> bool:
+def _of_head(name: str, head: str) -> bool:
     return name == head or name.startswith(f"{head}.")
-
-
-def _named(missing: list[str], unexpected: list[str], misshapen: list[str]) -> list[tuple[str, list[str]]]:
-    return [("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen)]

@@ -55,9 +55,10 @@ def zeros(revived: list[int], written: State, start: State, masks: M.Masks, trai
         trained: names of the masked weights that are trained.
     """
     in_file = M.revived(written, masks)
-    moved = {"negative": _moved(written, start, masks, trained, -1), "positive": _moved(written, start, masks, trained, 1)}
+    signs = {"negative": _of_sign(start, masks, trained, -1), "positive": _of_sign(start, masks, trained, 1)}
+    moved = {name: _moved(written, start, there) for name, there in signs.items()}
     # Few weights, or mostly dead ones, show nothing; a sign that is masked out by mistake does not move at all.
-    telling = moved["positive"] > 0.1 and min(_signed(start, masks, trained, sign) for sign in (-1, 1)) >= 1000
+    telling = moved["positive"] > 0.1 and min(M.kept(there) for there in signs.values()) >= 1000
     stuck = telling and moved["negative"] < 0.01 * moved["positive"]
     holds = not any(revived) and in_file == 0 and not stuck
     return {
@@ -70,16 +71,12 @@ def zeros(revived: list[int], written: State, start: State, masks: M.Masks, trai
 
 
 def _of_sign(start: State, masks: M.Masks, trained: set[str], sign: int) -> M.Masks:
+    """The kept, trained weights that start with ``sign``."""
     return {n: (start[n].sign() == sign) & m for n, m in masks.items() if n in trained}
 
 
-def _signed(start: State, masks: M.Masks, trained: set[str], sign: int) -> int:
-    return M.kept(_of_sign(start, masks, trained, sign))
-
-
-def _moved(written: State, start: State, masks: M.Masks, trained: set[str], sign: int) -> float:
-    """Of the kept, trained weights that started with ``sign``, the fraction that changed."""
-    there = _of_sign(start, masks, trained, sign)
+def _moved(written: State, start: State, there: M.Masks) -> float:
+    """Of the weights marked in ``there``, the fraction that changed."""
     count = M.kept(there)
     return sum(int((written[n] != start[n])[t].count_nonzero()) for n, t in there.items()) / count if count else 0.0
 

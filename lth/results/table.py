@@ -49,6 +49,18 @@ def summary(records: Sequence[dict[str, Any]]) -> str:
     return markdown(pd.DataFrame(rows, columns=titles))
 
 
+def layers(record: dict[str, Any]) -> str:
+    """A Markdown table, one row a Conv or Linear layer: weights and FLOPs of one image, dense and remaining."""
+    density, weights = record["layers"], record["layer_weights"]
+    rows = []
+    for name, flops in record["layer_flops"].items():
+        kept = density.get(name, 1.0)
+        count = f"{weights[name]}" if name in weights else "not pruned"
+        rows.append([name.removesuffix(".weight"), count, f"{kept:.2%}", f"{flops}", f"{round(kept * flops)}"])
+    total = ["all", f"{record['prunable']}", f"{record['density']:.2%}", f"{record['flops']}", f"{record['flops_remaining']}"]
+    return markdown(pd.DataFrame([*rows, total], columns=["layer", "weights", "remaining", "FLOPs", "FLOPs remaining"]))
+
+
 def _mean(values: pd.Series, form: str) -> str:
     return form.format(values.mean()) + (f" ± {form.format(values.std())}" if len(values) > 1 else "")
 

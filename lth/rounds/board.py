@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from lth.data.split import Splits
 from lth.models.classifier import Classifier
-from lth.results import figures
+from lth.results import figures, table
 
 HPARAMS = ("model", "finetune", "data", "seed", "round", "rate", "density")
 METRICS = ("test_acc", "val_acc", "train_acc", "best_test_acc", "early_stop_iteration", "effective_density", "speedup")
@@ -27,7 +27,7 @@ def loggers(name: str, folder: Path) -> list[Logger]:
 
 
 def show(loggers: list[Logger], record: dict[str, Any], model: Classifier, splits: Splits) -> None:
-    """Hyperparameters with the scores, each layer's density, the confusion matrix, misclassified images."""
+    """Hyperparameters with the scores, each layer's density, weights and FLOPs, the confusion matrix, misclassified images."""
     for logger in loggers:
         logger.log_hyperparams({n: record[n] for n in HPARAMS if record[n] is not None}, *_metrics(logger, record))
         if isinstance(logger, TensorBoardLogger):
@@ -43,6 +43,7 @@ def _pictures(logger: TensorBoardLogger, record: dict[str, Any], model: Classifi
     board, step = logger.experiment, record["iterations"]
     for layer, density in record["layers"].items():
         board.add_scalar(f"weights/density {layer.removesuffix('.weight')}", density, record["round"])
+    board.add_text("layers", table.layers(record), record["round"])
     board.add_figure("test/confusion", figures.confusion(np.array(record["test_confusion"]), splits.classes), step)
     given = torch.cat(model.predictions).numpy()
     truth = splits.test_images.labels[splits.test]

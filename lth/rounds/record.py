@@ -57,6 +57,7 @@ def sizes(state: dict[str, Tensor], ticket: Ticket, dense: dict[str, int]) -> di
         "flops_remaining": round(left),
         "speedup": total / left if left else None,
         "layer_flops": dense,
+        "layer_weights": {name: mask.numel() for name, mask in ticket.masks.items()},
     }
 
 

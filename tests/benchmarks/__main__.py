@@ -5,16 +5,18 @@ import sys
 
 import torch
 
-from tests.benchmarks import epochs, scenes, start, steps
+from tests.benchmarks import epochs, frozen, scenes, start, steps, transfer_levers
 
 ALL = {
     "start": start.start,
     "masked": steps.masked,
     "levers": steps.levers,
+    "transfer_levers": transfer_levers.transfer_levers,
     "dropout": steps.dropout,
     "ranking": steps.ranking,
     "epoch": epochs.epoch,
     "turnaround": epochs.turnaround,
+    "frozen": frozen.frozen,
     "scenes": scenes.scenes,
 }
 

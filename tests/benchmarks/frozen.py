@@ -1,0 +1,94 @@
+"""Transfer learning with the frozen prefix computed once, against computing it at each step, and against the suffix alone."""
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from lth.config import Config, Data, Features, Logger, Model, Optim, Prune
+from lth.data.module import ImageData
+from lth.data.split import Splits, prepare
+from lth.models import build as models
+from lth.models.classifier import build_optimizer
+from lth.models.cut import cut
+from lth.rounds.device import keep_memory
+from lth.rounds.search import search
+from lth.rounds.store import Store
+
+CASES = (
+    ("resnet18", "head"),
+    ("resnet18", "layer4"),
+    ("densenet121", "head"),
+    ("densenet121", "denseblock4"),
+    ("efficientnet_lite0", "head"),
+    ("efficientnet_lite0", "blocks.15+conv_head+bn1"),
+)
+EPOCHS, UNCACHED = 30, 2
+
+
+def run(data: Data, model: str, finetune: str, cache: bool, epochs: int) -> list[float]:
+    """Seconds of each epoch, training and validation, of the dense network through the whole of ``lth``."""
+    with tempfile.TemporaryDirectory() as folder:
+        conf = Config(
+            seed=0, finetune=finetune, epochs=epochs, outputs=folder, data=data, features=Features(cache=cache),
+            model=Model(model), prune=Prune(rounds=0), logger=Logger("none"),
+        )  # fmt: skip
+        [record] = search(conf, say=lambda line: None)
+        rows = (Store(Path(folder)).folder(record["key"]) / "metrics.csv").read_text().splitlines()
+        ends = [0.0, *(float(row.rsplit(",", 1)[1]) for row in rows[1:])]
+        return [b - a for a, b in zip(ends, ends[1:])]
+
+
+def suffix(data: Data, splits: Splits, model: str, finetune: str) -> float:
+    """The limit: seconds of an epoch of the suffix alone, its batches in memory; forward, backward, optimiser; validation."""
+    net = models.build(Config(finetune=finetune, data=data, model=Model(model)), 6)
+    net.net.to(memory_format=torch.channels_last)
+    halves = cut(net.net)
+    batches = ImageData(splits, data.batch_size, 0)
+    take = splits.train_images.images.take
+    with torch.no_grad():
+        kept = [halves.prefix(batches.to_float(torch.from_numpy(take(i)))) for i, _ in batches.train_dataloader().sampler]
+        held = [halves.prefix(batches.to_float(torch.from_numpy(take(i)))) for i, _ in batches.val_dataloader().sampler]
+    labels = [torch.randint(0, 6, (len(x),)) for x in kept]
+    optimizer = build_optimizer(Optim(), [p for p in net.parameters() if p.requires_grad])
+    times = []
+    for _ in range(6):
+        begin = time.perf_counter()
+        for x, y in zip(kept, labels):
+            optimizer.zero_grad()
+            F.cross_entropy(halves.suffix(x), y).backward()
+            optimizer.step()
+        net.eval()
+        with torch.no_grad():
+            for x in held:
+                halves.suffix(x)
+        net.train()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times[1:])
+
+
+def frozen() -> None:
+    """30 epochs with the cache, its building included, against 30 times the median epoch without it, and the suffix alone."""
+    keep_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        for model, finetune in CASES:
+            data = Data(name="scenes", train_per_class=100, test_per_class=20, cache=f"{folder}/{model}-{finetune}")
+            splits = prepare(data)
+            begin = time.perf_counter()
+            cached = run(data, model, finetune, True, EPOCHS)
+            whole = time.perf_counter() - begin
+            again = time.perf_counter()
+            run(data, model, finetune, True, EPOCHS)
+            again = time.perf_counter() - again
+            without = EPOCHS * statistics.median(run(data, model, finetune, False, UNCACHED))
+            limit = suffix(data, splits, model, finetune)
+            epoch = statistics.median(cached)
+            print(
+                f"{model} {finetune}, {len(splits.train)} images: {EPOCHS} epochs without the cache {without:.1f} s (from {UNCACHED}), "
+                f"first round with it {whole:.1f} s ({whole / without:.3f}), later rounds {again:.1f} s ({again / without:.3f}); "
+                f"an epoch {1000 * epoch:.0f} ms, of the suffix alone {1000 * limit:.0f} ms ({epoch / limit:.3f})",
+                flush=True,
+            )

@@ -4,6 +4,7 @@ A field with ``metadata=FREE`` cannot change the result of a round, so it is lef
 every field that stands at the default given here. Defaults are therefore a promise: changing one renames all work.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from hydra.core.config_store import ConfigStore
 from lth.errors import UsageError
 
 FREE = {"key": False}
+CONTROLS = ("reinit", "shuffle", "random", "order", "dense")  # each differs from the ticket in one thing: rounds/controls.py
 
 
 def free(default: Any) -> Any:
@@ -79,19 +81,41 @@ class Model:
 
 @dataclass
 class Prune:
-    """One step is (rate, how many rounds of it at once); ``rounds`` itself is not part of any key."""
+    """One step is (what is pruned, by what, how much, what follows); ``rounds`` itself is not part of any key."""
 
     schedule: str = free("imp")  # imp: a training for each round; one_shot: one for all of them
     rounds: int = free(5)  # 0: the dense network alone
     rate: float = 0.2  # fraction of the remaining weights pruned in a round
     head: bool = True  # prune the final classifier layer too
+    head_rate: float = 1.0  # its rate as a fraction of ``rate``; only with allocation=layerwise
     scope: str = "trainable"  # what is pruned: weights that are trained, all, or all but the head's
+    criterion: str = "magnitude"  # of the trained weights; snip, grasp, synflow: of those that are rewound to
+    allocation: str = "global"  # how many go from which layer: the lowest scores of all, as many of each, or as ERK says
+    score_images: int = 10  # training images of each class that snip and grasp look at
+    rewind: str = "init"  # or a point of round 0: 500it (after 500 iterations), 2ep (after 2 epochs)
+    retrain: str = "rewind"  # rewind: weights and all; lr: keep the weights, restart the schedule; finetune: at its last rate
+    controls: str = free("none")  # trained beside the tickets, joined by +, see CONTROLS; all
+    control_rounds: str = free("all")  # beside which rounds, joined by +
 
     def __post_init__(self) -> None:
         require_choice("prune.schedule", self.schedule, ("imp", "one_shot"))
         require_choice("prune.scope", self.scope, ("trainable", "all", "backbone"))
         require(self.rounds >= 0, "prune.rounds", self.rounds, "0 (the dense network alone) or more rounds")
         require(0 < self.rate < 1, "prune.rate", self.rate, "a fraction above 0 and below 1")
+        require(0 < self.head_rate <= 1, "prune.head_rate", self.head_rate, "a fraction above 0, at most 1")
+        require_choice("prune.criterion", self.criterion, ("magnitude", "random", "snip", "grasp", "synflow"))
+        require_choice("prune.allocation", self.allocation, ("global", "layerwise", "erk"))
+        require(self.score_images >= 1, "prune.score_images", self.score_images, "1 or more images of each class")
+        wanted = "init, iterations such as 500it, or epochs such as 2ep"
+        require(re.fullmatch(r"init|[1-9]\d*(it|ep)", self.rewind) is not None, "prune.rewind", self.rewind, wanted)
+        require_choice("prune.retrain", self.retrain, ("rewind", "lr", "finetune"))
+        layerwise = self.head_rate == 1 or self.allocation == "layerwise"
+        require(layerwise, "prune.head_rate", self.head_rate, "1 unless prune.allocation=layerwise")
+        accepted = f"none, all, or {', '.join(CONTROLS)}, joined by '+'"
+        kinds = set(self.controls.split("+"))
+        require(self.controls in ("none", "all") or kinds <= set(CONTROLS), "prune.controls", self.controls, accepted)
+        chosen = self.control_rounds == "all" or re.fullmatch(r"\d+(\+\d+)*", self.control_rounds) is not None
+        require(chosen, "prune.control_rounds", self.control_rounds, "all, or numbers of rounds joined by '+'")
 
 
 @dataclass
@@ -121,10 +145,12 @@ class Trainer:
     precision: str = free("auto")  # its resolved value is in the key, see rounds/device.py
     channels_last: bool = free(True)
     compile: bool = free(False)
+    val_check_interval: int = 0  # iterations between validations; 0: one at the end of each epoch
 
     def __post_init__(self) -> None:
         require_choice("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         require(self.devices >= 1, "trainer.devices", self.devices, "1 or more devices")
+        require(self.val_check_interval >= 0, "trainer.val_check_interval", self.val_check_interval, "0 or more iterations")
         require_choice("trainer.precision", self.precision, ("auto", "32-true", "16-mixed", "bf16-mixed"))
 
 
@@ -165,6 +191,8 @@ class Config:
         require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more epochs")
         least = self.trainer.devices
+        several = least == 1 or self.prune.rewind == "init"
+        require(several, "prune.rewind", self.prune.rewind, "init with several trainer.devices")
         require(self.data.batch_size >= least, "data.batch_size", self.data.batch_size, f"at least trainer.devices={least}")
 
 

@@ -44,7 +44,7 @@ def job(cfg: DictConfig) -> float:
         _records.extend(records)
         if is_first():
             _show(Path(cfg.outputs), records)
-        return records[-1]["val_acc"]
+        return [record for record in records if not record["control"]][-1]["val_acc"]
     except Exception as error:
         _failures.append((_job_name(), error))
         if _full_error:

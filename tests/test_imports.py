@@ -14,11 +14,12 @@ GROUND = {"config", "errors"}
 ALLOWED = {
     "run": {"rounds", "results", "usage", *GROUND},
     "usage": GROUND,
-    "rounds": {"rounds", "data", "models", "pruning", "results", *GROUND},
+    "rounds": {"rounds", "data", "models", "pruning", "results", "tensors", *GROUND},
     "data": {"data", *GROUND},
-    "models": {"models", *GROUND},
+    "models": {"models", "tensors", *GROUND},
     "pruning": {"pruning", *GROUND},
     "results": {"results"},
+    "tensors": set(),
     "config": GROUND,
     "errors": set(),
 }

@@ -41,29 +41,45 @@ class Order(Sampler):
         subset: indices into the data set, int64 (n,).
         batch_size: images of a batch over all ranks; each rank gets its part.
         seed: draws the order and the seed of each batch; None: in the order of ``subset``, every image once.
+        begin: (epoch, batches): the epoch that comes first, and how many of its batches are left out.
     """
 
-    def __init__(self, subset: np.ndarray, batch_size: int, seed: int | None, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self,
+        subset: np.ndarray,
+        batch_size: int,
+        seed: int | None,
+        rank: int = 0,
+        ranks: int = 1,
+        begin: tuple[int, int] = (0, 0),
+    ) -> None:
         self.subset, self.batch_size, self.seed = subset, batch_size, seed
-        self.rank, self.ranks, self.epoch = rank, ranks, 0
+        self.rank, self.ranks, self.begin = rank, ranks, begin
+        self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        self.epoch = epoch
+        """Called by Lightning before each epoch, with how many came before it."""
+        self.epoch = self.begin[0] + epoch
+        self.skipped = self.begin[1] if epoch == 0 else 0
+
+    @property
+    def whole(self) -> int:
+        """Batches of an epoch of which none is left out."""
+        full, tail = divmod(len(self.subset), self.batch_size)
+        return max(1, full + (tail >= 2 * self.ranks))
 
     @override
     def __len__(self) -> int:
-        full, tail = divmod(len(self.subset), self.batch_size)
-        return max(1, full + (tail >= 2 * self.ranks))
+        return self.whole - self.skipped
 
     @override
     def __iter__(self):
         order = self.subset
         if self.seed is not None:
             order = np.random.default_rng(mix(self.seed, self.epoch)).permutation(order)
-        for k in range(len(self)):
+        for k in range(self.skipped, self.whole):
             # A tail of one image a rank or none goes with the batch before: BatchNorm and the ranks need more.
-            end = (k + 1) * self.batch_size if k + 1 < len(self) else len(order)
+            end = (k + 1) * self.batch_size if k + 1 < self.whole else len(order)
             batch = order[k * self.batch_size : end]
             if self.seed is not None:  # gradients are averaged over ranks, so each has as many images: the first ones again
                 batch = np.resize(batch, -(-len(batch) // self.ranks) * self.ranks)
@@ -87,16 +103,29 @@ class ImageData(pl.LightningDataModule):
         super().__init__()
         self.splits, self.batch_size, self.seed, self.kind, self.workers = splits, batch_size, seed, kind, workers
         self.mean, self.std = NORMALIZE[normalize]
+        self.begin = (0, 0)  # the epoch and the batch that training starts with
         self.features: dict[str, Features] = {}  # of ``train`` and ``test`` images; where there are some, they are the batches
+
+    def batches(self, ranks: int = 1) -> int:
+        """Optimiser steps of a whole epoch."""
+        return Order(self.splits.train, self.batch_size, self.seed, 0, ranks).whole
 
     def _loader(self, part: str, decoded: Decoded, subset: np.ndarray) -> DataLoader:
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         train = part == "train"
-        order = Order(subset, self.batch_size, self.seed if train else None, rank, ranks)
+        order = Order(subset, self.batch_size, self.seed if train else None, rank, ranks, self.begin if train else (0, 0))
+        order.set_epoch(self.trainer.current_epoch if self.trainer else 0)
         source = self.features.get("test" if part == "test" else "train", decoded.images)
         workers = self.workers if isinstance(source, Streamed) else 0
         batches = Batches(source, decoded.labels, train)
-        return DataLoader(batches, sampler=order, batch_size=None, num_workers=workers, persistent_workers=workers > 0)
+        return DataLoader(
+            batches,
+            sampler=order,
+            batch_size=None,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            generator=torch.Generator(),  # or each new iterator would draw from the generator that dropout draws from
+        )
 
     @override
     def train_dataloader(self) -> DataLoader:

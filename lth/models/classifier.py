@@ -41,6 +41,7 @@ class Classifier(pl.LightningModule):
         super().__init__()
         self.net, self.optim, self.frozen_bn = net, optim, frozen_bn
         self.frozen = [(block,) for block in blocks.train_only(net, finetune)]  # in tuples: not modules of this one again
+        self.factor: Callable[[int], float] | None = None  # of the learning rate, by step; None: as ``optim`` says
         self.suffix: tuple[Callable[[Tensor], Tensor], ...] = ()  # what computes the logits where the prefix is cached
         self.metrics = MetricCollection(
             {
@@ -141,7 +142,8 @@ class Classifier(pl.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = build_optimizer(self.optim, [p for p in self.parameters() if p.requires_grad], self.trainer.precision)
         total = self.trainer.estimated_stepping_batches
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: lr_factor(self.optim, step, total))
+        factor = self.factor or (lambda step: lr_factor(self.optim, step, total))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

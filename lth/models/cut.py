@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, fx, nn
 
+from lth import tensors
 from lth.models.blocks import evaluating
 
 
@@ -115,9 +115,5 @@ def _halves(whole: fx.GraphModule, name: str) -> tuple[fx.GraphModule, fx.GraphM
 def digest(prefix: fx.GraphModule) -> str:
     """A hash of what the prefix computes: its operations, and the weights and buffers that they read. 16 digits."""
     total = hashlib.sha256(prefix.code.encode())
-    state = prefix.state_dict()
-    for key in sorted(state):
-        tensor = state[key].detach().cpu().contiguous()
-        total.update(f"{key} {tuple(tensor.shape)}".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    total.update(tensors.digest(prefix.state_dict()).encode())
     return total.hexdigest()[:16]

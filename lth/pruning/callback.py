@@ -84,9 +84,10 @@ class LotteryTicket(pl.Callback):
             raise ProofError("the checkpoint that is resumed holds no masks; it was not written with LotteryTicket.")
         self._same_on_all_ranks(trainer)
         params = dict(network.named_parameters())
-        self._params = [params[name] for name in self.masks]
+        pruned = {name: mask for name, mask in self.masks.items() if not mask.all()}
+        self._params = [params[name] for name in pruned]
         # Of the weights' own dtype and memory format: only then is the multiplication one fused pass.
-        self._multipliers = [torch.empty_like(p.data).copy_(mask) for p, mask in zip(self._params, self.masks.values())]
+        self._multipliers = [torch.empty_like(p.data).copy_(mask) for p, mask in zip(self._params, pruned.values())]
         M.multiply_(self._params, self._multipliers)
 
     def _enter_round(self, network: nn.Module) -> None:
@@ -118,7 +119,9 @@ class LotteryTicket(pl.Callback):
         M.multiply_([self._params[i].grad for i in held], [self._multipliers[i] for i in held])
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        M.multiply_(self._params, self._multipliers)
+        # No optimiser moves a frozen weight; which ones are frozen may change while the network trains.
+        trained = [i for i, p in enumerate(self._params) if p.requires_grad]
+        M.multiply_([self._params[i] for i in trained], [self._multipliers[i] for i in trained])
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

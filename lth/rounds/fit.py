@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from lth.config import Config
 from lth.data.module import ImageData, mix
+from lth.errors import UsageError
 from lth.models.classifier import Classifier, lr_factor
 from lth.pruning.callback import LotteryTicket
+from lth.rounds.attempt import Attempt
 from lth.rounds.device import Device
 from lth.rounds.history import History
+from lth.rounds.point import Capture, Continue
 from lth.rounds.progress import Progress
 from lth.rounds.proof import Witness
-from lth.rounds.ticket import Ticket
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 NOISE = (  # what Lightning warns of and we do on purpose, or cannot help
@@ -39,36 +42,95 @@ def hush() -> Iterator[None]:
 
 
 class Reseed(pl.Callback):
-    """Draws an epoch's dropout from (seed, epoch, rank), so that it does not depend on what ran before."""
+    """Draws an epoch's dropout from (seed, epoch, rank), so that it does not depend on what ran before.
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    Args:
+        first: the epoch that training starts in.
+        draws: the state of torch's generator to start with, where that is in the middle of the epoch.
+    """
+
+    def __init__(self, seed: int, first: int = 0, draws: Tensor | None = None) -> None:
+        self.seed, self.first, self.draws = seed, first, draws
 
     @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        torch.manual_seed(mix(self.seed, trainer.current_epoch, trainer.global_rank, 1))
+        torch.manual_seed(mix(self.seed, self.first + trainer.current_epoch, trainer.global_rank, 1))
+        if self.draws is not None and trainer.current_epoch == 0:
+            torch.set_rng_state(self.draws)
 
 
 def fit(
-    model: Classifier, data: ImageData, config: Config, device: Device, ticket: Ticket, loggers: list[Any], title: str
+    model: Classifier,
+    data: ImageData,
+    config: Config,
+    device: Device,
+    attempt: Attempt,
+    *,
+    epochs: int,
+    loggers: list[Any],
+    title: str,
+    capture: Capture | None = None,
+    until: int = -1,
 ) -> tuple[dict[str, Any], History, Witness]:
-    """Train ``model`` from the ticket and test it; it then holds the final weights.
+    """Train ``model`` as ``attempt`` says and test it; it then holds the final weights.
+
+    Args:
+        epochs: of the whole schedule, from its beginning.
+        capture: what notes a point on the way.
+        until: optimiser steps after which training ends, untested; -1: after the last epoch.
 
     Returns the scores of the last and of the best epoch, all epochs, and what was seen of the invariants.
     """
-    callback = LotteryTicket(None, target="net", masks=ticket.masks, init=ticket.rewind)
-    witness = Witness(callback, ticket.start, config.optim.lr * lr_factor(config.optim, 0, 1))
-    history = History(len(data.splits.train))
-    trainer = _trainer(config, device, [callback, witness, Reseed(config.seed), history, Progress(title)], loggers)
+    per_epoch = data.batches(config.trainer.devices)
+    first, skipped = divmod(attempt.begin.step, per_epoch)
+    total = per_epoch * epochs
+    model.factor = _factors(config, attempt, total)
+    data.seed, data.begin = attempt.order, (first, skipped)
+    callback = LotteryTicket(None, target="net", masks=attempt.ticket.masks, init=attempt.ticket.rewind)
+    witness = Witness(callback, attempt.ticket.start, attempt.begin.moments, config.optim.lr * model.factor(0))
+    history = History(len(data.splits.train) / per_epoch, first, attempt.begin.step)
+    callbacks = [
+        callback, Continue(attempt.begin.moments), witness, Reseed(attempt.order, first, attempt.begin.draws), history,
+        *([capture] if capture else []), Progress(title),
+    ]  # fmt: skip
+    trainer = _trainer(config, device, callbacks, loggers, epochs - first, until, reload=skipped > 0)
     with hush():
         trainer.fit(model, data)
+        if until >= 0:
+            return {}, history, witness
+        if history.rows[-1:] == [] or history.rows[-1]["iteration"] != total:
+            trainer.validate(model, data, verbose=False)  # validations stood elsewhere than at the end
         return _test(trainer, model, data, history), history, witness
 
 
-def _trainer(config: Config, device: Device, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:
+def _factors(config: Config, attempt: Attempt, total: int) -> Any:
+    """The factor of the learning rate for each step of this training.
+
+    Raises UsageError where fine-tuning would have a learning rate of next to nothing.
+    """
+    begin, optim = attempt.begin.step, config.optim
+    if not attempt.finetune:
+        return lambda step: lr_factor(optim, begin + step, total)
+    last = lr_factor(optim, total - 1, total)
+    if last < 1e-3:
+        raise UsageError(
+            f"prune.retrain=finetune is not accepted with optim.schedule={optim.schedule}, which ends at a rate of about 0; "
+            "it takes constant or step."
+        )
+    return lambda step: last
+
+
+def _trainer(
+    config: Config, device: Device, callbacks: list[pl.Callback], loggers: list[Any], epochs: int, until: int, reload: bool
+) -> pl.Trainer:
     """Fresh, and with it optimiser, schedule and counters."""
+    interval = config.trainer.val_check_interval
     return pl.Trainer(
-        max_epochs=config.epochs,
+        max_epochs=epochs,
+        max_steps=until,
+        val_check_interval=interval or 1.0,
+        check_val_every_n_epoch=None if interval else 1,
+        reload_dataloaders_every_n_epochs=int(reload),  # the first epoch is shorter than the others
         accelerator=device.accelerator,
         devices=config.trainer.devices,
         strategy="ddp" if config.trainer.devices > 1 else "auto",
@@ -90,7 +152,7 @@ def _test(trainer: pl.Trainer, model: Classifier, data: ImageData, history: Hist
     last, best = history.rows[-1], history.best
     final = {n: t.detach().clone() for n, t in model.net.state_dict().items()}
     if best is not last:
-        model.net.load_state_dict(history.best_weights)
+        model.net.load_state_dict(history.best_weights, strict=False)
         best_test = _score(trainer, model, data, [])
         model.net.load_state_dict(final)
     test = _score(trainer, model, data, trainer.loggers)

@@ -1,4 +1,4 @@
-"""The epochs of a round: one row each, and the weights of the best one."""
+"""The validations of a round: one row each, and the weights of the best one."""
 
 import csv
 import io
@@ -6,27 +6,29 @@ import time
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 COLUMNS = ("epoch", "iteration", "train_loss", "train_acc", "val_loss", "val_acc", "lr", "images_per_second", "seconds")
 
 
 class History(pl.Callback):
-    """Keeps ``rows`` (see COLUMNS; losses in nats, accuracies as fractions, epochs and iterations from 1) and ``best``.
+    """Keeps ``rows``, one a validation (see COLUMNS; losses in nats, accuracies as fractions, epochs and iterations from 1).
 
-    The best epoch is the first with the highest validation accuracy; the early-stop iteration is that of the first
-    epoch with the lowest validation loss (Frankle & Carbin 2019, section 2).
+    Training figures are those of the epoch so far. The best row is the first with the highest validation accuracy; the
+    early-stop iteration is that of the first one with the lowest validation loss (Frankle & Carbin 2019, section 2).
 
     Args:
-        images: training images of an epoch, over all ranks.
+        batch: images of a step, on average, over all ranks.
+        epoch, step: where in the schedule training starts.
     """
 
-    def __init__(self, images: int) -> None:
-        self.images = images
+    def __init__(self, batch: float, epoch: int = 0, step: int = 0) -> None:
+        self.batch, self.epoch, self.step = batch, epoch, step
         self.rows: list[dict[str, Any]] = []
         self.best_weights: dict[str, Tensor] = {}
-        self._begin = self._epoch_begin = self._trained = 0.0
+        self._begin = self._resumed = self._trained = 0.0
+        self._done = step
 
     @property
     def best(self) -> dict[str, Any]:
@@ -39,26 +41,35 @@ class History(pl.Callback):
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._begin = time.perf_counter()
-
-    @override
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._epoch_begin = time.perf_counter()
+        self._begin = self._resumed = time.perf_counter()
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._trained = time.perf_counter()
+        self._trained = time.perf_counter() - self._resumed
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        iteration = self.step + trainer.global_step
+        val = {name: float(trainer.callback_metrics[name]) for name in ("val/loss", "val/acc")}
+        metrics = {name.replace("/", "_"): value for name, value in (pl_module.train_metrics() | val).items()}
+        epoch = self.epoch + min(trainer.current_epoch, trainer.max_epochs - 1) + 1
+        speed = (iteration - self._done) * self.batch / self._trained if self._trained else 0.0
+        row = {"epoch": epoch, "iteration": iteration, **metrics, "images_per_second": speed}
+        self.rows.append(row | {"seconds": time.perf_counter() - self._begin})
+        if self.best is self.rows[-1]:
+            self.best_weights = self._changing(pl_module.net)
+        self._done, self._resumed = iteration, time.perf_counter()
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        speed = self.images / (self._trained - self._epoch_begin)
-        pl_module.log("train/images_per_second", speed)
-        val = {name: float(trainer.callback_metrics[name]) for name in ("val/loss", "val/acc")}
-        metrics = {name.replace("/", "_"): value for name, value in (pl_module.train_metrics() | val).items()}
-        row = {"epoch": trainer.current_epoch + 1, "iteration": trainer.global_step, **metrics}
-        self.rows.append(row | {"images_per_second": speed, "seconds": time.perf_counter() - self._begin})
-        if self.best is self.rows[-1]:
-            self.best_weights = {n: t.detach().cpu().clone() for n, t in pl_module.net.state_dict().items()}
+        if self.rows:
+            pl_module.log("train/images_per_second", self.rows[-1]["images_per_second"])
+
+    @staticmethod
+    def _changing(net: nn.Module) -> dict[str, Tensor]:
+        """A copy of the state_dict without frozen parameters, which are the most of a transferred network."""
+        frozen = {name for name, p in net.named_parameters() if not p.requires_grad}
+        return {n: t.detach().cpu().clone() for n, t in net.state_dict().items() if n not in frozen}
 
     def csv(self) -> bytes:
         """The rows as a CSV file."""

@@ -1,7 +1,8 @@
 """What determines a round, hashed to its key. Imports no torch.
 
 Round 0 is determined by the images, the model, the recipe and the seed; round k by its parent's key and the step that
-leads to it. Fields at their default are left out, so a new option never renames old work.
+leads to it; a control by the key of its ticket and the one thing that it changes. Fields at their default are left out,
+so a new option never renames old work.
 """
 
 import dataclasses
@@ -10,17 +11,24 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from lth.config import Config
+from lth.config import CONTROLS, Config
+from lth.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A round that is asked for: ``content`` is what its key hashes, ``at_once`` the rounds that its step stands for."""
+    """A round that is asked for: ``content`` is what its key hashes, ``at_once`` the rounds that its step stands for.
+
+    ``control`` names the one thing in which it differs from its parent's ticket; the compute-matched dense network,
+    which has no parent, differs in its ``epochs``.
+    """
 
     index: int
     content: dict[str, Any]
+    epochs: int
     parent: "Spec | None" = None
     at_once: int = 1
+    control: str | None = None
 
     @property
     def key(self) -> str:
@@ -28,22 +36,35 @@ class Spec:
         return _hash(self.content)
 
     @property
+    def root(self) -> "Spec":
+        """Round 0 of this chain."""
+        return self if self.parent is None else self.parent.root
+
+    @property
     def recipe(self) -> str:
         """What replicates share: all that determines the dense network of this chain, but the seed. 12 digits."""
-        root = self
-        while root.parent is not None:
-            root = root.parent
-        return _hash({name: value for name, value in root.content.items() if name != "seed"})
+        return _hash(_without(self.root.content, "seed"))
+
+    @property
+    def family(self) -> str:
+        """What a network and the same trained for longer share: the recipe without the number of epochs. 12 digits."""
+        return _hash(_without(self.root.content, "seed", "epochs"))
 
     @property
     def step(self) -> str:
-        """The prune step that leads to this round, hashed; empty for round 0."""
-        return _hash(self.content["prune"]) if self.parent else ""
+        """The prune step that leads to this round, or to the ticket of this control, hashed; empty for round 0."""
+        if self.parent is None:
+            return ""
+        return self.parent.step if self.control else _hash(self.content["prune"])
 
 
 def _hash(content: dict[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _without(content: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in names}
 
 
 def determining(node: Any) -> dict[str, Any]:
@@ -63,7 +84,7 @@ def determining(node: Any) -> dict[str, Any]:
 
 
 def chain(config: Config, fingerprint: str, precision: str, weights: str | None = None) -> list[Spec]:
-    """The rounds of one experiment, from the dense network on.
+    """The rounds of one experiment, from the dense network on, without controls.
 
     Args:
         fingerprint: of the images, see ``data.split.Splits``.
@@ -75,10 +96,36 @@ def chain(config: Config, fingerprint: str, precision: str, weights: str | None 
     content["data"] = {"fingerprint": fingerprint} | content.get("data", {})
     content |= {"precision": precision} if precision != "32-true" else {}
     content |= {"weights": weights} if weights is not None else {}
-    specs = [Spec(0, content)]
+    specs = [Spec(0, content, config.epochs)]
     prune = config.prune
     at_once = prune.rounds if prune.schedule == "one_shot" else 1
     for index in range(1, prune.rounds // at_once + 1 if prune.rounds else 1):
         edge = step | ({"at_once": at_once} if at_once > 1 else {})
-        specs.append(Spec(index, {"parent": specs[-1].key, "prune": edge}, specs[-1], at_once))
+        specs.append(Spec(index, {"parent": specs[-1].key, "prune": edge}, config.epochs, specs[-1], at_once))
     return specs
+
+
+def controls(config: Config, specs: list[Spec]) -> list[Spec]:
+    """The controls that ``config.prune`` asks for, of the rounds of a chain; round 0 has none but ``order``.
+
+    Raises UsageError where a round is named that the chain does not have.
+    """
+    prune = config.prune
+    if prune.controls == "none":
+        return []
+    kinds = [kind for kind in CONTROLS if kind != "order"] if prune.controls == "all" else prune.controls.split("+")
+    wanted = range(len(specs)) if prune.control_rounds == "all" else [int(k) for k in prune.control_rounds.split("+")]
+    if beyond := [k for k in wanted if k >= len(specs)]:
+        raise UsageError(
+            f"prune.control_rounds={prune.control_rounds} is not accepted: there is no round {beyond[0]}; "
+            f"it takes all, or numbers up to {len(specs) - 1} joined by '+'."
+        )
+    return [_control(specs[k], kind) for k in wanted for kind in kinds if k > 0 or kind == "order"]
+
+
+def _control(ticket: Spec, kind: str) -> Spec:
+    if kind != "dense":
+        return Spec(ticket.index, {"parent": ticket.key, "control": kind}, ticket.epochs, ticket, ticket.at_once, kind)
+    epochs = ticket.epochs * (ticket.index + 1)  # of all trainings of the ticket's chain
+    content = _without(ticket.root.content, "epochs")
+    return Spec(0, content | ({"epochs": epochs} if epochs != Config.epochs else {}), epochs)

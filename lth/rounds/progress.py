@@ -53,9 +53,9 @@ class Progress(pl.Callback):
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero and not self.live:
-            loss = float(trainer.callback_metrics["val/loss"])
-            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            print(f"{self.title}, {epoch}: val loss {loss:.3f}{self._accuracy(trainer)}", file=sys.stderr)
+            loss = trainer.callback_metrics.get("val/loss")
+            told = "" if loss is None else f": val loss {float(loss):.3f}{self._accuracy(trainer)}"
+            print(f"{self.title}, epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{told}", file=sys.stderr)
 
     @override
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

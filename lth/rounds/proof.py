@@ -6,7 +6,6 @@ Every function returns a dict with ``holds`` and the numbers that show it.
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -14,6 +13,8 @@ from lth.errors import ProofError
 from lth.pruning import flow
 from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket
+from lth.rounds import point
+from lth.tensors import differing
 
 State = dict[str, Tensor]
 
@@ -30,20 +31,11 @@ def nested(masks: M.Masks, parent: M.Masks | None) -> dict[str, Any]:
     return {"holds": regrown == 0, "regrown": regrown}
 
 
-def same_bits(live: State, expected: State) -> list[str]:
-    """Names of the tensors that are missing, extra, or not equal bit for bit (so -0 is not +0, and NaN equals itself)."""
-    odd = set(live) ^ set(expected)
-    for name in set(live) & set(expected):
-        a, b = (t.detach().cpu().contiguous().reshape(-1).view(torch.uint8) for t in (live[name], expected[name]))
-        if not torch.equal(a, b):
-            odd.add(name)
-    return sorted(odd)
-
-
-def started(live: State, expected: State, moments: int, lr: float, asked_lr: float) -> dict[str, Any]:
-    """Training starts from rewind weights x mask, bit for bit, buffers too, with no optimiser state and the first lr."""
-    odd = same_bits(live, expected)
-    return {"holds": not odd and moments == 0 and lr == asked_lr, "differing": odd, "optimiser_states": moments, "lr": lr}
+def started(live: State, expected: State, moments: State, expected_moments: State, lr: float, asked_lr: float) -> dict[str, Any]:
+    """Training starts from rewind weights x mask, bit for bit, buffers too, with the optimiser state and the learning rate
+    of the point it is rewound to; at the initialisation there is no optimiser state."""
+    odd = differing(live, expected) + differing(moments, expected_moments)
+    return {"holds": not odd and lr == asked_lr, "differing": odd, "optimiser_states": len(moments), "lr": lr}
 
 
 def zeros(revived: list[int], written: State, start: State, masks: M.Masks, trained: set[str]) -> dict[str, Any]:
@@ -87,7 +79,7 @@ def untouched(
     """Keys and shapes are the stock network's still (so groups are), masks lie in the scope, frozen weights are as they began."""
     foreign = sorted(set(masks) - set(scope))
     frozen = [name for name, p in network.named_parameters() if not p.requires_grad]
-    moved = same_bits({n: state[n] for n in frozen}, {n: start[n] for n in frozen})
+    moved = differing({n: state[n] for n in frozen}, {n: start[n] for n in frozen})
     now = shapes(network)
     holds = now == fresh and not foreign and not moved
     return {"holds": holds, "masked_elsewhere": foreign, "frozen_moved": moved, "frozen": len(frozen), "tensors": len(now)}
@@ -118,20 +110,24 @@ def require(proof: dict[str, dict[str, Any]]) -> None:
 
 
 class Witness(pl.Callback):
-    """Looks at the start of training and at the end of every epoch; stands after ``LotteryTicket`` in the list."""
+    """Looks at the start of training and at the end of every epoch; stands after ``LotteryTicket`` and ``Continue``."""
 
-    def __init__(self, ticket: LotteryTicket, expected: State, lr: float) -> None:
-        self.ticket, self.expected, self.lr = ticket, expected, lr
+    def __init__(self, ticket: LotteryTicket, expected: State, moments: State, lr: float) -> None:
+        self.ticket, self.expected, self.moments, self.lr = ticket, expected, moments, lr
         self.start: dict[str, Any] = {}
         self.ranks: dict[str, Any] = {}
         self.revived: list[int] = []
+        self.pruned: M.Masks = {}
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         optimizer = trainer.optimizers[0]
         rate = optimizer.param_groups[0]["lr"]
         network = self.ticket.network(pl_module)
-        self.start = started(network.state_dict(), self.expected, len(optimizer.state), rate, self.lr)
+        held = point.moments(optimizer, {id(p): name for name, p in network.named_parameters()})
+        self.start = started(network.state_dict(), self.expected, held, self.moments, rate, self.lr)
+        trained = set(M.prunable(network))  # frozen ones are compared bit by bit in the end
+        self.pruned = {n: m for n, m in self.ticket.masks.items() if n in trained and not m.all()}
         mine = M.digest(self.ticket.masks)
         first = trainer.strategy.broadcast(mine)
         agree = trainer.strategy.reduce_boolean_decision(mine == first)
@@ -139,4 +135,4 @@ class Witness(pl.Callback):
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.revived.append(M.revived(self.ticket.network(pl_module).state_dict(), self.ticket.masks))
+        self.revived.append(M.revived(self.ticket.network(pl_module).state_dict(), self.pruned))

@@ -20,26 +20,35 @@ from lth.rounds.ticket import Ticket
 
 def readable(config: Config, spec: Spec, ticket: Ticket) -> str:
     """What stands before the key in a folder's name; for people only."""
-    return f"{config.model.name}-{config.data.name}-seed{config.seed}-round{spec.index:02d}-kept{ticket.density:.4f}"
+    control = f"-{spec.control}" if spec.control else ""
+    return f"{config.model.name}-{config.data.name}-seed{config.seed}-round{spec.index:02d}-kept{ticket.density:.4f}{control}"
 
 
 def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
     """Which round it is: key, parent, recipe, counts."""
+    prune, pruned = config.prune, spec.index > 0
     return {
         "key": spec.key,
         "parent": spec.parent.key if spec.parent else None,
         "round": spec.index,
+        "control": spec.control,
         "name": f"{readable(config, spec, ticket)}-{spec.key}",
         "model": config.model.name,
         "finetune": config.finetune,
         "data": config.data.name,
         "seed": config.seed,
-        "rate": config.prune.rate if spec.parent else None,
+        "epochs": spec.epochs,
+        "rate": prune.rate if pruned else None,
         "at_once": spec.at_once,
+        "criterion": prune.criterion if pruned else None,
+        "allocation": prune.allocation if pruned else None,
+        "rewind": prune.rewind if pruned else None,
+        "retrain": prune.retrain if pruned else None,
         "kept": M.kept(ticket.masks),
         "prunable": M.size(ticket.masks),
         "density": ticket.density,
         "recipe": spec.recipe,
+        "family": spec.family,
         "step": spec.step,
         "determined_by": spec.content,
     }

@@ -12,18 +12,18 @@ from lth.config import Config
 from lth.data.split import prepare
 from lth.models import weights as pretrained
 from lth.rounds import device
-from lth.rounds.key import chain
+from lth.rounds.key import chain, controls
 from lth.rounds.store import Store
 
 
 def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
-    """The records of all rounds of an experiment, dense network first; finished rounds are read, missing ones trained.
+    """The records of an experiment's rounds, dense network first, controls last; finished ones are read, missing ones trained.
 
     Strategy 1 of the paper (Frankle & Carbin 2019, section 2 and appendix B):
 
     1. initialise a network at random;                           round 0 of ``chain``
     2. train it to the end;                                      ``Lab.train``
-    3. prune the fraction ``rate`` of its remaining weights;     ``Lab.ticket``
+    3. prune the fraction ``rate`` of its remaining weights;     ``Maker.make``
     4. rewind what is left to its values of step 1;              ``LotteryTicket``
     5. repeat from 2.                                            the next spec of ``chain``
     """
@@ -31,16 +31,16 @@ def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str,
     resolved = device.resolve(config.trainer)
     weights = pretrained.locate(config.model)
     specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights))
-    lab, records = None, []
-    for spec in specs:
+    last, lab, records = len(specs) - 1, None, []
+    for spec in [*specs, *controls(config, specs)]:
         record = store.read(spec.key)
         if record is None:
             with store.locked(spec.key, say) if device.is_first() else nullcontext():
                 record = store.read(spec.key)  # another process may have trained it while we waited
                 if record is None:
                     lab = lab or _lab(config, splits, resolved, store, weights, say)
-                    record = lab.train(spec, f"round {spec.index}/{len(specs) - 1}") or store.wait_for(spec.key)
-                    say(summary(record, len(specs) - 1))
+                    record = lab.train(spec, f"round {spec.index}/{last}") or store.wait_for(spec.key)
+                    say(summary(record, last))
         store.enter(record)
         records.append(record)
     return records
@@ -55,8 +55,9 @@ def _lab(*args: Any) -> Any:
 def summary(record: dict[str, Any], last: int) -> str:
     """One line on a finished round."""
     best = f"best epoch {record['best_epoch']}: val {record['best_val_acc']:.3f}, test {record['best_test_acc']:.3f}"
+    what = f"round {record['round']}/{last}" + (f" {record['control']}" if record["control"] else "")
     line = (
-        f"round {record['round']}/{last}: {record['density']:6.1%} of weights, val acc {record['val_acc']:.3f}, "
+        f"{what}: {record['density']:6.1%} of weights, val acc {record['val_acc']:.3f}, "
         f"test acc {record['test_acc']:.3f} ({best}), {record['seconds']:.1f} s"
     )
     collapsed = record["proof"]["layer_collapse"]["collapsed"]

@@ -3,6 +3,7 @@
 outputs/
   rounds/<readable>-<key>/   round.json, ticket.safetensors, final.safetensors, metrics.csv, events.out.tfevents...
   starts/<hash>.safetensors  the weights that tickets start from, once for all rounds that share them
+  points/<key>-<step>...     points in the training of a round 0 that others rewind to
   results.csv                one row a finished round
 """
 
@@ -23,7 +24,8 @@ from lth.errors import LthError
 from lth.rounds import files
 
 COLUMNS = (
-    "key", "parent", "round", "name", "model", "finetune", "data", "seed", "rate", "at_once", "kept", "prunable", "density",
+    "key", "parent", "round", "control", "name", "model", "finetune", "data", "seed", "rate", "at_once",
+    "criterion", "allocation", "rewind", "retrain", "epochs", "kept", "prunable", "density",
     "effective_density", "model_density", "train_acc", "val_acc", "test_acc", "best_epoch", "best_iteration", "best_train_acc",
     "best_val_acc", "best_test_acc", "early_stop_iteration", "iterations", "parameters", "flops",
     "flops_remaining", "speedup", "seconds", "images_per_second",
@@ -42,6 +44,10 @@ class Store:
     def folder(self, key: str) -> Path | None:
         """The folder of a round, finished or not; None if there is none."""
         return next(self.rounds.glob(f"*-{key}"), None)
+
+    def point(self, key: str, step: int) -> Path:
+        """The file of a point of round 0 that later rounds rewind to."""
+        return self.outputs / "points" / f"{key}-{step}.safetensors"
 
     def read(self, key: str) -> dict[str, Any] | None:
         """The round.json of a finished round, else None."""

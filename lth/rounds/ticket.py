@@ -1,16 +1,15 @@
 """A ticket: masks and the weights they start from; how it is written and read."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from lth.errors import DataError
 from lth.pruning import masks as M
 from lth.rounds import files
+from lth.tensors import digest
 
 
 @dataclass(frozen=True)
@@ -29,16 +28,6 @@ class Ticket:
     def density(self) -> float:
         """kept / prunable, in (0, 1]."""
         return M.density(self.masks)
-
-
-def digest(state: dict[str, Tensor]) -> str:
-    """SHA-256 over the names, types, shapes and bits of a state_dict."""
-    total = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
 
 
 def save_start(starts: Path, state: dict[str, Tensor]) -> str:

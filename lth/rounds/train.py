@@ -10,19 +10,19 @@ import torch
 from lth.config import Config
 from lth.data.module import ImageData
 from lth.data.split import Splits
-from lth.errors import UsageError
 from lth.models import flops
 from lth.models.build import build
 from lth.pruning import masks as M
-from lth.pruning.criteria import magnitude
-from lth.rounds import board, device, files, proof, record
+from lth.rounds import board, controls, device, files, point, proof, record
 from lth.rounds import ticket as tickets
+from lth.rounds.attempt import Attempt, Maker
 from lth.rounds.fit import fit
 from lth.rounds.history import History
 from lth.rounds.key import Spec
+from lth.rounds.point import Capture, Point
 from lth.rounds.prefix import Prefix
 from lth.rounds.store import Store
-from lth.rounds.ticket import Ticket
+from lth.tensors import digest
 
 
 class Lab:
@@ -52,31 +52,7 @@ class Lab:
         self.normalize = self.model.normalize if data.normalize == "auto" else data.normalize
         self.data = ImageData(splits, data.batch_size, config.seed, self.normalize, data.augment, data.workers)
         self.prefix = Prefix(config, self.model, self.data, resolved, say)
-
-    def scope(self, *, all_of_it: bool = False) -> list[str]:
-        """Names of the weights that are pruned; ``all_of_it``: every Conv and Linear weight, which round 0 may mask."""
-        net, prune = self.model.net, self.config.prune
-        if all_of_it:
-            return M.prunable(net, scope="all")
-        return M.prunable(net, head=prune.head, scope=prune.scope, head_name=self.model.head_name)
-
-    def ticket(self, spec: Spec) -> tuple[Ticket, Ticket | None, int]:
-        """The ticket of a round, its parent's, and the number of weights that it should keep."""
-        if spec.parent is None:
-            weights = dict(self.model.net.named_parameters())
-            ticket = Ticket(M.dense({n: weights[n] for n in self.scope(all_of_it=True)}), self.initial)
-            return ticket, None, M.size(ticket.masks)
-        folder = self.store.folder(spec.parent.key)
-        parent = tickets.load_ticket(folder)
-        trained, _ = files.read_tensors(folder / "final.safetensors")
-        before = {n: mask for n, mask in parent.masks.items() if n in set(self.scope())}
-        if not before:
-            raise UsageError(
-                f"prune.scope={self.config.prune.scope} with prune.head={str(self.config.prune.head).lower()} and "
-                f"finetune={self.config.finetune} leaves nothing to prune; prune.head=true or another scope does."
-            )
-        keep = M.kept_after(M.kept(before), self.config.prune.rate, spec.at_once)
-        return Ticket(M.keep_top(magnitude(trained, before), before, keep), parent.rewind), parent, keep
+        self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach)
 
     def train(self, spec: Spec, title: str) -> dict[str, Any] | None:
         """Train the round that ``spec`` asks for, write its folder, and return its record; its parent is finished.
@@ -84,21 +60,22 @@ class Lab:
         All ranks of a distributed run train; the first one writes, the others return None.
         """
         begin = time.perf_counter()
-        ticket, parent, asked = self.ticket(spec)
-        title = f"{title}, {ticket.density:.1%} of weights"
+        attempt = self.maker.make(spec)
+        ticket = attempt.ticket
+        title = f"{title}, {ticket.density:.1%} of weights{f', {spec.control}' if spec.control else ''}"
         if not device.is_first():
-            self.fit(ticket, [], title)
+            self.fit(spec, attempt, [], title)
             return None
         folder = self.store.start_over(spec.key, record.readable(self.config, spec, ticket))
         start = tickets.save_start(self.store.starts, ticket.rewind)
         loggers = board.loggers(self.config.logger.name, folder)
-        scores, history, witness = self.fit(ticket, loggers, title)
+        scores, history, witness = self.fit(spec, attempt, loggers, title)
 
         portrait = record.portrait(self.config, self.splits.classes, self.normalize)
         files.write_bytes(folder / "metrics.csv", history.csv())
         tickets.save_ticket(folder, ticket, start)
         files.write_tensors(folder / "final.safetensors", self.model.net.state_dict(), portrait)
-        proofs = self.prove(folder, ticket, parent, asked, start, witness)
+        proofs = self.prove(spec, folder, attempt, start, witness)
         written = {
             **record.facts(self.config, spec, ticket),
             **scores,
@@ -107,7 +84,8 @@ class Lab:
             **record.sizes(self.initial, ticket, self.flops),
             "proof": proofs,
             "start": start,
-            "files": {p.name: files.sha256(p) for p in sorted(folder.glob("*.safetensors"))},
+            "begin_iteration": attempt.begin.step,
+            "files": {p.name: files.sha256(p) for p in sorted([*folder.glob("*.safetensors"), folder / "metrics.csv"])},
             **portrait,
             "images": {"train": len(self.splits.train), "val": len(self.splits.val), "test": len(self.splits.test)},
             **record.machine(self.device),
@@ -117,28 +95,44 @@ class Lab:
         self.store.finish(folder, written)
         return written
 
-    def fit(self, ticket: Ticket, loggers: list[Any], title: str) -> tuple[dict[str, Any], History, proof.Witness]:
+    def fit(self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str) -> tuple[dict[str, Any], History, proof.Witness]:
         """Rewind, train, test; the network then holds the final weights."""
-        M.rewind_(self.model.net, ticket.rewind, ticket.masks)
-        self.prefix.run()
-        return fit(self.model.train(), self.data, self.config, self.device, ticket, loggers, title)
+        capture = None
+        if spec.parent is None and self.config.prune.rounds and (step := self.maker.step()):
+            capture = Capture(step, lambda found: point.save(self.store.point(spec.key, step), found))
+        return self._run(attempt, epochs=spec.epochs, loggers=loggers, title=title, capture=capture)
 
-    def prove(
-        self, folder: Path, ticket: Ticket, parent: Ticket | None, asked: int, start: str, witness: proof.Witness
-    ) -> dict[str, dict[str, Any]]:
+    def _run(self, attempt: Attempt, **how: Any) -> tuple[dict[str, Any], History, proof.Witness]:
+        M.rewind_(self.model.net, attempt.ticket.rewind, attempt.ticket.masks)
+        self.prefix.run()
+        return fit(self.model.train(), self.data, self.config, self.device, attempt, **how)
+
+    def reach(self, root: Spec, step: int) -> Point:
+        """The point of round 0 after ``step`` steps: noted when it was trained, or else trained again up to there."""
+        path = self.store.point(root.key, step)
+        if not path.exists():
+            capture = Capture(step, lambda found: point.save(path, found))
+            title = f"round 0 again, to iteration {step}"
+            self._run(self.maker.make(root), epochs=root.epochs, loggers=[], title=title, capture=capture, until=step)
+        return point.load(path)
+
+    def prove(self, spec: Spec, folder: Path, attempt: Attempt, start: str, witness: proof.Witness) -> dict[str, dict[str, Any]]:
         """The proofs of a round, from what it wrote where there is a file; raises ProofError if one does not hold."""
+        ticket, parent = attempt.ticket, attempt.parent
         weights, _ = files.read_tensors(folder / "final.safetensors")
+        scope = self.maker.scope(all_of_it=spec.index == 0)
         proofs = {
-            "exact_count": proof.exact_count(tickets.load_ticket(folder).masks, asked),
+            "exact_count": proof.exact_count(tickets.load_ticket(folder).masks, attempt.asked),
             "nested": proof.nested(ticket.masks, parent.masks if parent else None),
             "start": witness.start,
             "zeros": proof.zeros(witness.revived, weights, ticket.start, ticket.masks, set(M.prunable(self.model.net))),
-            "untouched": proof.untouched(
-                self.model.net, self.shapes, ticket.masks, self.scope(all_of_it=parent is None), weights, ticket.start
-            ),
-            "init_unchanged": {"holds": tickets.digest(ticket.rewind)[:16] == start, "init": start},
+            "untouched": proof.untouched(self.model.net, self.shapes, ticket.masks, scope, weights, ticket.start),
+            "init_unchanged": {"holds": digest(ticket.rewind)[:16] == start, "init": start},
             "ranks": witness.ranks,
             "layer_collapse": proof.collapse(self.model.net, ticket.masks, (3, *[self.config.data.image_size] * 2)),
         }
+        if attempt.original is not None:
+            other = attempt.order != self.config.seed
+            proofs["control"] = controls.differs_in_one(spec.control, ticket, attempt.original, self.maker.trained(), other)
         proof.require(proofs)
         return proofs

@@ -3,6 +3,7 @@
 import statistics
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -39,7 +40,7 @@ def run(data: Data, model: str, finetune: str, cache: bool, epochs: int) -> list
         [record] = search(conf, say=lambda line: None)
         rows = (Store(Path(folder)).folder(record["key"]) / "metrics.csv").read_text().splitlines()
         ends = [0.0, *(float(row.rsplit(",", 1)[1]) for row in rows[1:])]
-        return [b - a for a, b in zip(ends, ends[1:])]
+        return [b - a for a, b in pairwise(ends)]
 
 
 def suffix(data: Data, splits: Splits, model: str, finetune: str) -> float:
@@ -87,8 +88,9 @@ def frozen() -> None:
             limit = suffix(data, splits, model, finetune)
             epoch = statistics.median(cached)
             print(
-                f"{model} {finetune}, {len(splits.train)} images: {EPOCHS} epochs without the cache {without:.1f} s (from {UNCACHED}), "
-                f"first round with it {whole:.1f} s ({whole / without:.3f}), later rounds {again:.1f} s ({again / without:.3f}); "
+                f"{model} {finetune}, {len(splits.train)} images: {EPOCHS} epochs without the cache {without:.1f} s "
+                f"(from {UNCACHED}), first round with it {whole:.1f} s ({whole / without:.3f}), "
+                f"later rounds {again:.1f} s ({again / without:.3f}); "
                 f"an epoch {1000 * epoch:.0f} ms, of the suffix alone {1000 * limit:.0f} ms ({epoch / limit:.3f})",
                 flush=True,
             )

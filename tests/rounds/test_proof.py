@@ -12,8 +12,8 @@ from lth.models import lenet_300_100
 from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket
 from lth.rounds import proof
+from lth.rounds.attempt import Maker
 from lth.rounds.search import search
-from lth.rounds.train import Lab
 
 
 def holds(entry) -> bool:
@@ -36,12 +36,12 @@ def test_nested():
 
 def test_start():
     start = {"w": torch.tensor([1.0, 0.0]), "running_mean": torch.zeros(2)}
-    assert holds(proof.started(start, copy.deepcopy(start), 0, 0.1, 0.1))
+    assert holds(proof.started(start, copy.deepcopy(start), {}, {}, 0.1, 0.1))
     for other in ({"w": torch.tensor([1.0, -0.0])}, {"running_mean": torch.ones(2)}):
-        assert not holds(proof.started(start | other, start, 0, 0.1, 0.1))
-    assert not holds(proof.started({"w": start["w"]}, start, 0, 0.1, 0.1))
-    assert not holds(proof.started(start, start, 3, 0.1, 0.1))
-    assert not holds(proof.started(start, start, 0, 0.05, 0.1))
+        assert not holds(proof.started(start | other, start, {}, {}, 0.1, 0.1))
+    assert not holds(proof.started({"w": start["w"]}, start, {}, {}, 0.1, 0.1))
+    assert not holds(proof.started(start, start, {"w/exp_avg": torch.ones(3)}, {}, 0.1, 0.1))
+    assert not holds(proof.started(start, start, {}, {}, 0.05, 0.1))
 
 
 def test_zeros():
@@ -127,15 +127,15 @@ def test_weights_that_come_back_are_caught(monkeypatch, make_config, tmp_path):
 
 
 def test_a_saved_init_that_shares_storage_with_the_live_weights_is_caught(monkeypatch, make_config, tmp_path):
-    real = Lab.ticket
+    real = Maker.make
 
     def aliased(self, spec):
-        ticket, parent, asked = real(self, spec)
+        attempt = real(self, spec)
         for name, t in self.model.net.state_dict().items():
-            ticket.rewind[name] = t.copy_(ticket.rewind[name])
-        return ticket, parent, asked
+            attempt.ticket.rewind[name] = t.copy_(attempt.ticket.rewind[name])
+        return attempt
 
-    broken(monkeypatch, make_config, Lab, "ticket", aliased, "init_unchanged", tmp_path)
+    broken(monkeypatch, make_config, Maker, "make", aliased, "init_unchanged", tmp_path)
 
 
 def test_negative_weights_that_are_frozen_are_caught(monkeypatch, make_config, tmp_path):

@@ -101,6 +101,8 @@ class Optim:
     weight_decay: float = 0.0
     momentum: float = 0.9  # sgd only
     schedule: str = "constant"
+    gamma: float = 0.1  # step only: multiplies the learning rate at each milestone
+    milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])  # step only: fractions of all iterations
     warmup: int = 0  # iterations over which the learning rate rises linearly to lr
     clip: float = 0.0  # largest norm of the gradient; 0: not clipped
 
@@ -109,7 +111,11 @@ class Optim:
         require(self.lr > 0, "optim.lr", self.lr, "a number above 0")
         require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more")
         require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "a fraction from 0 to below 1")
-        require_choice("optim.schedule", self.schedule, ("constant", "cosine"))
+        require_choice("optim.schedule", self.schedule, ("constant", "cosine", "step"))
+        require(0 < self.gamma < 1, "optim.gamma", self.gamma, "a fraction above 0 and below 1")
+        self.milestones = [float(m) for m in self.milestones]
+        rising = self.milestones == sorted(set(self.milestones)) and all(0 < m < 1 for m in self.milestones)
+        require(rising, "optim.milestones", self.milestones, "a list of rising fractions above 0 and below 1")
         require(self.warmup >= 0, "optim.warmup", self.warmup, "0 or more iterations")
         require(self.clip >= 0, "optim.clip", self.clip, "0 (off) or more")
 

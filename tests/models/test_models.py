@@ -91,6 +91,10 @@ def test_schedules():
     assert lr_factor(cosine, 0, 100) == 1
     assert abs(lr_factor(cosine, 50, 100) - 0.5) < 1e-12
     assert lr_factor(cosine, 99, 100) > 0
+    step = Optim(schedule="step", milestones=[0.07, 0.57], gamma=0.5, warmup=2)
+    assert [lr_factor(step, i, 100) for i in (2, 6, 7, 56, 57, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+    assert lr_factor(step, 0, 100) == 1 / 3
+    assert lr_factor(Optim(schedule="step"), 0, 1) == 1, "the first step is never reduced, however short the training"
     warm = Optim(warmup=4)
     assert [lr_factor(warm, i, 100) for i in range(6)] == [0.2, 0.4, 0.6, 0.8, 1, 1]
 

@@ -82,6 +82,12 @@ def test_a_new_option_at_its_default_renames_nothing():
     assert determining(Newer(brightness=0.5)) == {"brightness": 0.5}
 
 
+def test_a_list_is_hashed_as_a_plain_list_and_left_out_at_its_default():
+    assert determining(Optim(milestones=[0.5, 0.75])) == {}
+    assert determining(Optim(milestones=[0.25, 0.5], schedule="step")) == {"milestones": [0.25, 0.5], "schedule": "step"}
+    assert keys(Config(optim=Optim(milestones=[0.3, 0.6]))) != keys(Config(optim=Optim(milestones=[0.3, 0.7])))
+
+
 def test_every_field_says_whether_it_is_in_the_key():
     free = {f.name for node in (Data, Prune, Optim, Trainer) for f in dataclasses.fields(node) if not f.metadata.get("key", True)}
     assert {"root", "cache", "rounds", "accelerator"} <= free

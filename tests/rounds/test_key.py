@@ -50,6 +50,7 @@ def test_one_shot_is_one_edge_and_shares_the_dense_network():
         {"data": Data(val_fraction=0.2)},
         {"data": Data(normalize="none")}, {"data": Data(split_seed=1)}, {"optim": Optim(lr=0.01)}, {"optim": Optim(name="sgd")},
         {"optim": Optim(weight_decay=0.1)}, {"optim": Optim(schedule="cosine")}, {"optim": Optim(clip=1.0)},
+        {"optim": Optim(gamma=0.2)}, {"optim": Optim(milestones=[0.5])}, {"data": Data(channels=1)}, {"model": Model(width=2.0)},
         {"trainer": Trainer(devices=2)},
     ],
 )  # fmt: skip

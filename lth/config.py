@@ -33,8 +33,8 @@ def require_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
 
 @dataclass
 class Data:
-    name: str = free("intel")  # intel | folder | scenes
-    root: str | None = free(None)  # the folder of the images; null: download (intel) or render (scenes)
+    name: str = free("intel")  # intel | folder | scenes | mnist | cifar10
+    root: str | None = free(None)  # the folder of the images; null: download, or render (scenes)
     image_size: int = 150  # pixels; every image is resized to image_size x image_size
     channels: int = 3  # 1: grey, 3: RGB; whatever the files hold is converted
     val_fraction: float = 0.15  # of each class of the training folder
@@ -52,7 +52,7 @@ class Data:
     render_seed: int = free(0)
 
     def __post_init__(self) -> None:
-        require_choice("data.name", self.name, ("intel", "folder", "scenes"))
+        require_choice("data.name", self.name, ("intel", "folder", "scenes", "mnist", "cifar10"))
         require(8 <= self.image_size <= 4096, "data.image_size", self.image_size, "8 to 4096 pixels")
         require(self.channels in (1, 3), "data.channels", self.channels, "1 (grey) or 3 (RGB)")
         require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "a fraction above 0 and below 1")

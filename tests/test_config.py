@@ -35,7 +35,7 @@ def test_every_shipped_yaml_composes(path: Path):
 
 
 def test_every_choice_of_the_schema_has_its_yaml():
-    assert {p.stem for p in (CONF / "data").glob("*.yaml")} == {"intel", "folder", "scenes"}
+    assert {p.stem for p in (CONF / "data").glob("*.yaml")} == {"intel", "folder", "scenes", "mnist", "cifar10"}
     for group in ("data", "model", "optim", "logger"):
         for name in {p.stem for p in (CONF / group).glob("*.yaml")} - {"torchvision"}:
             assert getattr(composed(f"{group}={name}"), group).name == name

@@ -14,6 +14,8 @@ from lth.errors import UsageError
 
 FREE = {"key": False}
 CONTROLS = ("reinit", "shuffle", "random", "order", "dense")  # each differs from the ticket in one thing: rounds/controls.py
+# Networks of ours: built for any image size and number of channels, and without pretrained weights.
+OWN = ("simple_cnn", "lenet_300_100", "conv2", "conv4", "conv6", "resnet20")
 
 
 def free(default: Any) -> Any:
@@ -33,9 +35,10 @@ def require_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
 
 @dataclass
 class Data:
-    name: str = free("intel")  # intel | folder | scenes
-    root: str | None = free(None)  # the folder of the images; null: download (intel) or render (scenes)
+    name: str = free("intel")  # intel | folder | scenes | mnist | cifar10
+    root: str | None = free(None)  # the folder of the images; null: download, or render (scenes)
     image_size: int = 150  # pixels; every image is resized to image_size x image_size
+    channels: int = 3  # 1: grey, 3: RGB; whatever the files hold is converted
     val_fraction: float = 0.15  # of each class of the training folder
     test_fraction: float = 0.2  # of each class, only where the folder has no test part
     split_seed: int = 0  # draws both splits; one for all replicates, so that they are compared on the same images
@@ -51,8 +54,9 @@ class Data:
     render_seed: int = free(0)
 
     def __post_init__(self) -> None:
-        require_choice("data.name", self.name, ("intel", "folder", "scenes"))
+        require_choice("data.name", self.name, ("intel", "folder", "scenes", "mnist", "cifar10"))
         require(8 <= self.image_size <= 4096, "data.image_size", self.image_size, "8 to 4096 pixels")
+        require(self.channels in (1, 3), "data.channels", self.channels, "1 (grey) or 3 (RGB)")
         require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "a fraction above 0 and below 1")
         require(0 < self.test_fraction < 1, "data.test_fraction", self.test_fraction, "a fraction above 0 and below 1")
         require(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more images")
@@ -61,20 +65,22 @@ class Data:
         require(self.train_per_class >= 2, "data.train_per_class", self.train_per_class, "2 or more images")
         require(self.test_per_class >= 1, "data.test_per_class", self.test_per_class, "1 or more images")
         require_choice("data.augment", self.augment, ("none", "flip", "standard"))
-        require_choice("data.normalize", self.normalize, ("auto", "imagenet", "half", "none"))
+        require_choice("data.normalize", self.normalize, ("auto", "imagenet", "half", "none", "mnist", "cifar10"))
         require_choice("data.on_error", self.on_error, ("fail", "skip"))
 
 
 @dataclass
 class Model:
-    name: str = "simple_cnn"  # or lenet_300_100, efficientnet_lite0, any classification network of torchvision
+    name: str = "simple_cnn"  # or another of OWN, efficientnet_lite0, any classification network of torchvision
     dropout: float = 0.2  # simple_cnn only
+    width: float = 1.0  # resnet20 only: multiplies its channels
     head: str = "mlp"  # of networks made for transfer: features -> features / 2 -> ReLU -> classes, or linear
     weights: str = free("none")  # imagenet, none or a file; the hash of the file is in the key
     frozen_bn: str = "eval"  # mode of the blocks that are not trained
 
     def __post_init__(self) -> None:
         require(0 <= self.dropout < 1, "model.dropout", self.dropout, "a fraction from 0 to below 1")
+        require(self.width > 0, "model.width", self.width, "a number above 0")
         require_choice("model.head", self.head, ("mlp", "linear"))
         require_choice("model.frozen_bn", self.frozen_bn, ("eval", "train"))
 
@@ -125,6 +131,8 @@ class Optim:
     weight_decay: float = 0.0
     momentum: float = 0.9  # sgd only
     schedule: str = "constant"
+    gamma: float = 0.1  # step only: multiplies the learning rate at each milestone
+    milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])  # step only: fractions of all iterations
     warmup: int = 0  # iterations over which the learning rate rises linearly to lr
     clip: float = 0.0  # largest norm of the gradient; 0: not clipped
 
@@ -133,7 +141,11 @@ class Optim:
         require(self.lr > 0, "optim.lr", self.lr, "a number above 0")
         require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more")
         require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "a fraction from 0 to below 1")
-        require_choice("optim.schedule", self.schedule, ("constant", "cosine"))
+        require_choice("optim.schedule", self.schedule, ("constant", "cosine", "step"))
+        require(0 < self.gamma < 1, "optim.gamma", self.gamma, "a fraction above 0 and below 1")
+        self.milestones = [float(m) for m in self.milestones]
+        rising = self.milestones == sorted(set(self.milestones)) and all(0 < m < 1 for m in self.milestones)
+        require(rising, "optim.milestones", self.milestones, "a list of rising fractions above 0 and below 1")
         require(self.warmup >= 0, "optim.warmup", self.warmup, "0 or more iterations")
         require(self.clip >= 0, "optim.clip", self.clip, "0 (off) or more")
 
@@ -189,6 +201,8 @@ class Config:
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
+        here = f"3 with model={self.model.name}; 1 needs one of {', '.join(OWN)}"
+        require(self.data.channels == 3 or self.model.name in OWN, "data.channels", self.data.channels, here)
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more epochs")
         least = self.trainer.devices
         several = least == 1 or self.prune.rewind == "init"

@@ -55,7 +55,7 @@ def make_config(images, tmp_path):
         data = Data(
             name="folder", root=str(images), image_size=changes.pop("image_size", 20), batch_size=16, cache=str(out / "cache")
         )
-        for name in ("augment", "cache_limit", "workers", "on_error", "normalize", "root"):
+        for name in ("augment", "cache_limit", "workers", "on_error", "normalize", "root", "channels"):
             if name in changes:
                 setattr(data, name, changes.pop(name))
         return Config(

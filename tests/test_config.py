@@ -35,7 +35,7 @@ def test_every_shipped_yaml_composes(path: Path):
 
 
 def test_every_choice_of_the_schema_has_its_yaml():
-    assert {p.stem for p in (CONF / "data").glob("*.yaml")} == {"intel", "folder", "scenes"}
+    assert {p.stem for p in (CONF / "data").glob("*.yaml")} == {"intel", "folder", "scenes", "mnist", "cifar10"}
     for group in ("data", "model", "optim", "logger"):
         for name in {p.stem for p in (CONF / group).glob("*.yaml")} - {"torchvision"}:
             assert getattr(composed(f"{group}={name}"), group).name == name
@@ -58,10 +58,15 @@ BAD = [
     ("data.augment=mixup", "one of none, flip, standard"),
     ("data.batch_size=0", "1 or more images"),
     ("data.on_error=ignore", "one of fail, skip"),
-    ("data.normalize=0.5", "one of auto, imagenet, half, none"),
+    ("data.normalize=0.5", "one of auto, imagenet, half, none, mnist, cifar10"),
     ("optim.lr=0", "a number above 0"),
     ("optim.momentum=1", "a fraction from 0 to below 1"),
-    ("optim.schedule=zigzag", "one of constant, cosine"),
+    ("optim.schedule=zigzag", "one of constant, cosine, step"),
+    ("optim.gamma=1.0", "a fraction above 0 and below 1"),
+    ("optim.milestones=[0.75, 0.5]", "a list of rising fractions above 0 and below 1"),
+    ("optim.milestones=[0.5, 1.0]", "a list of rising fractions above 0 and below 1"),
+    ("data.channels=2", "1 (grey) or 3 (RGB)"),
+    ("model.width=0.0", "a number above 0"),
     ("trainer.precision=8", "one of auto, 32-true, 16-mixed, bf16-mixed"),
     ("trainer.devices=0", "1 or more devices"),
     ("model.dropout=1", "a fraction from 0 to below 1"),
@@ -79,13 +84,28 @@ def test_a_value_out_of_range_is_named_with_what_would_be_accepted(override, acc
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
+def test_networks_made_for_transfer_take_colour_alone(name):
+    with pytest.raises(
+        UsageError, match=rf"^data\.channels=1 is not accepted: it takes 3 with model={name}; 1 needs one of simple"
+    ):
+        composed("data.channels=1", f"model={name}")
+    assert all(composed("data.channels=1", f"model={own}").data.channels == 1 for own in config.OWN)
+
+
+def test_milestones_are_a_plain_list():
+    assert composed("optim.milestones=[0.25]").optim.milestones == [0.25]
+    assert type(composed().optim.milestones) is list
+    assert config.Optim(milestones=(0.5, 0.75)) == config.Optim()
+
+
 TYPOS = [
     ("prune.rat=0.2", "prune.rat is no key; did you mean prune.rate?"),
     ("epoch=3", "epoch is no key; did you mean epochs?"),
     ("prune.rate=abc", "prune.rate=abc is not accepted: Value 'abc' of type 'str' could not be converted to Float."),
     ("prune.rounds=2.5", "prune.rounds=2.5 is not accepted"),
-    ("model=resnet", "model=resnet is not accepted: it takes one of densenet121, efficientnet_lite0, lenet_300_100, resnet18"),
-    ("experiment=foo", "experiment=foo is not accepted: it takes one of demo"),
+    ("model=resnet", "model=resnet is not accepted: it takes one of conv2, conv4, conv6, densenet121"),
+    ("experiment=foo", "experiment=foo is not accepted: it takes one of conv2_cifar10, demo"),
 ]
 
 

@@ -14,7 +14,7 @@ EXPERIMENTS = sorted(p.stem for p in (CONF / "experiment").glob("*.yaml"))
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_runs(name: str, images: Path, tmp_path: Path):
     config = composed(
-        f"experiment={name}", "data=folder", f"data.root={images}", "data.image_size=40", "data.batch_size=64", "epochs=1",
+        f"experiment={name}", f"data.root={images}", "data.image_size=40", "data.batch_size=64", "epochs=1",
         "prune.rounds=1", "model.weights=none", "trainer=cpu", "logger=none", f"outputs={tmp_path}",
     )  # fmt: skip
     records = search(config, say=lambda line: None)

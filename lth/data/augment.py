@@ -10,13 +10,21 @@ NORMALIZE = {
     "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     "half": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
     "none": ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0]),
+    "mnist": ([0.1307], [0.3081]),
+    "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
 }
 
 
+def normalization(name: str, channels: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel; where ``name`` was made for another number, their average for each."""
+    mean, std = (v if len(v) == channels else [sum(v) / len(v)] * channels for v in NORMALIZE[name])
+    return mean, std
+
+
 def to_float(pixels: Tensor, mean: list[float], std: list[float]) -> Tensor:
-    """uint8 (n, h, w, 3) in 0..255 -> float32 (n, 3, h, w), (pixel / 255 - mean) / std, channels_last in memory."""
-    scale = torch.tensor([1 / (255 * s) for s in std], device=pixels.device).view(1, 3, 1, 1)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std)], device=pixels.device).view(1, 3, 1, 1)
+    """uint8 (n, h, w, channels) in 0..255 -> float32 (n, channels, h, w), (pixel / 255 - mean) / std, channels_last in memory."""
+    scale = torch.tensor([1 / (255 * s) for s in std], device=pixels.device).view(1, -1, 1, 1)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std)], device=pixels.device).view(1, -1, 1, 1)
     return torch.addcmul(shift, pixels.permute(0, 3, 1, 2), scale)
 
 
@@ -26,7 +34,7 @@ def coins(n: int, seed: int) -> Tensor:
 
 
 def augment(images: Tensor, kind: str, seed: int) -> Tensor:
-    """A batch (n, 3, h, w) with each image changed by draws of its own; the same draws on every device.
+    """A batch (n, channels, h, w) with each image changed by draws of its own; the same draws on every device.
 
     Args:
         kind: ``none``; ``flip``: mirrored with probability 1/2; ``standard``: also rotated by up to 10 degrees, scaled

@@ -10,6 +10,7 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +41,12 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Cached:
-    """All pixels in one memory-mapped array, uint8 (n, size, size, 3)."""
+    """All pixels in one memory-mapped array, uint8 (n, size, size, channels)."""
 
     array: np.ndarray
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """uint8 (len(indices), size, size, 3), a copy."""
+        """uint8 (len(indices), size, size, channels), a copy."""
         return self.array.take(indices, axis=0)
 
 
@@ -55,23 +56,26 @@ class Streamed:
 
     paths: list[Path]
     size: int
+    channels: int = 3
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """uint8 (len(indices), size, size, 3)."""
-        return np.stack([decode(self.paths[i], self.size) for i in indices])
+        """uint8 (len(indices), size, size, channels)."""
+        return np.stack([decode(self.paths[i], self.size, self.channels) for i in indices])
 
 
-def decode(path: Path, size: int) -> np.ndarray:
-    """One image as uint8 (size, size, 3): upright by EXIF, RGB, over white where transparent, first frame, resized.
+def decode(path: Path, size: int, channels: int = 3) -> np.ndarray:
+    """One image as uint8 (size, size, channels): upright by EXIF, RGB, over white where transparent, first frame, resized.
 
+    One channel is RGB's luminance (ITU-R 601-2), which leaves grey values as they are.
     Raises DataError naming the file where it cannot be decoded.
     """
     try:
         with Image.open(path) as image:
             image = _rgb(ImageOps.exif_transpose(image))
+            image = image.convert("L") if channels == 1 else image
             if image.size != (size, size):
                 image = image.resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(image)
+            return np.asarray(image).reshape(size, size, channels)
     except Exception as error:  # whatever a damaged file makes its reader say
         raise DataError(f"the image {path} cannot be decoded ({error or type(error).__name__}).") from error
 
@@ -85,43 +89,45 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error: str = "fail") -> Decoded:
+def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error: str = "fail", channels: int = 3) -> Decoded:
     """The images of ``listing`` at ``size`` pixels, from ``cache`` if they are there, else decoded into it.
 
     Args:
         limit: gigabytes of pixels above which the files are streamed instead.
         on_error: ``fail`` or ``skip``, what an undecodable file does.
+        channels: 1 (grey) or 3 (RGB).
 
     Raises:
         DataError: a file cannot be decoded and ``on_error`` is ``fail``; or nothing is left of a class.
     """
-    stream = len(listing.paths) * size * size * 3 > limit * 1e9
-    folder = cache / f"{'stream' if stream else 'pixels'}-{_name(listing, size, on_error)}"
+    stream = len(listing.paths) * size * size * channels > limit * 1e9
+    folder = cache / f"{'stream' if stream else 'pixels'}-{_name(listing, size, on_error, channels)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not (folder / "meta.json").exists():
         with FileLock(f"{folder}.lock"):
             if not (folder / "meta.json").exists():
-                _build(listing, size, folder, stream, on_error)
+                _build(listing, size, folder, stream, on_error, channels)
     meta = json.loads((folder / "meta.json").read_text())
     bad = set(meta["skipped"])
     keep = [i for i, p in enumerate(listing.paths) if p.relative_to(listing.root).as_posix() not in bad]
     paths = [listing.paths[i] for i in keep]
-    images = Streamed(paths, size) if stream else Cached(np.load(folder / "images.npy", mmap_mode="r"))
+    images = Streamed(paths, size, channels) if stream else Cached(np.load(folder / "images.npy", mmap_mode="r"))
     labels = np.asarray(listing.labels, dtype=np.int64)[keep]
     if len(set(labels)) < len(listing.classes):
         raise DataError(f"{listing.root}: no image of some class can be decoded.")
     return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"])
 
 
-def _name(listing: Listing, size: int, on_error: str) -> str:
-    total = hashlib.sha256(f"{VERSION} {size} {on_error} {listing.root.resolve()}".encode())
+def _name(listing: Listing, size: int, on_error: str, channels: int) -> str:
+    shape = size if channels == 3 else f"{size}x{channels}"  # arrays that were there before there were channels keep their name
+    total = hashlib.sha256(f"{VERSION} {shape} {on_error} {listing.root.resolve()}".encode())
     for path in listing.paths:
         stat = path.stat()
         total.update(f"{path.relative_to(listing.root).as_posix()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return total.hexdigest()[:16]
 
 
-def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: str) -> None:
+def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: str, channels: int) -> None:
     """Decode into a neighbouring folder and rename it, so that a killed build leaves nothing that looks finished."""
     draft = folder.with_name(folder.name + ".draft")
     shutil.rmtree(draft, ignore_errors=True)
@@ -129,10 +135,11 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
     skipped: list[str] = []
     total = hashlib.sha256()
     kept = 0
-    shape = (len(listing.paths), size, size, 3)
+    shape = (len(listing.paths), size, size, channels)
     array = None if stream else np.lib.format.open_memmap(draft / "images.npy", "w+", np.uint8, shape)
+    read = partial(_read, size=size, on_error=on_error, channels=channels)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, (digest, pixels) in zip(listing.paths, pool.map(lambda p: _read(p, size, on_error), listing.paths)):
+        for path, (digest, pixels) in zip(listing.paths, pool.map(read, listing.paths)):
             name = path.relative_to(listing.root).as_posix()
             if pixels is None:
                 skipped.append(name)
@@ -150,9 +157,9 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
     draft.rename(folder)
 
 
-def _read(path: Path, size: int, on_error: str) -> tuple[str, np.ndarray | None]:
+def _read(path: Path, size: int, on_error: str, channels: int) -> tuple[str, np.ndarray | None]:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest(), decode(path, size)
+        return hashlib.sha256(path.read_bytes()).hexdigest(), decode(path, size, channels)
     except (DataError, OSError):
         if on_error == "fail":
             raise

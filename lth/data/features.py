@@ -52,7 +52,7 @@ def load(
     larger than the images as floats (reading them would cost more than it saves), or than ``limit`` in all.
 
     Args:
-        prefix: uint8 (n, h, w, 3) pixels -> features (n, ...), a constant function.
+        prefix: uint8 (n, h, w, channels) pixels -> features (n, ...), a constant function.
         key: what determines it: images, pixels' size and normalisation, weights, precision.
         mirrored: whether mirror images are needed too.
         dtype: ``float32`` is exact; ``float16`` and ``bfloat16`` take half the space.

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from typing_extensions import override
 
-from lth.data.augment import NORMALIZE, augment, to_float
+from lth.data.augment import augment, normalization, to_float
 from lth.data.decoded import Cached, Decoded, Streamed
 from lth.data.features import Features
 from lth.data.split import Splits
@@ -19,7 +19,7 @@ def mix(*numbers: int) -> int:
 
 
 class Batches(Dataset):
-    """Asked for (indices, seed), gives (pixels uint8 (n, h, w, 3) or features, labels (n,), seed): a batch by one gather."""
+    """Asked for (indices, seed), gives (pixels uint8 (n, h, w, c) or features, labels (n,), seed): a batch by one gather."""
 
     def __init__(self, source: Cached | Streamed | Features, labels: np.ndarray, train: bool) -> None:
         self.source, self.labels, self.train = source, labels, train
@@ -87,7 +87,7 @@ class Order(Sampler):
 
 
 class ImageData(pl.LightningDataModule):
-    """Batches (images float32 (n, 3, h, w), labels int64 (n,)) of the training, validation and test images.
+    """Batches (images float32 (n, channels, h, w), labels int64 (n,)) of the training, validation and test images.
 
     Args:
         splits: the decoded images and which of them are for what.
@@ -95,14 +95,22 @@ class ImageData(pl.LightningDataModule):
         normalize: a name in ``augment.NORMALIZE``.
         kind: of augmentation, see ``augment.augment``.
         workers: processes that decode, for streamed images alone.
+        channels: of the pixels.
     """
 
     def __init__(
-        self, splits: Splits, batch_size: int, seed: int, normalize: str = "imagenet", kind: str = "none", workers: int = 0
-    ):
+        self,
+        splits: Splits,
+        batch_size: int,
+        seed: int,
+        normalize: str = "imagenet",
+        kind: str = "none",
+        workers: int = 0,
+        channels: int = 3,
+    ) -> None:
         super().__init__()
         self.splits, self.batch_size, self.seed, self.kind, self.workers = splits, batch_size, seed, kind, workers
-        self.mean, self.std = NORMALIZE[normalize]
+        self.mean, self.std = normalization(normalize, channels)
         self.begin = (0, 0)  # the epoch and the batch that training starts with
         self.features: dict[str, Features] = {}  # of ``train`` and ``test`` images; where there are some, they are the batches
 
@@ -150,5 +158,5 @@ class ImageData(pl.LightningDataModule):
         return images, labels
 
     def to_float(self, pixels: Tensor) -> Tensor:
-        """uint8 (n, h, w, 3) -> normalised float32 (n, 3, h, w)."""
+        """uint8 (n, h, w, channels) -> normalised float32 (n, channels, h, w)."""
         return to_float(pixels, self.mean, self.std)

@@ -1,9 +1,10 @@
-"""Where the images lie: two folders of class folders, found, downloaded or rendered. Imports no torch."""
+"""Where the images lie: two folders of class folders, found, downloaded or rendered. Imports no torch, but for a download."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from lth.config import Data
+from lth.data import published
 from lth.errors import DataError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -38,11 +39,15 @@ def locate(data: Data) -> Folders:
         return _parts(_rendered(data))
     if data.root is not None:
         root = Path(data.root).expanduser()
+        if root.is_file():
+            raise DataError(f"data.root={data.root} is a file: if it is an archive, unpack it and name the folder that it gives.")
         if not root.is_dir():
             raise DataError(f"data.root={data.root} is no folder.")
         return _parts(root)
     if data.name == "intel":
         return _parts(_downloaded())
+    if data.name in published.NAMES:
+        return _parts(published.fetch(data.name, Path(data.cache)))
     raise DataError("data.root=null is not accepted with data=folder: it takes the folder of your images.")
 
 

@@ -54,7 +54,8 @@ def prepare(data: Data) -> Splits:
     folders = sources.locate(data)
 
     def load(folder: Path) -> Decoded:
-        return decoded.load(sources.list_images(folder), data.image_size, Path(data.cache), data.cache_limit, data.on_error)
+        listing, cache = sources.list_images(folder), Path(data.cache)
+        return decoded.load(listing, data.image_size, cache, data.cache_limit, data.on_error, data.channels)
 
     train_images = load(folders.train)
     if folders.test is None:

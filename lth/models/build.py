@@ -21,16 +21,25 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Cla
 
 
 def _build(config: Config, classes: int) -> Classifier:
-    model, optim, finetune, size = config.model, config.optim, config.finetune, config.data.image_size
+    model, optim, finetune = config.model, config.optim, config.finetune
+    size, channels = config.data.image_size, config.data.channels
     match model.name:
         case "simple_cnn":
             from lth.models.simple_cnn import SimpleCNN
 
-            return SimpleCNN(optim, classes, size, model.dropout, finetune)
+            return SimpleCNN(optim, classes, size, model.dropout, finetune, channels)
         case "lenet_300_100":
             from lth.models.lenet_300_100 import LeNet300100
 
-            return LeNet300100(optim, classes, size, finetune)
+            return LeNet300100(optim, classes, size, finetune, channels)
+        case "conv2" | "conv4" | "conv6":
+            from lth.models.conv import Conv
+
+            return Conv(int(model.name[-1]), optim, classes, size, finetune, channels)
+        case "resnet20":
+            from lth.models.resnet20 import ResNet20
+
+            return ResNet20(optim, classes, model.width, finetune, model.frozen_bn, channels)
         case "efficientnet_lite0":
             from lth.models.efficientnet_lite0 import EfficientNetLite0
 

@@ -165,4 +165,6 @@ def lr_factor(optim: Optim, step: int, total: float) -> float:
         return (step + 1) / (optim.warmup + 1)
     if optim.schedule == "constant":
         return 1.0
+    if optim.schedule == "step":  # the quotient of two integers meets a milestone exactly, their product may not
+        return optim.gamma ** sum(step / total >= milestone for milestone in optim.milestones)
     return 0.5 * (1 + math.cos(math.pi * (step - optim.warmup) / max(1, total - optim.warmup)))

@@ -9,11 +9,11 @@ from lth.models.blocks import evaluating
 KINDS = (nn.Linear, nn.modules.conv._ConvNd)
 
 
-def per_layer(net: nn.Module, image_size: int) -> dict[str, int]:
-    """FLOPs (a multiplication and an addition are two) of each Conv and Linear layer for one image, by its weight's name."""
+def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, int]:
+    """FLOPs (a multiplication and an addition are two) of each Conv and Linear layer for a square image, by its weight's name."""
     like = next(net.parameters())
     with torch.no_grad(), evaluating(net), FlopCounterMode(display=False) as counter:
-        net(torch.zeros(1, 3, image_size, image_size, device=like.device))
+        net(torch.zeros(1, channels, image_size, image_size, device=like.device))
     counts = counter.get_flop_counts()
     layers = {name: m for name, m in net.named_modules() if isinstance(m, KINDS)}
     own = type(net).__name__

@@ -30,5 +30,5 @@ def network(classes: int, image_size: int, channels: int = 3) -> nn.Sequential:
 class LeNet300100(Classifier):
     """The network above as a LightningModule."""
 
-    def __init__(self, optim: Optim, classes: int, image_size: int, finetune: str = "all") -> None:
-        super().__init__(network(classes, image_size), optim, classes, finetune)
+    def __init__(self, optim: Optim, classes: int, image_size: int, finetune: str = "all", channels: int = 3) -> None:
+        super().__init__(network(classes, image_size, channels), optim, classes, finetune)

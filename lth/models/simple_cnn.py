@@ -9,8 +9,8 @@ from lth.models.classifier import Classifier
 from lth.models.fast import Dropout
 
 
-def network(classes: int, image_size: int, dropout: float = 0.2) -> nn.Sequential:
-    """Images (n, 3, image_size, image_size) -> logits (n, classes).
+def network(classes: int, image_size: int, dropout: float = 0.2, channels: int = 3) -> nn.Sequential:
+    """Images (n, channels, image_size, image_size) -> logits (n, classes).
 
     conv 15, conv 4 (3x3, padding 1, each pooled by 2 and dropped out), linear 1024, 512, 128, 64, classes. Pooling
     stands before the ReLU: both are monotone, so the output is the same and a quarter of the pixels is rectified.
@@ -18,7 +18,7 @@ def network(classes: int, image_size: int, dropout: float = 0.2) -> nn.Sequentia
     side = image_size // 2 // 2
     return nn.Sequential(
         OrderedDict(
-            conv1=_convolution(3, 15, dropout),
+            conv1=_convolution(channels, 15, dropout),
             conv2=_convolution(15, 4, dropout),
             fc1=nn.Sequential(nn.Flatten(), nn.Linear(4 * side * side, 1024), nn.ReLU()),
             fc2=nn.Sequential(nn.Linear(1024, 512), nn.ReLU()),
@@ -36,5 +36,7 @@ def _convolution(inputs: int, outputs: int, dropout: float) -> nn.Sequential:
 class SimpleCNN(Classifier):
     """The network above as a LightningModule."""
 
-    def __init__(self, optim: Optim, classes: int, image_size: int, dropout: float = 0.2, finetune: str = "all") -> None:
-        super().__init__(network(classes, image_size, dropout), optim, classes, finetune)
+    def __init__(
+        self, optim: Optim, classes: int, image_size: int, dropout: float = 0.2, finetune: str = "all", channels: int = 3
+    ) -> None:
+        super().__init__(network(classes, image_size, dropout, channels), optim, classes, finetune)

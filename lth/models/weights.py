@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lth.config import Model
+from lth.config import OWN, Model
 from lth.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def locate(model: Model) -> Path | None:
         return path
     if model.name == "efficientnet_lite0":
         return _packaged()
-    if model.name in ("simple_cnn", "lenet_300_100"):
+    if model.name in OWN:
         raise UsageError(f"model.weights=imagenet is not accepted with model={model.name}: it takes none or a file there.")
     return _downloaded(model.name)
 

@@ -90,12 +90,12 @@ def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
 
 
 def gallery(images: np.ndarray, titles: Sequence[str], columns: int = 4) -> Figure:
-    """Images uint8 (n, h, w, 3) in a grid with a title each."""
+    """Images uint8 (n, h, w, 1 or 3) in a grid with a title each."""
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(1.9 * columns, 2.3 * rows), dpi=100, layout="constrained")
     for i, (image, title) in enumerate(zip(images, titles), start=1):
         axes = figure.add_subplot(rows, columns, i)
-        axes.imshow(image)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
         axes.set_title(title, fontsize=10, parse_math=False)
         axes.axis("off")
     return figure

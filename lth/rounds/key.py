@@ -76,7 +76,7 @@ def determining(node: Any) -> dict[str, Any]:
             continue
         if dataclasses.is_dataclass(value):
             value = determining(value)
-        elif value == field.default:
+        elif value == (field.default if field.default_factory is dataclasses.MISSING else field.default_factory()):
             continue
         if value != {}:
             found[field.name] = value

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lth.config import Config
-from lth.data.augment import NORMALIZE
+from lth.data.augment import normalization
 from lth.models import flops
 from lth.pruning import masks as M
 from lth.rounds.device import Device
@@ -71,8 +71,8 @@ def sizes(state: dict[str, Tensor], ticket: Ticket, dense: dict[str, int]) -> di
 
 
 def portrait(config: Config, classes: list[str], normalize: str) -> dict[str, Any]:
-    """What is kept with the weights, so that they can be used: architecture, classes, size, normalisation."""
-    mean, std = NORMALIZE[normalize]
+    """What is kept with the weights, so that they can be used: architecture, classes, size, each channel's normalisation."""
+    mean, std = normalization(normalize, config.data.channels)
     name, size = config.model.name, config.data.image_size
     return {"format": "lth-final-1", "model": name, "classes": classes, "image_size": size, "mean": mean, "std": std}
 

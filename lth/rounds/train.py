@@ -43,14 +43,14 @@ class Lab:
         self.model = build(config, len(splits.classes), weights)
         self.initial = {n: t.clone() for n, t in self.model.net.state_dict().items()}
         self.shapes = proof.shapes(self.model.net)
-        self.flops = flops.per_layer(self.model.net, config.data.image_size)
+        self.flops = flops.per_layer(self.model.net, config.data.image_size, config.data.channels)
         if config.trainer.channels_last:
             self.model.net.to(memory_format=torch.channels_last)
         if config.trainer.compile:
             self.model.net.compile()
         data = config.data
         self.normalize = self.model.normalize if data.normalize == "auto" else data.normalize
-        self.data = ImageData(splits, data.batch_size, config.seed, self.normalize, data.augment, data.workers)
+        self.data = ImageData(splits, data.batch_size, config.seed, self.normalize, data.augment, data.workers, data.channels)
         self.prefix = Prefix(config, self.model, self.data, resolved, say)
         self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach)
 
@@ -120,6 +120,7 @@ class Lab:
         """The proofs of a round, from what it wrote where there is a file; raises ProofError if one does not hold."""
         ticket, parent = attempt.ticket, attempt.parent
         weights, _ = files.read_tensors(folder / "final.safetensors")
+        data = self.config.data
         scope = self.maker.scope(all_of_it=spec.index == 0)
         proofs = {
             "exact_count": proof.exact_count(tickets.load_ticket(folder).masks, attempt.asked),
@@ -129,7 +130,7 @@ class Lab:
             "untouched": proof.untouched(self.model.net, self.shapes, ticket.masks, scope, weights, ticket.start),
             "init_unchanged": {"holds": digest(ticket.rewind)[:16] == start, "init": start},
             "ranks": witness.ranks,
-            "layer_collapse": proof.collapse(self.model.net, ticket.masks, (3, *[self.config.data.image_size] * 2)),
+            "layer_collapse": proof.collapse(self.model.net, ticket.masks, (data.channels, data.image_size, data.image_size)),
         }
         if attempt.original is not None:
             other = attempt.order != self.config.seed

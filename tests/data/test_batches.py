@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from lth.config import Data
-from lth.data.augment import NORMALIZE, augment, to_float
+from lth.data.augment import NORMALIZE, augment, normalization, to_float
 from lth.data.module import ImageData, Order
 from lth.data.split import prepare
 
@@ -62,6 +62,25 @@ def test_pixels_become_normalised_floats_channels_last():
     plain = to_float(pixels, *NORMALIZE["none"])
     assert plain.min() >= 0
     assert plain.max() <= 1
+
+
+def test_a_normalisation_for_another_number_of_channels_is_averaged():
+    assert normalization("imagenet", 3) == NORMALIZE["imagenet"]
+    assert normalization("mnist", 1) == ([0.1307], [0.3081])
+    assert normalization("mnist", 3) == ([0.1307] * 3, [0.3081] * 3)
+    assert normalization("half", 1) == ([0.5], [0.5])
+    assert normalization("none", 1) == ([0.0], [1.0])
+    mean, std = normalization("imagenet", 1)
+    assert (round(mean[0], 3), round(std[0], 3)) == (0.449, 0.226)
+
+
+def test_grey_pixels_become_normalised_floats():
+    pixels = torch.randint(0, 256, (4, 6, 5, 1), dtype=torch.uint8)
+    out = to_float(pixels, *normalization("mnist", 1))
+    assert out.shape == (4, 1, 6, 5)
+    assert torch.allclose(out[:, 0], (pixels[..., 0] / 255 - 0.1307) / 0.3081, atol=1e-5)
+    for kind in ("flip", "standard"):
+        assert augment(out, kind, 0).shape == out.shape
 
 
 def test_flip_draws_one_coin_an_image():

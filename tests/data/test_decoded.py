@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 
@@ -96,6 +97,35 @@ def test_grey_palette_alpha_and_deep_images_become_rgb(tmp_path):
     assert picture(tmp_path, clear).min() == 255
     assert picture(tmp_path, Image.new("LA", (8, 8), (10, 255))).max() == 10
     assert picture(tmp_path, Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "x.jpg", quality=95)[0, 0, 0] > 200
+
+
+def test_one_channel_is_the_luminance_and_keeps_grey_values(tmp_path):
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    assert np.array_equal(decoded.decode(tmp_path / "grey.png", 16, 1)[..., 0], grey)
+    rgb = Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8))
+    rgb.save(tmp_path / "rgb.png")
+    assert np.array_equal(decoded.decode(tmp_path / "rgb.png", 8, 1)[..., 0], np.asarray(rgb.convert("L")))
+
+
+def test_grey_arrays_have_a_name_of_their_own_and_the_same_fingerprint(tmp_path):
+    root = write_images(tmp_path / "a", 3)
+    rgb, grey = load(root, tmp_path / "c"), load(root, tmp_path / "c", channels=1)
+    streamed = load(root, tmp_path / "c", channels=1, limit=0.0)
+    every = np.arange(9)
+    assert grey.images.array.shape == (9, 20, 20, 1)
+    assert np.array_equal(streamed.images.take(every), grey.images.take(every))
+    assert grey.fingerprint == rgb.fingerprint
+    assert len(list((tmp_path / "c").glob("pixels-*/meta.json"))) == 2
+
+
+def test_the_name_of_colour_arrays_is_what_it_always_was(tmp_path):
+    root = write_images(tmp_path / "a", 1)
+    total = hashlib.sha256(f"1 20 fail {root}".encode())
+    for path in sorted(root.rglob("*.png")):
+        total.update(f"{path.relative_to(root).as_posix()} {path.stat().st_size} {path.stat().st_mtime_ns}\n".encode())
+    load(root, tmp_path / "cache")
+    assert [p.parent.name for p in (tmp_path / "cache").glob("*/meta.json")] == [f"pixels-{total.hexdigest()[:16]}"]
 
 
 def test_exif_orientation_is_applied(tmp_path):

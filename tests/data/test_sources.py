@@ -17,7 +17,7 @@ def data(root, tmp_path, **options):
 @pytest.mark.parametrize(
     ("train", "test"), [("train", "test"), ("seg_train", "seg_test"), ("seg_train/seg_train", "seg_test/seg_test")]
 )
-@pytest.mark.parametrize("name", ["folder", "intel"])
+@pytest.mark.parametrize("name", ["folder", "intel", "mnist", "cifar10"])
 def test_train_and_test_folders_are_found(tmp_path, train, test, name):
     write_images(tmp_path / "d" / train, 6)
     write_images(tmp_path / "d" / test, 4, seed=1)
@@ -55,6 +55,12 @@ def test_folders_that_cannot_be_used_are_named(tmp_path):
     (tmp_path / "flat").mkdir()
     with pytest.raises(DataError, match=r"holds 0 class folders"):
         split.prepare(data(tmp_path / "flat", tmp_path))
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path):
+    (tmp_path / "mnist.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"data\.root=.*mnist\.zip is a file: if it is an archive, unpack it"):
+        sources.locate(Data(name="mnist", root=str(tmp_path / "mnist.zip")))
 
 
 def test_train_and_test_classes_that_differ_are_named(tmp_path):

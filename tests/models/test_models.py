@@ -3,10 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lth.config import Config, Data, Model, Optim
+from lth.config import OWN, Config, Data, Model, Optim
 from lth.errors import UsageError
 from lth.models import build as models
-from lth.models import lenet_300_100, simple_cnn
+from lth.models import conv, flops, lenet_300_100, resnet20, simple_cnn
 from lth.models.classifier import build_optimizer, lr_factor
 from lth.models.fast import Dropout
 
@@ -35,6 +35,63 @@ def test_lenet_300_100_has_the_papers_size_on_mnist():
     net = lenet_300_100.network(10, 28, channels=1)
     assert sum(p.numel() for p in net.parameters() if p.dim() > 1) == 784 * 300 + 300 * 100 + 100 * 10  # 266,200
     assert all(not p.detach().any() for n, p in net.named_parameters() if n.endswith("bias"))
+
+
+def weights(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters() if p.dim() > 1)
+
+
+@pytest.mark.parametrize(("convolutions", "total", "convolutional"), [(2, 4.3, 0.038), (4, 2.4, 0.26), (6, 2.26, 1.1)])
+def test_conv_networks_have_the_papers_sizes_on_cifar(convolutions, total, convolutional):
+    net = conv.network(convolutions, 10, 32)
+    assert weights(net) / 1e6 == pytest.approx(total, rel=0.02)
+    assert sum(p.numel() for p in net.parameters() if p.dim() == 4) / 1e6 == pytest.approx(convolutional, rel=0.05)
+    assert [n.split(".")[0] for n, _ in net.named_parameters()][::2] == [
+        *(f"conv{i + 1}" for i in range(convolutions)), "fc1", "fc2", "head",
+    ]  # fmt: skip
+    assert all(not p.detach().any() for n, p in net.named_parameters() if n.endswith("bias"))
+    spread = net.conv2[0].weight.std().item()
+    assert spread == pytest.approx((2 / (2 * 64 * 9)) ** 0.5, rel=0.05), "Glorot-normal"
+
+
+def test_resnet20_has_the_papers_size_shapes_and_initialisation():
+    net = resnet20.network(10)
+    assert count(net) == 269_722  # 0.27 M in the paper's table 6
+    assert len([m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]) == 20
+    assert sum(flops.per_layer(net, 32).values()) / 2 == pytest.approx(40.6e6, rel=0.01)
+    assert net[:6](torch.zeros(2, 3, 32, 32)).shape == (2, 64, 8, 8)
+    spread = net.layer3[1].conv1.weight.std().item()
+    assert spread == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05), "Kaiming-normal"
+
+
+def test_the_shortcut_of_resnet20_skips_pixels_and_adds_zeros():
+    block = resnet20.Block(2, 4, 2).eval()
+    nn.init.zeros_(block.conv2.weight)
+    x = torch.rand(1, 2, 7, 7)
+    out = block(x)
+    assert torch.equal(out[:, :2], x[:, :, ::2, ::2])
+    assert not out[:, 2:].detach().any()
+
+
+@pytest.mark.parametrize(("width", "wide"), [(0.5, [8, 16, 32]), (2.0, [32, 64, 128]), (0.01, [1, 1, 1])])
+def test_width_multiplies_the_channels_of_resnet20(width, wide):
+    net = resnet20.network(10, width)
+    assert [net.get_submodule(f"layer{i}")[0].conv1.out_channels for i in (1, 2, 3)] == wide
+    assert net(torch.zeros(2, 3, 8, 8)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_our_networks_take_any_channels_sizes_and_blocks(name, channels):
+    data = Data(image_size=17, channels=channels)
+    last = models.build(Config(data=data, model=Model(name)), 5).blocks[-2]
+    model = models.build(Config(data=data, model=Model(name), finetune=last), 5)
+    assert model.net(torch.zeros(2, channels, 17, 17)).shape == (2, 5)
+    assert {n.split(".")[0] for n, p in model.net.named_parameters() if p.requires_grad} == {last, "head"}
+    counted = flops.per_layer(model.net, 17, channels)
+    assert min(counted.values()) > 0
+    first = next(iter(model.net.parameters()))
+    assert counted[next(iter(counted))] % (2 * first[0].numel()) == 0
 
 
 def test_the_same_seed_builds_the_same_network():
@@ -91,6 +148,10 @@ def test_schedules():
     assert lr_factor(cosine, 0, 100) == 1
     assert abs(lr_factor(cosine, 50, 100) - 0.5) < 1e-12
     assert lr_factor(cosine, 99, 100) > 0
+    step = Optim(schedule="step", milestones=[0.07, 0.57], gamma=0.5, warmup=2)
+    assert [lr_factor(step, i, 100) for i in (2, 6, 7, 56, 57, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+    assert lr_factor(step, 0, 100) == 1 / 3
+    assert lr_factor(Optim(schedule="step"), 0, 1) == 1, "the first step is never reduced, however short the training"
     warm = Optim(warmup=4)
     assert [lr_factor(warm, i, 100) for i in range(6)] == [0.2, 0.4, 0.6, 0.8, 1, 1]
 

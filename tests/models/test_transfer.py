@@ -72,7 +72,7 @@ CUTS = [
     ("resnet18", "head", (512,)), ("resnet18", "layer4", (256, 4, 4)), ("densenet121", "head", (1024,)),
     ("densenet121", "denseblock3", (256, 4, 4)), ("efficientnet_lite0", "head", (1280,)),
     ("efficientnet_lite0", "blocks.15", (192, 2, 2)), ("mobilenet_v3_small", "features.11", (96, 2, 2)),
-    ("simple_cnn", "fc3", (512,)),
+    ("simple_cnn", "fc3", (512,)), ("resnet20", "layer3", (32, 32, 32)), ("conv4", "fc2", (256,)),
 ]  # fmt: skip
 
 

@@ -32,6 +32,18 @@ def test_one_readable_run_a_round_with_scalars_images_and_hparams(boards):
         assert abs(found.Scalars(record["name"], "test/acc")[-1].value - record["test_acc"]) < 1e-6
 
 
+def test_grey_images_are_trained_on_shown_and_recorded(make_config, tmp_path):
+    config = make_config(rounds=1, epochs=1, logger="tensorboard", channels=1, model="simple_cnn", normalize="mnist")
+    records = search(config, say=lambda line: None)
+    found = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "outputs" / "rounds"))
+    found.Reload()
+    for record in records:
+        assert (record["mean"], record["std"]) == ([0.1307], [0.3081])
+        assert record["layer_weights"]["conv1.0.weight"] == 15 * 9
+        assert record["layer_flops"]["conv1.0.weight"] == 2 * 15 * 9 * 20 * 20
+        assert "test/misclassified" in found.GetAccumulator(record["name"]).Tags()["images"]
+
+
 def test_hparams_are_logged_once_a_round_with_the_scores(boards):
     found, records = boards
     for record in records:

@@ -50,6 +50,7 @@ def test_one_shot_is_one_edge_and_shares_the_dense_network():
         {"data": Data(val_fraction=0.2)},
         {"data": Data(normalize="none")}, {"data": Data(split_seed=1)}, {"optim": Optim(lr=0.01)}, {"optim": Optim(name="sgd")},
         {"optim": Optim(weight_decay=0.1)}, {"optim": Optim(schedule="cosine")}, {"optim": Optim(clip=1.0)},
+        {"optim": Optim(gamma=0.2)}, {"optim": Optim(milestones=[0.5])}, {"data": Data(channels=1)}, {"model": Model(width=2.0)},
         {"trainer": Trainer(devices=2)},
     ],
 )  # fmt: skip
@@ -80,6 +81,12 @@ def test_a_new_option_at_its_default_renames_nothing():
 
     assert determining(Newer(image_size=64)) == determining(Data(image_size=64)) == {"image_size": 64}
     assert determining(Newer(brightness=0.5)) == {"brightness": 0.5}
+
+
+def test_a_list_is_hashed_as_a_plain_list_and_left_out_at_its_default():
+    assert determining(Optim(milestones=[0.5, 0.75])) == {}
+    assert determining(Optim(milestones=[0.25, 0.5], schedule="step")) == {"milestones": [0.25, 0.5], "schedule": "step"}
+    assert keys(Config(optim=Optim(milestones=[0.3, 0.6]))) != keys(Config(optim=Optim(milestones=[0.3, 0.7])))
 
 
 def test_every_field_says_whether_it_is_in_the_key():

@@ -1,0 +1,57 @@
+"""MNIST and CIFAR-10: downloaded by torchvision, then written once as class folders. Imports no torch, but for a download."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from lth.errors import DataError
+
+NAMES = {"mnist": "MNIST", "cifar10": "CIFAR10"}  # here and in torchvision
+PARTS = ("train", "test")
+
+
+def fetch(name: str, cache: Path) -> Path:
+    """The folder cache/name with train/<class>/<number>.png and test/<class>/<number>.png, downloaded and written if need be.
+
+    Raises DataError, saying what to do instead, where the download fails.
+    """
+    root = cache / name
+    if not root.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{root}.lock"):
+            if not root.is_dir():
+                download = cache / f"{name}.download"
+                write(_downloaded(name, download), root)
+                shutil.rmtree(download, ignore_errors=True)
+    return root
+
+
+def _downloaded(name: str, folder: Path) -> dict[str, Any]:
+    try:
+        from torchvision import datasets
+
+        return {part: getattr(datasets, NAMES[name])(folder, train=part == "train", download=True) for part in PARTS}
+    except Exception as error:  # whatever the network or a damaged file makes torchvision say
+        raise DataError(
+            f"the download of {NAMES[name]} failed ({type(error).__name__}). Put its images anywhere as class folders, "
+            "train/<class>/ and test/<class>/, and name their folder with data.root=DIR."
+        ) from error
+
+
+def write(parts: dict[str, Any], root: Path) -> None:
+    """Write root/<part>/<class>/<number>.png of data sets like torchvision's: ``classes``, and (PIL image, label) in order.
+
+    A class is called by its first word (MNIST's are ``0 - zero`` and so on). The folder appears at once, when it is whole.
+    """
+    draft = root.with_name(root.name + ".draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    for part, images in parts.items():
+        folders = [draft / part / name.split()[0] for name in images.classes]
+        for folder in folders:
+            folder.mkdir(parents=True)
+        for number in range(len(images)):
+            image, label = images[number]
+            image.save(folders[label] / f"{number:05d}.png")
+    draft.rename(root)

@@ -1,0 +1,79 @@
+"""ResNet-20, the residual network for CIFAR-10 (He et al. 2016, section 4.2)."""
+
+from collections import OrderedDict
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from typing_extensions import override
+
+from lth.config import Optim
+from lth.models.classifier import Classifier
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut without parameters: pixels are skipped and channels of zeros added (option A)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = _conv(inputs, outputs, stride), nn.BatchNorm2d(outputs)
+        self.conv2, self.bn2 = _conv(outputs, outputs), nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.stride, self.more = stride, outputs - inputs
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        if self.stride > 1 or self.more:
+            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
+        return self.relu(y + x)
+
+
+def network(classes: int, width: float = 1.0, channels: int = 3) -> nn.Sequential:
+    """Images (n, channels, h, w) of any size -> logits (n, classes); 0.27 M parameters for 10 classes.
+
+    Kaiming-normal weights; no bias but the head's, which starts at zero.
+
+    Args:
+        width: multiplies the numbers of channels 16, 32 and 64; at least one of each is left.
+    """
+    wide = [max(1, round(outputs * width)) for outputs in (16, 32, 64)]
+    net = nn.Sequential(
+        OrderedDict(
+            conv1=_conv(channels, wide[0]),
+            bn1=nn.BatchNorm2d(wide[0]),
+            relu=nn.ReLU(inplace=True),
+            layer1=_stage(wide[0], wide[0], 1),
+            layer2=_stage(wide[0], wide[1], 2),
+            layer3=_stage(wide[1], wide[2], 2),
+            pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            head=nn.Linear(wide[2], classes),
+        )
+    )
+    for layer in net.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(net.head.bias)
+    return net
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+
+
+def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(Block(inputs, outputs, stride), Block(outputs, outputs, 1), Block(outputs, outputs, 1))
+
+
+class ResNet20(Classifier):
+    """The network above as a LightningModule."""
+
+    def __init__(
+        self,
+        optim: Optim,
+        classes: int,
+        width: float = 1.0,
+        finetune: str = "all",
+        frozen_bn: str = "eval",
+        channels: int = 3,
+    ) -> None:
+        super().__init__(network(classes, width, channels), optim, classes, finetune, frozen_bn)

@@ -1,72 +1,38 @@
-"""Figures of rounds. Colours are Okabe and Ito's, safe for colour-blind readers."""
+"""Figures of rounds, of scores by class and of images."""
 
 from collections.abc import Sequence
-from itertools import cycle
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+from lth.results import chains
 
 
 def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
     """Test accuracy of the last epoch against weights remaining (log axis, dense at the left).
 
-    One line a recipe: the mean over seeds, with a band of one standard deviation. The dense network is a dashed line.
+    One solid line a chain of tickets, one broken line a control: the mean over seeds, with a band of one standard
+    deviation. The dense network is a dashed horizontal, the same network trained for more epochs a dotted one.
     """
-    figure = Figure(figsize=(7, 4.2), dpi=144, layout="constrained")
-    axes = figure.add_subplot()
-    frame = pd.DataFrame(records)
-    colours = cycle(COLOURS)
-    alone = frame["recipe"].nunique() == 1
-    for recipe, rows in frame.groupby("recipe", sort=False):
-        name = rows.iloc[0]["model"] if alone else f"{rows.iloc[0]['model']} {rows.iloc[0]['finetune']} ({recipe[:6]})"
-        start = rows[rows["round"] == 0]
-        iterated = rows[(rows["round"] > 0) & (rows["at_once"] == 1)]
-        for _, chain in iterated.groupby("step", sort=False):
-            own = start[start["seed"].isin(chain["seed"])]
-            _line(axes, pd.concat([own, chain]), next(colours), f"{name}, {chain.iloc[0]['rate']:.0%} a round")
-        for rate, at_once in rows[rows["at_once"] > 1].groupby("rate", sort=False):
-            _line(axes, at_once, next(colours), f"{name}, one shot to rounds of {rate:.0%}")
-        _dense(axes, start["test_acc"].mean(), "0.4" if alone else next(colours), "" if alone else f"{name}, ")
-    _weights_axis(axes, frame["density"])
+    figure = chains.figure(records, "test_acc", title, longer=True)
+    axes = figure.axes[0]
     axes.set_ylabel("test accuracy, last epoch")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: _percent(y)))
-    axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=9)
-    axes.set_title(title, fontsize=10, loc="left")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: chains.percent(y)))
     return figure
 
 
-def _dense(axes: Any, accuracy: float, colour: str, name: str) -> None:
-    axes.axhline(accuracy, color=colour, ls="--", lw=1, label=f"{name}dense network, {_percent(accuracy)}", zorder=1)
+def early_stop(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
+    """The iteration of least validation loss against weights remaining: how fast tickets learn; lines as in ``accuracy``.
 
-
-def _percent(fraction: float) -> str:
-    return f"{round(100 * fraction, 1):g}%"
-
-
-def _line(axes: Any, rows: pd.DataFrame, colour: str, label: str) -> None:
-    points = rows.groupby(rows["density"].round(6)).agg(y=("test_acc", "mean"), sd=("test_acc", "std"), n=("seed", "nunique"))
-    points = points.sort_index(ascending=False)
-    n = int(points["n"].max())
-    axes.plot(points.index, points["y"], "o-", ms=4, lw=1.6, color=colour, label=label + (f" (n = {n} seeds)" if n > 1 else ""))
-    if n > 1:
-        sd = points["sd"].fillna(0)
-        axes.fill_between(points.index, points["y"] - sd, points["y"] + sd, color=colour, alpha=0.18, lw=0)
-
-
-def _weights_axis(axes: Any, densities: pd.Series) -> None:
-    axes.set_xscale("log")
-    axes.invert_xaxis()
-    ticks = [m * 10.0**e for e in range(-6, 1) for m in (1, 2, 5) if densities.min() * 0.9 <= m * 10.0**e <= 1]
-    axes.set_xticks(ticks)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.3g}%"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("weights remaining")
+    Dense networks trained for more epochs are left out.
+    """
+    figure = chains.figure(records, "early_stop_iteration", title)
+    axes = figure.axes[0]
+    axes.set_ylabel("early-stop iteration")
+    axes.set_ylim(bottom=0)
+    return figure
 
 
 def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:

@@ -1,9 +1,11 @@
 """Tables of rounds, for people."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
+
+from lth.results import naming
 
 COLUMNS = {  # of a record: title, how it is printed
     "seed": ("seed", "{}"),
@@ -21,32 +23,46 @@ MEANS = ("train_acc", "val_acc", "test_acc", "best_test_acc", "early_stop_iterat
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table, one row a round; accuracies of the last epoch and of the best one stand apart."""
-    rows = [[_cell(form, record.get(name)) for name, (_, form) in COLUMNS.items()] for record in records]
-    return markdown(pd.DataFrame(rows, columns=[title for title, _ in COLUMNS.values()]))
+    """A Markdown table, one row a round; accuracies of the last epoch and of the best one stand apart.
+
+    Controls and ways of pruning have a column where any record is a control, or pruned in another way than the default.
+    """
+    what = _what(records)
+    titles = [title for title, _ in COLUMNS.values()]
+    rows = []
+    for record in records:
+        cells = [_cell(form, record.get(name)) for name, (_, form) in COLUMNS.items()]
+        rows.append([*cells[:2], *(name(record) or "-" for name in what.values()), *cells[2:]])
+    return markdown(pd.DataFrame(rows, columns=[*titles[:2], *what, *titles[2:]]))
 
 
 def summary(records: Sequence[dict[str, Any]]) -> str:
-    """A Markdown table, one row a recipe and round: mean ± standard deviation (n - 1) over the seeds, and their number n."""
-    frame = pd.DataFrame(records)
-    rows = []
-    for (recipe, _, k), group in frame.groupby(["recipe", "step", "round"], sort=False):
-        first = group.iloc[0]
-        how = "dense" if k == 0 else f"{first['rate']:g} x {first['at_once']}" if first["at_once"] > 1 else f"{first['rate']:g}"
-        means = [_mean(group[name], COLUMNS[name][1]) for name in MEANS]
-        what = [recipe[:6], first["model"], first["finetune"], how, str(k)]
-        rows.append([*what, f"{group['density'].mean():.2%}", str(group["seed"].nunique()), *means])
-    titles = [
-        "recipe",
-        "model",
-        "finetune",
-        "pruned by",
-        "round",
-        "weights remaining",
-        "n",
-        *(COLUMNS[name][0] for name in MEANS),
-    ]
-    return markdown(pd.DataFrame(rows, columns=titles))
+    """A Markdown table, one row a recipe, step, round and control: mean ± standard deviation (n - 1) over the n seeds.
+
+    So neither recipes, nor ways of pruning, nor tickets and their controls are ever averaged.
+    """
+    what = _what(records)
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["recipe"], record["step"], record["round"], naming.control(record)), []).append(record)
+    titles = ["recipe", "model", "finetune", "pruned by", *what, "round", "weights remaining", "n"]
+    rows = [_row(group, what) for group in groups.values()]
+    return markdown(pd.DataFrame(rows, columns=[*titles, *(COLUMNS[name][0] for name in MEANS)]))
+
+
+def _row(group: list[dict[str, Any]], what: dict[str, Callable[[dict[str, Any]], str]]) -> list[str]:
+    first, frame = group[0], pd.DataFrame(group)
+    many = f" x {first['at_once']}" if first["at_once"] > 1 else ""
+    how = f"{first['rate']:g}{many}" if first["round"] else "dense"
+    names = [first["recipe"][:6], first["model"], first["finetune"], how, *(name(first) or "-" for name in what.values())]
+    counts = [str(first["round"]), f"{frame['density'].mean():.2%}", str(frame["seed"].nunique())]
+    return [*names, *counts, *(_mean(frame[name], COLUMNS[name][1]) for name in MEANS)]
+
+
+def _what(records: Sequence[dict[str, Any]]) -> dict[str, Callable[[dict[str, Any]], str]]:
+    """The columns that not every table needs: title -> what it says of a record."""
+    method = {} if all(naming.plain(record) for record in records) else {"method": naming.method}
+    return method | ({"control": naming.control} if any(naming.control(record) for record in records) else {})
 
 
 def layers(record: dict[str, Any]) -> str:

@@ -3,18 +3,8 @@ import io
 import numpy as np
 import pytest
 
-from lth.results import figures, table
-
-
-def record(seed: int, k: int, rate: float = 0.2, at_once: int = 1, model: str = "simple_cnn", **changes) -> dict:
-    density = (1 - rate) ** (k * at_once)
-    scores = dict.fromkeys(("train_acc", "val_acc", "test_acc", "best_test_acc"), 0.5 + 0.01 * k + 0.02 * seed)
-    return {
-        "seed": seed, "round": k, "density": density, "model": model, "rate": rate if k else None, "at_once": at_once,
-        "early_stop_iteration": 96, "seconds": 12.345, "finetune": "all", "data": "scenes", "speedup": 1.5,
-        "recipe": "abcdef012345", "step": f"{rate} {at_once}" if k else "", **scores, **changes,
-    }  # fmt: skip
-
+from lth.results import barrier, figures, table
+from tests.results.invent import arm, record
 
 CHAINS = [record(s, k) for s in (0, 1) for k in range(4)]
 
@@ -87,3 +77,102 @@ def test_class_names_are_not_read_as_formulas():
     names = ["$5_$10", "a$_$b"]
     figures.confusion(np.eye(2), names).savefig(io.BytesIO())
     figures.gallery(np.zeros((2, 5, 5, 3), np.uint8), names).savefig(io.BytesIO())
+
+
+def cells(text: str) -> list[list[str]]:
+    return [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines()[2:]]
+
+
+CONTROLLED = [*CHAINS, *(record(s, k, control="reinit", test_acc=0.3) for s in (0, 1) for k in (1, 2))]
+
+
+def test_controls_have_a_column_and_are_never_averaged_with_tickets():
+    assert "control" not in table.table(CHAINS) + table.summary(CHAINS)
+    rows = cells(table.summary(CONTROLLED))
+    assert [(row[4], row[5], row[7], row[10]) for row in rows[1::4]] == [
+        ("-", "1", "2", "0.520 ± 0.014"),
+        ("reinit", "2", "2", "0.300 ± 0.000"),
+    ]
+    assert [row[2] for row in cells(table.table(CONTROLLED))] == ["-"] * 8 + ["reinit"] * 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "method"),
+    [
+        ({}, "magnitude"),
+        ({"criterion": "snip"}, "snip"),
+        ({"allocation": "layerwise"}, "magnitude, layerwise"),
+        ({"rewind": "2ep"}, "rewind 2ep"),
+        ({"retrain": "lr"}, "lr rewinding"),
+        ({"criterion": "snip", "retrain": "finetune"}, "snip, fine-tune"),
+    ],
+)
+def test_how_it_was_pruned_has_a_column_where_it_is_not_the_default(fields, method):
+    rows = [record(0, 0), record(0, 1), record(0, 1, step="other", **fields)]
+    if fields:
+        assert [row[2] for row in cells(table.table(rows))] == ["-", "magnitude", method]
+        assert len(cells(table.summary(rows))) == 3
+    else:
+        assert "method" not in table.table(rows)
+
+
+def test_a_control_is_a_line_of_its_own():
+    drawn = lines(figures.accuracy(CONTROLLED))
+    assert set(drawn) == {"simple_cnn, 20% a round (n = 2 seeds)", "re-initialised (n = 2 seeds)", "dense network, 51%"}
+    assert np.allclose(drawn["re-initialised (n = 2 seeds)"], [[0.8, 0.3], [0.64, 0.3]])
+    assert np.allclose(drawn["simple_cnn, 20% a round (n = 2 seeds)"][:, 1], [0.51, 0.52, 0.53, 0.54])
+
+
+def test_controls_of_two_chains_stand_apart():
+    other = [r | {"step": "snip", "criterion": "snip"} for r in CONTROLLED if r["round"]]
+    drawn = set(lines(figures.accuracy([*CONTROLLED, *other])))
+    assert len(drawn) == 5
+    assert "simple_cnn, 20% a round, snip, re-initialised (n = 2 seeds)" in drawn
+
+
+def test_one_shots_that_differ_in_more_than_depth_are_not_one_line():
+    shots = [
+        record(s, 1, 0.2, n, step=f"{n} {scope}", determined_by={"prune": {"at_once": n, "scope": scope}})
+        for s in (0, 1) for n in (3, 6) for scope in ("all", "backbone")
+    ]  # fmt: skip
+    drawn = lines(figures.accuracy(shots))
+    assert [len(points) for points in drawn.values()] == [2, 2]
+
+
+def test_the_compute_matched_dense_network_is_a_second_horizontal():
+    chain = [*arm(0, [0.8, 0.82]), *arm(1, [0.81, 0.83]), *arm(2, [0.8, 0.82])]
+    longer = [*arm(0, [0.9, 0.92], recipe="30 epochs", epochs=30), *arm(0, [0.7], recipe="5 epochs", epochs=5)]
+    drawn = set(lines(figures.accuracy([*chain, *longer])))
+    assert {"dense network, 81%", "compute-matched dense network of 30 epochs, 91%", "dense network of 5 epochs, 70%"} < drawn
+    assert set(lines(figures.early_stop([*chain, *longer]))) == {
+        "simple_cnn, 20% a round (n = 2 seeds)",
+        "dense network, 1000",
+    }
+
+
+@pytest.mark.parametrize("draw", [figures.accuracy, figures.early_stop])
+def test_the_legend_covers_no_data_and_is_not_cut(draw):
+    controls = [record(0, k, control=c) for c in ("reinit", "shuffle", "random", "order", "other") for k in (1, 2)]
+    other = [r | {"step": "snip", "criterion": "snip", "rewind": "2ep"} for r in [*CHAINS[:4], *controls] if r["round"]]
+    figure = draw([*CHAINS, *controls, *other], "a title_with $signs")
+    figure.savefig(io.BytesIO())
+    box = figure.legends[0].get_window_extent()
+    assert box.y1 <= figure.axes[0].get_window_extent().y0
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+
+
+def test_a_barrier_is_a_line_a_round_dense_first():
+    curves = [
+        {"round": k, "density": 0.8**k, "alphas": [0, 0.5, 1], "errors": [0.1, 0.3 - 0.1 * k, 0.1], "barrier": 0.2 - 0.1 * k}
+        for k in (1, 0)
+    ]
+    figure = barrier.figure(curves, "title")
+    drawn = lines(figure)
+    assert list(drawn) == [
+        "dense network, 100.0% of weights: barrier 20.0 pp",
+        "round 1, 80.0% of weights: barrier 10.0 pp",
+    ]
+    assert np.allclose(drawn["dense network, 100.0% of weights: barrier 20.0 pp"], [[0, 10], [0.5, 30], [1, 10]])
+    with pytest.raises(ValueError, match="round 1: 3 alphas, 2 errors"):
+        barrier.figure([curves[0] | {"errors": [0.1, 0.2]}])

@@ -1,20 +1,13 @@
 """Which kept weights matter at all: those on some path of kept weights from the input to the output."""
 
-import copy
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from lth.pruning import twin
 from lth.pruning.masks import Masks
 
-# Modules that could block or reverse a positive signal; for counting paths they pass it on.
-TRANSPARENT = (
-    nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.modules.dropout._DropoutNd,
-    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh,
-    nn.Sigmoid, nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Softplus,
-)  # fmt: skip
 
-
+@torch.enable_grad()
 def on_path(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Masks:
     """The kept weights that lie on some path from input to output; ``masks`` minus the rest.
 
@@ -26,23 +19,12 @@ def on_path(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> M
         network: any module of convolutions, linear layers, pooling, sums and concatenations; left as it is.
         input_shape: (channels, height, width) of one input.
     """
-    twin = copy.deepcopy(network).cpu().double().eval()
-    weights = dict(twin.named_parameters())
-    for module in twin.modules():
-        if isinstance(module, TRANSPARENT):
-            module.register_forward_hook(lambda module, args, output: args[0])
-        elif isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
+    ones = twin.positive(network, scales=False)
+    for module in ones.modules():
+        if isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
             module.weight.data.fill_(1)
-            if module.bias is not None:
-                module.bias.data.zero_()
             module.register_forward_hook(lambda module, args, output: output / output.detach().clamp(min=1))
-    for name, mask in masks.items():
-        weights[name].data.copy_(mask)
-        weights[name].requires_grad_(True)
-    with torch.enable_grad():
-        twin(torch.ones(1, *input_shape, dtype=torch.float64)).sum().backward()
-    return {name: mask & _positive(weights[name].grad, mask) for name, mask in masks.items()}
-
-
-def _positive(grad: Tensor | None, mask: Tensor) -> Tensor:
-    return torch.zeros_like(mask) if grad is None else grad > 0
+    weights = list(twin.masked(ones, masks).values())
+    reached = twin.forward(ones, torch.ones(1, *input_shape, dtype=torch.float64)).sum()
+    grads = torch.autograd.grad(reached, weights, materialize_grads=True)
+    return {name: mask & (grad > 0) for (name, mask), grad in zip(masks.items(), grads)}

@@ -54,7 +54,7 @@ def density(masks: Masks) -> float:
     return kept(masks) / size(masks)
 
 
-def kept_after(kept: int, rate: float, rounds: int = 1) -> int:
+def kept_after(kept: int, rate: float | Fraction, rounds: int = 1) -> int:
     """Weights kept after ``rounds`` rounds that each prune the fraction ``rate`` of those remaining.
 
     Each round prunes rate x kept, rounded to the nearest integer (half to even), in exact arithmetic on the
@@ -67,21 +67,28 @@ def kept_after(kept: int, rate: float, rounds: int = 1) -> int:
     return kept
 
 
-def keep_top(scores: Mapping[str, Tensor], masks: Masks, keep: int) -> Masks:
-    """The masks that keep exactly the ``keep`` best-scored of the weights that ``masks`` keep, over all tensors.
+def keep_top(scores: Mapping[str, Tensor], masks: Masks, keep: int | Mapping[str, int]) -> Masks:
+    """The masks that keep exactly the ``keep`` best-scored of the weights that ``masks`` keep.
 
     Of equal scores the earlier position is kept. Only survivors are ranked, so a mask never regrows a weight.
 
     Args:
-        scores: one floating-point tensor for each mask, of its shape; larger is better. Compared in float32.
-        keep: between 0 and the number of weights that ``masks`` keep.
+        scores: one floating-point tensor for each mask, of its shape; larger is better. Compared in float32; in float64
+            where one of those that are ranked together is float64, as SynFlow's, which leave float32's range.
+        keep: between 0 and the number of weights that ``masks`` keep, over all tensors; or such a number for each tensor.
 
     Raises:
-        ValueError: ``keep`` is out of range, or a survivor's score is not a number.
+        ValueError: ``keep`` is out of range or not of these tensors, or a survivor's score is not a number.
     """
-    survivors = np.concatenate([scores[name].detach().cpu().float()[mask].numpy() for name, mask in masks.items()])
+    if isinstance(keep, Mapping):
+        if keep.keys() != masks.keys():
+            raise ValueError(f"keep needs one number for each mask; it differs in {', '.join(keep.keys() ^ masks.keys())}")
+        return {name: keep_top(scores, {name: mask}, keep[name])[name] for name, mask in masks.items()}
+    dtype = torch.float64 if any(scores[name].dtype == torch.float64 for name in masks) else torch.float32
+    survivors = np.concatenate([scores[name].detach().cpu().to(dtype)[mask].numpy() for name, mask in masks.items()])
     if not 0 <= keep <= survivors.size:
-        raise ValueError(f"cannot keep {keep} of {survivors.size} weights")
+        place = next(iter(masks)) if len(masks) == 1 else f"{len(masks)} tensors"
+        raise ValueError(f"cannot keep {keep} of {survivors.size} weights in {place}")
     chosen = torch.from_numpy(_largest(survivors, keep))
     parts = chosen.split([int(mask.count_nonzero()) for mask in masks.values()])
     return {name: torch.zeros_like(mask).masked_scatter_(mask, part) for (name, mask), part in zip(masks.items(), parts)}

@@ -71,6 +71,29 @@ def test_not_a_number_is_never_ranked():
         M.keep_top(s, M.dense(s), 1)
 
 
+def test_ties_within_each_tensor_fall_by_position():
+    equal = {"a": torch.ones(2, 3), "b": torch.tensor([1.0, 2.0, 1.0])}
+    kept = M.keep_top(equal, M.dense(equal), {"a": 4, "b": 2})
+    assert kept["a"].flatten().tolist() == [True] * 4 + [False] * 2
+    assert kept["b"].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("keep", [{"a": 4}, {"a": -1}, {"b": 1}, {}, {"a": 1, "b": 1}])
+def test_impossible_numbers_for_each_tensor_are_refused(keep):
+    scores = {"a": torch.ones(3)}
+    with pytest.raises(ValueError, match=r"cannot keep|one number for each"):
+        M.keep_top(scores, M.dense(scores), keep)
+
+
+def test_float64_scores_are_ranked_where_float32_has_no_numbers_left():
+    scores = {"a": torch.DoubleTensor([1e-60, 3e-60, 0.0]), "b": torch.DoubleTensor([2e-60, 1e199, 1e200])}
+    kept = M.keep_top(scores, M.dense(scores), 3)
+    assert (kept["a"].tolist(), kept["b"].tolist()) == ([False, True, False], [False, True, True])
+    assert M.keep_top(scores, M.dense(scores), {"a": 2, "b": 1})["b"].tolist() == [False, False, True]
+    mixed = {"a": torch.tensor([1.0]), "b": torch.tensor([1 + 1e-12, 1 - 1e-12], dtype=torch.float64)}
+    assert M.keep_top(mixed, M.dense(mixed), 1)["b"].tolist() == [True, False]
+
+
 @pytest.mark.parametrize("keep", [-1, 4])
 def test_an_impossible_count_is_refused(keep):
     s = scores([1.0, 2.0, 3.0])

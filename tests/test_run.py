@@ -41,7 +41,8 @@ def test_help_and_a_typo_do_not_import_torch():
         (
             "prune.rat=0.2",
             2,
-            "lth: prune.rat is no key; did you mean prune.rate? prune takes schedule, rounds, rate, head, scope.",
+            "lth: prune.rat is no key; did you mean prune.rate? prune takes schedule, rounds, rate, head, "
+            "head_rate, scope, criterion, allocation, score_images, rewind, retrain, controls, control_rounds.",
         ),
         ("prune.rate=1.5", 2, "lth: prune.rate=1.5 is not accepted: it takes a fraction above 0 and below 1."),
         ("data.root=/nowhere", 1, "lth: data.root=/nowhere is no folder."),

@@ -35,6 +35,12 @@ class Decoded:
     skipped: list[str]
 
     @property
+    def pixels(self) -> int:
+        """Height times width of an image."""
+        side = self.images.size if isinstance(self.images, Streamed) else self.images.array.shape[1]
+        return side * side
+
+    @property
     def streamed(self) -> bool:
         return isinstance(self.images, Streamed)
 

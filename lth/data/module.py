@@ -12,6 +12,8 @@ from lth.data.decoded import Cached, Decoded, Streamed
 from lth.data.features import Features
 from lth.data.split import Splits
 
+PIXELS = 2**20  # of a batch that is only looked at: small images go through many at once
+
 
 def mix(*numbers: int) -> int:
     """One 63-bit seed from several numbers, such that neighbouring ones give unrelated seeds."""
@@ -121,7 +123,8 @@ class ImageData(pl.LightningDataModule):
     def _loader(self, part: str, decoded: Decoded, subset: np.ndarray) -> DataLoader:
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         train = part == "train"
-        order = Order(subset, self.batch_size, self.seed if train else None, rank, ranks, self.begin if train else (0, 0))
+        size = self.batch_size if train else max(self.batch_size, PIXELS // decoded.pixels)
+        order = Order(subset, size, self.seed if train else None, rank, ranks, self.begin if train else (0, 0))
         order.set_epoch(self.trainer.current_epoch if self.trainer else 0)
         source = self.features.get("test" if part == "test" else "train", decoded.images)
         workers = self.workers if isinstance(source, Streamed) else 0

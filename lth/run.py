@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -58,20 +59,39 @@ def _job_name() -> str:
 
 
 def _show(outputs: Path, records: list[dict]) -> None:
-    """Print the job's table; write the table and the figure of all jobs so far."""
-    from lth.results import figures, table
+    """Print the job's table; write table, verdict and figures of all jobs so far."""
+    from lth.results import table, verdict
     from lth.rounds import files
 
     unique = list({record["key"]: record for record in _records}.values())
     several = len({record["seed"] for record in unique}) > 1
     tables = [table.summary(unique)] * several + [table.table(unique)]
-    picture = io.BytesIO()
-    figures.accuracy(unique, f"{records[-1]['model']} on {records[-1]['data']}").savefig(picture)
     files.write_bytes(outputs / "table.md", ("\n\n".join(tables) + "\n").encode())
-    files.write_bytes(outputs / "figure.png", picture.getvalue())
+    files.write_bytes(outputs / "verdict.md", verdict.text(unique).encode())
+    written = [_draw(outputs / f"{name}.png", figure) for name, figure in _figures(unique).items()]
     print("\n" + "\n\n".join([table.table(records), *tables[:-1]]) + "\n")
-    print(f"table        {outputs / 'table.md'}, {outputs / 'results.csv'}\nfigure       {outputs / 'figure.png'}")
+    print("\n".join(verdict.brief(unique)))
+    print(f"tables       {outputs / 'table.md'}, {outputs / 'verdict.md'}, {outputs / 'results.csv'}")
+    print(f"figures      {', '.join(map(str, written))}")
     print(f"TensorBoard  tensorboard --logdir {outputs / 'rounds'}")
+
+
+def _figures(records: list[dict]) -> dict[str, Any]:
+    from lth.results import barrier, figures
+
+    title = f"{records[-1]['model']} on {records[-1]['data']}"
+    found = {"figure": figures.accuracy(records, title), "early_stop": figures.early_stop(records, title)}
+    lines = barrier.curves(records)
+    return found | ({"barrier": barrier.figure(lines, title)} if lines else {})
+
+
+def _draw(path: Path, figure: Any) -> Path:
+    from lth.rounds import files
+
+    picture = io.BytesIO()
+    figure.savefig(picture)
+    files.write_bytes(path, picture.getvalue())
+    return path
 
 
 def main() -> None:

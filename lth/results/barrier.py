@@ -10,6 +10,24 @@ from matplotlib.figure import Figure
 from lth.results.chains import legend_below
 
 
+def curves(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What ``figure`` draws of these records: for each step and round with copies, errors and barrier, averaged over seeds."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        if record.get("line"):
+            groups.setdefault((record["recipe"], record["step"], record["round"]), []).append(record)
+    return [
+        {
+            "round": group[0]["round"],
+            "density": group[0]["density"],
+            "alphas": group[0]["line"]["alphas"],
+            "errors": np.mean([record["line"]["errors"] for record in group], axis=0).tolist(),
+            "barrier": float(np.mean([record["barrier"] for record in group])),
+        }
+        for group in groups.values()
+    ]
+
+
 def figure(curves: Sequence[dict[str, Any]], title: str = "") -> Figure:
     """Test error (percent) along the line between two copies that differ in SGD noise, a line a round.
 

@@ -20,6 +20,7 @@ COLUMNS = {  # of a record: title, how it is printed
     "seconds": ("seconds", "{:.1f}"),
 }
 MEANS = ("train_acc", "val_acc", "test_acc", "best_test_acc", "early_stop_iteration")
+BARRIER = {"barrier": ("error barrier", "{:.3f}")}  # of copies that saw the images in another order, see rounds/connectivity.py
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
@@ -27,11 +28,11 @@ def table(records: Sequence[dict[str, Any]]) -> str:
 
     Controls and ways of pruning have a column where any record is a control, or pruned in another way than the default.
     """
-    what = _what(records)
-    titles = [title for title, _ in COLUMNS.values()]
+    what, columns = _what(records), COLUMNS | _barrier(records)
+    titles = [title for title, _ in columns.values()]
     rows = []
     for record in records:
-        cells = [_cell(form, record.get(name)) for name, (_, form) in COLUMNS.items()]
+        cells = [_cell(form, record.get(name)) for name, (_, form) in columns.items()]
         rows.append([*cells[:2], *(name(record) or "-" for name in what.values()), *cells[2:]])
     return markdown(pd.DataFrame(rows, columns=[*titles[:2], *what, *titles[2:]]))
 
@@ -46,17 +47,25 @@ def summary(records: Sequence[dict[str, Any]]) -> str:
     for record in records:
         groups.setdefault((record["recipe"], record["step"], record["round"], naming.control(record)), []).append(record)
     titles = ["recipe", "model", "finetune", "pruned by", *what, "round", "weights remaining", "n"]
-    rows = [_row(group, what) for group in groups.values()]
-    return markdown(pd.DataFrame(rows, columns=[*titles, *(COLUMNS[name][0] for name in MEANS)]))
+    columns = {name: COLUMNS[name] for name in MEANS} | _barrier(records)
+    rows = [_row(group, what, columns) for group in groups.values()]
+    return markdown(pd.DataFrame(rows, columns=[*titles, *(title for title, _ in columns.values())]))
 
 
-def _row(group: list[dict[str, Any]], what: dict[str, Callable[[dict[str, Any]], str]]) -> list[str]:
+def _barrier(records: Sequence[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    return BARRIER if any(record.get("barrier") is not None for record in records) else {}
+
+
+def _row(
+    group: list[dict[str, Any]], what: dict[str, Callable[[dict[str, Any]], str]], columns: dict[str, tuple[str, str]]
+) -> list[str]:
     first, frame = group[0], pd.DataFrame(group)
     many = f" x {first['at_once']}" if first["at_once"] > 1 else ""
     how = f"{first['rate']:g}{many}" if first["round"] else "dense"
     names = [first["recipe"][:6], first["model"], first["finetune"], how, *(name(first) or "-" for name in what.values())]
     counts = [str(first["round"]), f"{frame['density'].mean():.2%}", str(frame["seed"].nunique())]
-    return [*names, *counts, *(_mean(frame[name], COLUMNS[name][1]) for name in MEANS)]
+    means = (_mean(frame[name].dropna(), form) if name in frame else "-" for name, (_, form) in columns.items())
+    return [*names, *counts, *means]
 
 
 def _what(records: Sequence[dict[str, Any]]) -> dict[str, Callable[[dict[str, Any]], str]]:

@@ -112,6 +112,22 @@ def text(records: Sequence[dict[str, Any]], accuracy: str = "test_acc", margin: 
     return "\n\n".join([*(_part(judged) for judged in parts.values()), _test(accuracy, margin, slack)]) + "\n"
 
 
+def brief(records: Sequence[dict[str, Any]]) -> list[str]:
+    """One line a chain: its sparsest winning ticket, or that none is shown, and over how many seeds."""
+    chains = naming.chains(records)
+    parts: dict[tuple[str, str], list[Verdict]] = {}
+    for judged in verdicts(records):
+        parts.setdefault((judged.recipe, chains[judged.step]), []).append(judged)
+    return [_brief(judged) for judged in parts.values()]
+
+
+def _brief(judged: list[Verdict]) -> str:
+    best, n = sparsest(judged), max(len(v.seeds) for v in judged)
+    found = f"{best.density:.2%} of weights remaining" if best else "none shown"
+    alone = "; one seed shows nothing beyond its binomial interval" if n == 1 else ""
+    return f"verdict      {judged[0].name}: sparsest winning ticket {found} (n = {n}{alone})"
+
+
 def _part(judged: list[Verdict]) -> str:
     best = sparsest(judged)
     found = f"{best.density:.2%} of weights remaining" if best else "none shown"

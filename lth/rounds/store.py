@@ -28,7 +28,7 @@ COLUMNS = (
     "criterion", "allocation", "rewind", "retrain", "epochs", "kept", "prunable", "density",
     "effective_density", "model_density", "train_acc", "val_acc", "test_acc", "best_epoch", "best_iteration", "best_train_acc",
     "best_val_acc", "best_test_acc", "early_stop_iteration", "iterations", "parameters", "flops",
-    "flops_remaining", "speedup", "seconds", "images_per_second",
+    "flops_remaining", "speedup", "seconds", "images_per_second", "barrier",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from lth.data.split import Splits
 from lth.models import flops
 from lth.models.build import build
 from lth.pruning import masks as M
-from lth.rounds import board, controls, device, files, point, proof, record
+from lth.rounds import board, connectivity, controls, device, files, point, proof, record
 from lth.rounds import ticket as tickets
 from lth.rounds.attempt import Attempt, Maker
 from lth.rounds.fit import fit
@@ -76,12 +76,14 @@ class Lab:
         tickets.save_ticket(folder, ticket, start)
         files.write_tensors(folder / "final.safetensors", self.model.net.state_dict(), portrait)
         proofs = self.prove(spec, folder, attempt, start, witness)
+        line = self._line(spec) if spec.control == "order" else {}
         written = {
             **record.facts(self.config, spec, ticket),
             **scores,
             "effective_density": proofs["layer_collapse"]["effective_density"],
             "layers": M.per_layer(ticket.masks),
             **record.sizes(self.initial, ticket, self.flops),
+            **line,
             "proof": proofs,
             "start": start,
             "begin_iteration": attempt.begin.step,
@@ -106,6 +108,13 @@ class Lab:
         M.rewind_(self.model.net, attempt.ticket.rewind, attempt.ticket.masks)
         self.prefix.run()
         return fit(self.model.train(), self.data, self.config, self.device, attempt, **how)
+
+    def _line(self, spec: Spec) -> dict[str, Any]:
+        """How this copy of a network is connected with its ticket's round, which saw the images in another order."""
+        one, _ = files.read_tensors(self.store.folder(spec.parent.key) / "final.safetensors")
+        other = {n: t.detach().cpu().clone() for n, t in self.model.net.state_dict().items()}
+        found = connectivity.line(self.model, self.data, one, other)
+        return {"barrier": found["barrier"], "line": found}
 
     def reach(self, root: Spec, step: int) -> Point:
         """The point of round 0 after ``step`` steps: noted when it was trained, or else trained again up to there."""

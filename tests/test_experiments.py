@@ -15,9 +15,9 @@ EXPERIMENTS = sorted(p.stem for p in (CONF / "experiment").glob("*.yaml"))
 def test_every_experiment_runs(name: str, images: Path, tmp_path: Path):
     config = composed(
         f"experiment={name}", f"data.root={images}", "data.image_size=40", "data.batch_size=64", "epochs=1",
-        "prune.rounds=1", "model.weights=none", "trainer=cpu", "logger=none", f"outputs={tmp_path}",
+        "prune.rounds=1", "prune.control_rounds=all", "model.weights=none", "trainer=cpu", "logger=none", f"outputs={tmp_path}",
     )  # fmt: skip
     records = search(config, say=lambda line: None)
-    assert [r["round"] for r in records] == [0, 1]
+    assert [r["round"] for r in records[:2]] == [0, 1]
     assert records[0]["iterations"] == 2
     assert all(entry["holds"] for record in records for entry in record["proof"].values())

@@ -176,3 +176,13 @@ def test_a_barrier_is_a_line_a_round_dense_first():
     assert np.allclose(drawn["dense network, 100.0% of weights: barrier 20.0 pp"], [[0, 10], [0.5, 30], [1, 10]])
     with pytest.raises(ValueError, match="round 1: 3 alphas, 2 errors"):
         barrier.figure([curves[0] | {"errors": [0.1, 0.2]}])
+
+
+def test_three_seeds_have_an_interval_and_two_have_none():
+    rows = [record(seed, k) for seed in (0, 1, 2) for k in (0, 1)]
+    assert "95% interval" not in table.summary(rows[:4])
+    lines = table.summary([*rows, record(0, 2)]).splitlines()
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
+    assert cells[0][-1] == "95% interval of the mean test acc"
+    assert cells[2][-1] == "0.470 to 0.570", "0.52 ± t(2) 0.02 / sqrt(3), t = 4.303"
+    assert cells[4][-1] == "-"

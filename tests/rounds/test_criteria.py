@@ -1,5 +1,6 @@
 """Every criterion and allocation through the whole of a search; every conf/prune choice from the command line's side."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def test_the_count_is_exact_and_the_proofs_hold(make_config, criterion, allocati
     config.model.width = 0.25
     config.prune.criterion, config.prune.allocation = criterion, allocation
     records = search(config, say=lambda line: None)
-    for before, record in zip(records, records[1:]):
+    for before, record in pairwise(records):
         if allocation == "layerwise":
             tickets = [load_ticket(Path(config.outputs) / "rounds" / r["name"]) for r in (before, record)]
             for name, mask in tickets[1].masks.items():

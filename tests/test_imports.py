@@ -14,6 +14,7 @@ GROUND = {"config", "errors"}
 ALLOWED = {
     "run": {"rounds", "results", "usage", *GROUND},
     "usage": GROUND,
+    "verify": {"rounds", "errors"},
     "rounds": {"rounds", "data", "models", "pruning", "results", "tensors", *GROUND},
     "data": {"data", *GROUND},
     "models": {"models", "tensors", *GROUND},
@@ -45,7 +46,10 @@ def test_imports_run_one_way(path):
         assert imported(path) <= ALLOWED[room]
 
 
-@pytest.mark.parametrize("module", ["lth.run", "lth.rounds.search", "lth.data.split", "lth.results.figures", "lth.results.table"])
+MODULES = ["run", "verify", "rounds.search", "rounds.verify", "data.split", "results.figures", "results.table"]
+
+
+@pytest.mark.parametrize("module", [f"lth.{name}" for name in MODULES])
 def test_torch_is_not_imported_before_there_is_work(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

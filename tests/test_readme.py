@@ -23,6 +23,13 @@ def test_every_command_composes(command):
     assert told.returncode == 0, told.stderr
 
 
+def test_the_doctor_s_command_is_one(tmp_path):
+    [command] = re.findall(r"^    (python -m lth\.verify .*)$", TEXT, re.M)
+    arguments = command.split("#")[0].split()[2:]
+    told = subprocess.run([sys.executable, "-m", *arguments], check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert (told.returncode, told.stderr) == (2, "lth: outputs is no folder; name the outputs of an experiment.\n")
+
+
 def test_there_are_commands():
     assert len(COMMANDS) >= 5
 

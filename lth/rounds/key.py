@@ -105,6 +105,15 @@ def chain(config: Config, fingerprint: str, precision: str, weights: str | None 
     return specs
 
 
+def restored(content: dict[str, Any], parent: Spec | None) -> Spec:
+    """The spec of a finished round, from what determined it and its parent's spec."""
+    if parent is None:
+        return Spec(0, content, content.get("epochs", Config.epochs))
+    if control := content.get("control"):
+        return Spec(parent.index, content, parent.epochs, parent, parent.at_once, control)
+    return Spec(parent.index + 1, content, parent.epochs, parent, content["prune"].get("at_once", 1))
+
+
 def controls(config: Config, specs: list[Spec]) -> list[Spec]:
     """The controls that ``config.prune`` asks for, of the rounds of a chain; round 0 has none but ``order``.
 

@@ -24,6 +24,11 @@ def readable(config: Config, spec: Spec, ticket: Ticket) -> str:
     return f"{config.model.name}-{config.data.name}-seed{config.seed}-round{spec.index:02d}-kept{ticket.density:.4f}{control}"
 
 
+def sealed(start: str) -> list[str]:
+    """The files of a round whose hashes its round.json holds, as seen from its folder; ``start``: name of its start."""
+    return ["final.safetensors", "metrics.csv", "ticket.safetensors", f"../../starts/{start}.safetensors"]
+
+
 def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
     """Which round it is: key, parent, recipe, counts."""
     prune, pruned = config.prune, spec.index > 0

@@ -8,6 +8,7 @@ outputs/
 """
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -20,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lth.errors import LthError
+from lth.errors import DataError, LthError
 from lth.rounds import files
 
 COLUMNS = (
@@ -30,6 +31,31 @@ COLUMNS = (
     "best_val_acc", "best_test_acc", "early_stop_iteration", "iterations", "parameters", "flops",
     "flops_remaining", "speedup", "seconds", "images_per_second", "barrier",
 )  # fmt: skip
+
+
+def seal(record: dict[str, Any]) -> str:
+    """SHA-256 over all fields of a record but ``seal``, whatever their order; the same before and after a round.json."""
+    rest = {name: value for name, value in record.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """The record of a finished round's folder.
+
+    Raises DataError where its round.json is not what was written, or a file that it names is gone.
+    """
+    path, advice = folder / "round.json", "delete the folder to train it again."
+    try:
+        record = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: it is no JSON ({error}); {advice}") from error
+    if not isinstance(record, dict) or "seal" not in record:
+        raise DataError(f"{path} is damaged: it has no seal; {advice}")
+    if record["seal"] != seal(record):
+        raise DataError(f"{path} is damaged: it does not match its seal; {advice}")
+    if missing := [name for name in record.get("files", {}) if not (folder / name).exists()]:
+        raise DataError(f"{folder / missing[0]} is missing; {advice}")
+    return record
 
 
 class Store:
@@ -50,11 +76,13 @@ class Store:
         return self.outputs / "points" / f"{key}-{step}.safetensors"
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """The round.json of a finished round, else None."""
+        """The record of a finished round, else None. Raises DataError where it is damaged."""
         folder = self.folder(key)
-        if folder is None or not (folder / "round.json").exists():
-            return None
-        return json.loads((folder / "round.json").read_text())
+        return load(folder) if folder is not None and (folder / "round.json").exists() else None
+
+    def finished(self) -> list[Path]:
+        """The folders of all finished rounds, sorted by name."""
+        return sorted(path.parent for path in self.rounds.glob("*/round.json"))
 
     def wait_for(self, key: str) -> dict[str, Any]:
         """The record of a round that the first rank, our parent process, is about to finish; raises LthError if it died."""
@@ -94,14 +122,20 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / name)
 
-    def finish(self, folder: Path, record: dict[str, Any]) -> None:
-        """Make a round finished: the last file that is written to its folder."""
-        files.write_json(folder / "round.json", record)
+    def finish(self, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+        """Make a round finished: the last file that is written to its folder. Returns the record with its seal."""
+        sealed = record | {"seal": seal(record)}
+        files.write_json(folder / "round.json", sealed)
+        return sealed
+
+    def entered(self) -> list[dict[str, str]]:
+        """The rows of results.csv."""
+        return list(csv.DictReader(self.results.read_text().splitlines())) if self.results.exists() else []
 
     def enter(self, record: dict[str, Any]) -> None:
         """Give a finished round its row in results.csv, unless it has one."""
         with self._lock("results.lock"):
-            rows = list(csv.DictReader(self.results.read_text().splitlines())) if self.results.exists() else []
+            rows = self.entered()
             if any(row["key"] == record["key"] for row in rows):
                 return
             text = io.StringIO()

@@ -87,15 +87,14 @@ class Lab:
             "proof": proofs,
             "start": start,
             "begin_iteration": attempt.begin.step,
-            "files": {p.name: files.sha256(p) for p in sorted([*folder.glob("*.safetensors"), folder / "metrics.csv"])},
+            "files": {name: files.sha256(folder / name) for name in record.sealed(start)},
             **portrait,
             "images": {"train": len(self.splits.train), "val": len(self.splits.val), "test": len(self.splits.test)},
             **record.machine(self.device),
             "seconds": round(time.perf_counter() - begin, 3),
         }
         board.show(loggers, written, self.model, self.splits)
-        self.store.finish(folder, written)
-        return written
+        return self.store.finish(folder, written)
 
     def fit(self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str) -> tuple[dict[str, Any], History, proof.Witness]:
         """Rewind, train, test; the network then holds the final weights."""

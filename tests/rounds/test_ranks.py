@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+from lth.rounds.verify import verify
 from tests.test_run import small
 
 
@@ -20,6 +21,7 @@ def test_two_ranks_train_prove_the_same_masks_and_write_once(images, tmp_path):
         assert sum(map(sum, record["test_confusion"])) == 36, "each test image is scored once, over both ranks"
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 4
     assert told.stdout.count("round 2/2:") == 1
+    assert verify(tmp_path, say=lambda line: None) == 0
 
 
 def test_ranks_and_sweeps_do_not_go_together(images, tmp_path):

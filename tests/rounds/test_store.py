@@ -14,7 +14,7 @@ from lth import load_ticket
 from lth.errors import DataError
 from lth.rounds import files
 from lth.rounds.search import search
-from lth.rounds.store import Store
+from lth.rounds.store import Store, seal
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
@@ -46,8 +46,8 @@ def test_a_finished_round_is_never_written_again(tmp_path):
     (folder / "half").write_text("of it")
     assert store.read("abc") is None
     assert not (store.start_over("abc", "dense") / "half").exists()
-    store.finish(folder, {"key": "abc"})
-    assert store.read("abc") == {"key": "abc"}
+    sealed = store.finish(folder, {"key": "abc"})
+    assert store.read("abc") == sealed == {"key": "abc", "seal": seal({"key": "abc"})}
     with pytest.raises(RuntimeError, match="never written again"):
         store.start_over("abc", "dense")
 

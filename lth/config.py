@@ -157,11 +157,13 @@ class Trainer:
     precision: str = free("auto")  # its resolved value is in the key, see rounds/device.py
     channels_last: bool = free(True)
     compile: bool = free(False)
+    checkpoint_minutes: float = free(5.0)  # between savings of where training is; 0: only when a signal asks to stop
     val_check_interval: int = 0  # iterations between validations; 0: one at the end of each epoch
 
     def __post_init__(self) -> None:
         require_choice("trainer.accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         require(self.devices >= 1, "trainer.devices", self.devices, "1 or more devices")
+        require(self.checkpoint_minutes >= 0, "trainer.checkpoint_minutes", self.checkpoint_minutes, "0 or more minutes")
         require(self.val_check_interval >= 0, "trainer.val_check_interval", self.val_check_interval, "0 or more iterations")
         require_choice("trainer.precision", self.precision, ("auto", "32-true", "16-mixed", "bf16-mixed"))
 

@@ -17,5 +17,14 @@ class DataError(LthError):
     """Images or files that cannot be used as they are."""
 
 
+class Interrupted(LthError):
+    """A signal asked to stop, and where training is has been saved; the same command goes on from there.
+
+    The exit code is EX_TEMPFAIL of sysexits.h, "try again later": a scheduler can requeue jobs that end with it.
+    """
+
+    exit_code = 75
+
+
 class ProofError(LthError):
     """A round broke one of its invariants; it is not marked as finished."""

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lth import config as schema
 from lth import usage
-from lth.errors import LthError, UsageError
+from lth.errors import Interrupted, LthError, UsageError
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # inside the wheel, or beside the package
@@ -35,19 +35,24 @@ def job(cfg: DictConfig) -> float:
     A job that fails returns NaN and is told of at the end, so that a sweep's other jobs run.
     """
     try:
+        from lth.rounds import signals
         from lth.rounds.device import is_first
         from lth.rounds.search import search
 
         config = OmegaConf.to_object(cfg)
         if config.trainer.devices > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
             raise UsageError(f"trainer.devices={config.trainer.devices} is not accepted in a sweep (-m): it takes 1 there.")
+        if config.trainer.devices == 1:  # else Lightning stops all ranks by itself
+            signals.listen()
         records = search(config, say=print if is_first() else lambda line: None)
         _records.extend(records)
         if is_first():
             _show(Path(cfg.outputs), records)
         return [record for record in records if not record["control"]][-1]["val_acc"]
     except Exception as error:
-        _failures.append((_job_name(), error))
+        stopped = any(isinstance(before, Interrupted) for _, before in _failures)
+        if not (stopped and isinstance(error, Interrupted)):  # a sweep's other jobs are stopped by the same signal
+            _failures.append(("" if isinstance(error, Interrupted) else _job_name(), error))
         if _full_error:
             raise
         return math.nan
@@ -104,6 +109,9 @@ def main() -> None:
         if _full_error:
             raise
         _failures.append(("", error))
+    except KeyboardInterrupt:
+        print("lth: stopped; finished rounds are kept, and the same command goes on from the last saved point.", file=sys.stderr)
+        sys.exit(130)
     for name, error in _failures:
         print(f"lth: {name}{_explain(error)}", file=sys.stderr)
     if _failures:

@@ -54,6 +54,7 @@ class Classifier(pl.LightningModule):
         # Running sums on the device: a metric object updated at each step would cost more than a small step itself.
         # No buffer: ranks overwrite each other's buffers.
         self.sums = torch.zeros(3)  # loss, correct, images
+        self.carried: Tensor | None = None  # the sums of an epoch that an earlier process began
         self.matrix: Tensor | None = None
         self.class_acc: Tensor | None = None
         self.predictions: list[Tensor] = []
@@ -81,7 +82,8 @@ class Classifier(pl.LightningModule):
 
     @override
     def on_train_epoch_start(self) -> None:
-        self.sums = torch.zeros(3, device=self.device)
+        self.sums = torch.zeros(3, device=self.device) if self.carried is None else self.carried.to(self.device)
+        self.carried = None
 
     @override
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,14 @@ from lth.data.module import ImageData, mix
 from lth.errors import UsageError
 from lth.models.classifier import Classifier, lr_factor
 from lth.pruning.callback import LotteryTicket
+from lth.rounds import resume
 from lth.rounds.attempt import Attempt
 from lth.rounds.device import Device
 from lth.rounds.history import History
 from lth.rounds.point import Capture, Continue
 from lth.rounds.progress import Progress
 from lth.rounds.proof import Witness
+from lth.rounds.resume import Saver
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 NOISE = (  # what Lightning warns of and we do on purpose, or cannot help
@@ -71,6 +74,7 @@ def fit(
     title: str,
     capture: Capture | None = None,
     until: int = -1,
+    place: Path | None = None,
 ) -> tuple[dict[str, Any], History, Witness]:
     """Train ``model`` as ``attempt`` says and test it; it then holds the final weights.
 
@@ -78,20 +82,31 @@ def fit(
         epochs: of the whole schedule, from its beginning.
         capture: what notes a point on the way.
         until: optimiser steps after which training ends, untested; -1: after the last epoch.
+        place: the file where an interrupted training is saved, and is gone on with if it is there.
 
     Returns the scores of the last and of the best epoch, all epochs, and what was seen of the invariants.
     """
     per_epoch = data.batches(config.trainer.devices)
-    first, skipped = divmod(attempt.begin.step, per_epoch)
     total = per_epoch * epochs
-    model.factor = _factors(config, attempt, total)
+    partial = resume.load(place) if place else None
+    begin = partial.point if partial else attempt.begin
+    first, skipped = divmod(begin.step, per_epoch)
+    model.factor = _factors(config, attempt, begin.step, total)
+    model.carried = partial.sums if partial else None
     data.seed, data.begin = attempt.order, (first, skipped)
     callback = LotteryTicket(None, target="net", masks=attempt.ticket.masks, init=attempt.ticket.rewind)
-    witness = Witness(callback, attempt.ticket.start, attempt.begin.moments, config.optim.lr * model.factor(0))
-    history = History(len(data.splits.train) / per_epoch, first, attempt.begin.step)
+    expected = begin.state if partial else attempt.ticket.start
+    witness = Witness(callback, expected, begin.moments, config.optim.lr * model.factor(0))
+    history = History(len(data.splits.train) / per_epoch, first, begin.step)
+    if partial:
+        witness.resumed(partial.seen)
+        history.restore(partial.rows, partial.best, partial.seconds)
+    if capture:
+        capture.begin = begin.step
+    saver = [Saver(place, config.trainer, history, witness, begin.step, partial)] if place else []
     callbacks = [
-        callback, Continue(attempt.begin.moments), witness, Reseed(attempt.order, first, attempt.begin.draws), history,
-        *([capture] if capture else []), Progress(title),
+        callback, Continue(begin, exactly=partial is not None), witness, Reseed(attempt.order, first, begin.draws), history,
+        *([capture] if capture else []), *saver, Progress(title),
     ]  # fmt: skip
     trainer = _trainer(config, device, callbacks, loggers, epochs - first, until, reload=skipped > 0)
     with hush():
@@ -103,12 +118,12 @@ def fit(
         return _test(trainer, model, data, history), history, witness
 
 
-def _factors(config: Config, attempt: Attempt, total: int) -> Any:
-    """The factor of the learning rate for each step of this training.
+def _factors(config: Config, attempt: Attempt, begin: int, total: int) -> Any:
+    """The factor of the learning rate for each step from ``begin`` on.
 
     Raises UsageError where fine-tuning would have a learning rate of next to nothing.
     """
-    begin, optim = attempt.begin.step, config.optim
+    optim = config.optim
     if not attempt.finetune:
         return lambda step: lr_factor(optim, begin + step, total)
     last = lr_factor(optim, total - 1, total)

@@ -28,7 +28,11 @@ class History(pl.Callback):
         self.rows: list[dict[str, Any]] = []
         self.best_weights: dict[str, Tensor] = {}
         self._begin = self._resumed = self._trained = 0.0
-        self._done = step
+        self._done, self.before = step, 0.0
+
+    def restore(self, rows: list[dict[str, Any]], best_weights: dict[str, Tensor], seconds: float) -> None:
+        """Take over what an earlier process saw of this round in ``seconds``."""
+        self.rows, self.best_weights, self.before = rows, best_weights, seconds
 
     @property
     def best(self) -> dict[str, Any]:
@@ -55,7 +59,7 @@ class History(pl.Callback):
         epoch = self.epoch + min(trainer.current_epoch, trainer.max_epochs - 1) + 1
         speed = (iteration - self._done) * self.batch / self._trained if self._trained else 0.0
         row = {"epoch": epoch, "iteration": iteration, **metrics, "images_per_second": speed}
-        self.rows.append(row | {"seconds": time.perf_counter() - self._begin})
+        self.rows.append(row | {"seconds": self.before + time.perf_counter() - self._begin})
         if self.best is self.rows[-1]:
             self.best_weights = self._changing(pl_module.net)
         self._done, self._resumed = iteration, time.perf_counter()

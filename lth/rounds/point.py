@@ -61,10 +61,22 @@ def masked(held: State, masks: M.Masks) -> State:
     return {n: t * fitting[n].to(t) if fitting[n] is not None and fitting[n].shape == t.shape else t for n, t in held.items()}
 
 
-def save(path: Path, point: Point) -> None:
+def pack(point: Point) -> State:
+    """Its tensors under one dict's names."""
     tensors = {f"state/{n}": t for n, t in point.state.items()} | {f"moments/{n}": t for n, t in point.moments.items()}
-    if point.draws is not None:
-        tensors["draws"] = point.draws
+    return tensors | ({"draws": point.draws} if point.draws is not None else {})
+
+
+def unpack(tensors: State, step: int) -> Point:
+    """The point that ``pack`` packed."""
+    state, moments = (
+        {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)} for part in ("state/", "moments/")
+    )
+    return Point(step, state, moments, tensors.get("draws"))
+
+
+def save(path: Path, point: Point) -> None:
+    tensors = pack(point)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_tensors(path, tensors, {"format": "lth-point-1", "step": point.step, "digest": digest(tensors)})
 
@@ -78,47 +90,56 @@ def load(path: Path) -> Point:
         raise DataError(f"{path} cannot be read ({error}); delete it, and it is computed again.") from error
     if not whole:
         raise DataError(f"{path} does not match its hash; delete it, and it is computed again.")
-    state, moments = (
-        {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)} for part in ("state/", "moments/")
-    )
-    return Point(about["step"], state, moments, tensors.get("draws"))
+    return unpack(tensors, about["step"])
+
+
+def of(trainer: pl.Trainer, pl_module: pl.LightningModule, step: int, epoch_ended: bool) -> Point:
+    """Where a training is, after ``step`` steps of its schedule."""
+    names = {id(p): name for name, p in pl_module.net.named_parameters()}
+    state = {n: t.detach().cpu().clone() for n, t in pl_module.net.state_dict().items()}
+    return Point(step, state, moments(trainer.optimizers[0], names), None if epoch_ended else torch.get_rng_state())
 
 
 class Capture(pl.Callback):
-    """Hands the point after ``step`` optimiser steps to ``keep``."""
+    """Hands the point after ``step`` optimiser steps to ``keep``; ``begin``: the step that training begins with."""
 
     def __init__(self, step: int, keep: Callable[[Point], None]) -> None:
-        self.step, self.keep, self.done = step, keep, False
+        self.step, self.keep, self.done, self.begin = step, keep, False, 0
 
     @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step != self.step or self.done:
+        if self.begin + trainer.global_step != self.step or self.done:
             return
         self.done = True
-        names = {id(p): name for name, p in pl_module.net.named_parameters()}
-        state = {n: t.detach().cpu().clone() for n, t in pl_module.net.state_dict().items()}
-        draws = None if batch_idx + 1 == trainer.num_training_batches else torch.get_rng_state()
-        self.keep(Point(self.step, state, moments(trainer.optimizers[0], names), draws))
+        self.keep(of(trainer, pl_module, self.step, batch_idx + 1 == trainer.num_training_batches))
 
 
 class Continue(pl.Callback):
-    """Gives the optimiser the state of a point when training starts; its hyperparameters stay those of this training."""
+    """Gives the optimiser the state of a point when training starts; its hyperparameters stay those of this training.
 
-    def __init__(self, held: State) -> None:
-        self.held = held
+    Args:
+        begin: the point; its ``state`` is not looked at, unless
+        exactly: the weights are to be its, to the bit, where a pruned one may be -0, too.
+    """
+
+    def __init__(self, begin: Point, exactly: bool = False) -> None:
+        self.begin, self.exactly = begin, exactly
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self.held:
-            return
-        optimizer = trainer.optimizers[0]
-        names = {id(p): name for name, p in pl_module.net.named_parameters()}
+        trainer.fit_loop.epoch_loop._batches_that_stepped = self.begin.step  # what loggers take for the step
+        if self.exactly:
+            pl_module.net.load_state_dict(self.begin.state)
+        if self.begin.moments:
+            self._give(trainer.optimizers[0], {id(p): name for name, p in pl_module.net.named_parameters()})
+
+    def _give(self, optimizer: Optimizer, names: dict[int, str]) -> None:
         params = [p for group in optimizer.param_groups for p in group["params"]]
         order = [names[id(p)] for p in params]
         state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in self.held.items():
+        for name, tensor in self.begin.moments.items():
             parameter, _, kind = name.rpartition("/")
             i = order.index(parameter)
             # Fused optimisers walk through memory, so moments must lie there as their weights do.

@@ -115,9 +115,19 @@ class Witness(pl.Callback):
     def __init__(self, ticket: LotteryTicket, expected: State, moments: State, lr: float) -> None:
         self.ticket, self.expected, self.moments, self.lr = ticket, expected, moments, lr
         self.start: dict[str, Any] = {}
+        self.before: dict[str, Any] = {}
         self.ranks: dict[str, Any] = {}
         self.revived: list[int] = []
         self.pruned: M.Masks = {}
+
+    def seen(self) -> dict[str, Any]:
+        """What another process needs to go on with this round."""
+        return {"start": self.start, "ranks": self.ranks, "revived": self.revived}
+
+    def resumed(self, seen: dict[str, Any]) -> None:
+        """Take over what the process saw that began this round; where this one starts is checked all the same."""
+        self.before = seen["start"]
+        self.revived = list(seen["revived"])
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -126,6 +136,8 @@ class Witness(pl.Callback):
         network = self.ticket.network(pl_module)
         held = point.moments(optimizer, {id(p): name for name, p in network.named_parameters()})
         self.start = started(network.state_dict(), self.expected, held, self.moments, rate, self.lr)
+        if self.before and self.start["holds"]:
+            self.start = self.before
         trained = set(M.prunable(network))  # frozen ones are compared bit by bit in the end
         self.pruned = {n: m for n, m in self.ticket.masks.items() if n in trained and not m.all()}
         mine = M.digest(self.ticket.masks)

@@ -11,7 +11,7 @@ from typing import Any
 from lth.config import Config
 from lth.data.split import prepare
 from lth.models import weights as pretrained
-from lth.rounds import device
+from lth.rounds import device, signals
 from lth.rounds.key import chain, controls
 from lth.rounds.store import Store
 
@@ -35,6 +35,7 @@ def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str,
     for spec in [*specs, *controls(config, specs)]:
         record = store.read(spec.key)
         if record is None:
+            signals.stop("all finished rounds are kept")
             with store.locked(spec.key, say) if device.is_first() else nullcontext():
                 record = store.read(spec.key)  # another process may have trained it while we waited
                 if record is None:

@@ -4,6 +4,7 @@ outputs/
   rounds/<readable>-<key>/   round.json, ticket.safetensors, final.safetensors, metrics.csv, events.out.tfevents...
   starts/<hash>.safetensors  the weights that tickets start from, once for all rounds that share them
   points/<key>-<step>...     points in the training of a round 0 that others rewind to
+  partial/<key>...           how far unfinished rounds have come
   results.csv                one row a finished round
 """
 
@@ -93,11 +94,17 @@ class Store:
             time.sleep(0.05)
         return record
 
+    def partial(self, key: str) -> Path:
+        """The file that says how far an unfinished round has come."""
+        return self.outputs / "partial" / f"{key}.safetensors"
+
     def start_over(self, key: str, readable: str) -> Path:
-        """An empty folder for a round that is to be trained; what an interrupted one left is removed."""
+        """A folder for a round that is to be trained: empty, or with what was logged of it if it is to be gone on with."""
         if (old := self.folder(key)) is not None:
             if (old / "round.json").exists():
                 raise RuntimeError(f"{old} is finished; a finished round is never written again.")
+            if self.partial(key).exists():
+                return old
             shutil.rmtree(old)
         folder = self.rounds / f"{readable}-{key}"
         folder.mkdir(parents=True)

@@ -91,17 +91,20 @@ class Lab:
             **portrait,
             "images": {"train": len(self.splits.train), "val": len(self.splits.val), "test": len(self.splits.test)},
             **record.machine(self.device),
-            "seconds": round(time.perf_counter() - begin, 3),
+            "seconds": round(time.perf_counter() - begin + history.before, 3),
         }
         board.show(loggers, written, self.model, self.splits)
-        return self.store.finish(folder, written)
+        finished = self.store.finish(folder, written)
+        self.store.partial(spec.key).unlink(missing_ok=True)
+        return finished
 
     def fit(self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str) -> tuple[dict[str, Any], History, proof.Witness]:
         """Rewind, train, test; the network then holds the final weights."""
         capture = None
         if spec.parent is None and self.config.prune.rounds and (step := self.maker.step()):
             capture = Capture(step, lambda found: point.save(self.store.point(spec.key, step), found))
-        return self._run(attempt, epochs=spec.epochs, loggers=loggers, title=title, capture=capture)
+        place = self.store.partial(spec.key) if self.config.trainer.devices == 1 else None
+        return self._run(attempt, epochs=spec.epochs, loggers=loggers, title=title, capture=capture, place=place)
 
     def _run(self, attempt: Attempt, **how: Any) -> tuple[dict[str, Any], History, proof.Witness]:
         M.rewind_(self.model.net, attempt.ticket.rewind, attempt.ticket.masks)

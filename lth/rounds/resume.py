@@ -1,0 +1,112 @@
+"""An interrupted round goes on where it stopped, and ends with the same bits as if it had not been interrupted."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from safetensors import SafetensorError
+from torch import Tensor
+from typing_extensions import override
+
+from lth.config import Trainer
+from lth.rounds import files, point, signals
+from lth.rounds.history import History
+from lth.rounds.point import Point
+from lth.rounds.proof import Witness
+from lth.tensors import digest
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A round that has not ended: where it is, and what has been seen of it so far.
+
+    ``sums``: the classifier's running sums of the epoch; ``best``: the weights of the best row; ``rows``: of the history;
+    ``seen``: of the witness; ``seconds``: spent on it; ``sessions``: processes that worked on it.
+    """
+
+    point: Point
+    sums: Tensor
+    best: point.State
+    rows: list[dict[str, Any]]
+    seen: dict[str, Any]
+    seconds: float
+    sessions: int
+
+
+def save(path: Path, partial: Partial) -> None:
+    tensors = point.pack(partial.point) | {"sums": partial.sums} | {f"best/{n}": t for n, t in partial.best.items()}
+    about = {
+        "format": "lth-partial-1", "step": partial.point.step, "digest": digest(tensors), "rows": partial.rows,
+        "seen": partial.seen, "seconds": partial.seconds, "sessions": partial.sessions,
+    }  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_tensors(path, tensors, about)
+
+
+def load(path: Path) -> Partial | None:
+    """What ``save`` wrote; None where there is nothing, or nothing whole: the round then begins anew."""
+    try:
+        tensors, about = files.read_tensors(path)
+        if digest(tensors) != about["digest"]:
+            return None
+        best = {n.removeprefix("best/"): t for n, t in tensors.items() if n.startswith("best/")}
+        here = point.unpack(tensors, about["step"])
+        return Partial(here, tensors["sums"], best, about["rows"], about["seen"], about["seconds"], about["sessions"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        return None
+
+
+class Saver(pl.Callback):
+    """Saves where training is every few minutes, and when a signal asks to stop; stands after History and Witness.
+
+    Args:
+        options: ``checkpoint_minutes`` between two savings, 0: only at a signal; where ``val_check_interval`` is not 0,
+            savings are made at validations alone, so that none is missed or made twice.
+        begin: the step that this process began with.
+        before: what the processes before this one saved.
+
+    Raises:
+        Interrupted: a signal asked to stop, and all is saved.
+    """
+
+    def __init__(
+        self, path: Path, options: Trainer, history: History, witness: Witness, begin: int, before: Partial | None
+    ) -> None:
+        self.path, self.minutes, self.interval, self.begin = path, options.checkpoint_minutes, options.val_check_interval, begin
+        self.history, self.witness = history, witness
+        self.seconds, self.sessions = (before.seconds, before.sessions + 1) if before else (0.0, 1)
+        self._started = self._last = time.monotonic()
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = self._last = time.monotonic()
+        signals.keep_listening()
+
+    @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # At the last step of an epoch the validation that belongs to it is still to come.
+        if self._due() and not self.interval and batch_idx + 1 < trainer.num_training_batches:
+            self._save(trainer, pl_module, False)
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._due() and self.interval and trainer.state.fn == "fit":
+            epoch_ended = trainer.fit_loop.epoch_loop.batch_idx + 1 == trainer.num_training_batches
+            if not (epoch_ended and trainer.current_epoch + 1 == trainer.max_epochs):  # nothing would be left to go on with
+                self._save(trainer, pl_module, epoch_ended)
+
+    def _due(self) -> bool:
+        return bool(signals.asked()) or 0 < self.minutes * 60 <= time.monotonic() - self._last
+
+    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch_ended: bool) -> None:
+        here = point.of(trainer, pl_module, self.begin + trainer.global_step, epoch_ended)
+        seconds = self.seconds + time.monotonic() - self._started
+        sums = pl_module.sums * 0 if epoch_ended else pl_module.sums.clone()
+        seen = self.witness.seen()
+        save(self.path, Partial(here, sums, self.history.best_weights, self.history.rows, seen, seconds, self.sessions))
+        self._last = time.monotonic()
+        signals.stop(f"saved at iteration {here.step}")

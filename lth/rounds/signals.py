@@ -1,0 +1,47 @@
+"""Being asked to stop: Ctrl-C, SIGTERM, and SIGUSR1 as Slurm sends it before a job's time is over. Imports no torch."""
+
+import signal
+import sys
+from types import FrameType
+
+from lth.errors import Interrupted
+
+CODES = {"SIGINT": 130}  # what shells expect of Ctrl-C; else Interrupted's own
+_asked: list[str] = []
+_listening = False
+
+
+def listen() -> None:
+    """From now on such a signal is noted: training saves where it is and ends. A second Ctrl-C ends at once."""
+    global _listening
+    _listening = True
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _note)
+
+
+def keep_listening() -> None:
+    """Lightning's Trainer puts a handler of its own in front, which ends without saving; this takes the place back."""
+    if _listening and not asked():
+        listen()
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    name = signal.Signals(number).name
+    _asked.append(name)
+    if name == "SIGINT":
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("\nsaving where training is; Ctrl-C again stops at once", file=sys.stderr)
+
+
+def asked() -> str:
+    """The name of the signal that asked to stop; empty if there was none."""
+    return _asked[0] if _asked else ""
+
+
+def stop(where: str) -> None:
+    """Raise Interrupted if a signal asked to stop; ``where`` says what is safe."""
+    if asked():
+        error = Interrupted(f"{asked()}: {where}; the same command goes on from there.")
+        error.exit_code = CODES.get(asked(), Interrupted.exit_code)
+        raise error

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, fx, nn
 
 from lth import tensors
@@ -20,6 +21,12 @@ class Cut:
     prefix: fx.GraphModule
     suffix: Callable[[Tensor], Tensor]
     name: str
+    graphs: tuple[fx.GraphModule, ...]
+
+    def to(self, where: torch.device | str | torch.dtype) -> None:
+        """Move what the graphs hold themselves: buffers that the forward reads by name do not follow the network's."""
+        for graph in self.graphs:
+            graph.to(where)
 
 
 class Tracer(fx.Tracer):
@@ -50,7 +57,7 @@ def cut(net: nn.Module) -> Cut | None:
     def suffix(features: Tensor) -> Tensor:
         return halves["train" if net.training else "eval"][1](features)
 
-    return Cut(halves["eval"][0], suffix, name)
+    return Cut(halves["eval"][0], suffix, name, (halves["train"][1], *halves["eval"]))
 
 
 def _trace(net: nn.Module) -> fx.GraphModule:

@@ -42,7 +42,9 @@ class Prefix:
         self.weights = weights
         self.model.suffix, self.data.features = (), {}
         place = self.device.accelerator
-        self.model.to(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if place == "cuda" else place)
+        where = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if place == "cuda" else place
+        self.model.to(where)
+        self.cut.to(where)
         loaded = {part: self._load(part) for part in ("train", "test")}
         if any(found is None for found in loaded.values()):
             self._insist()

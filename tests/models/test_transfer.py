@@ -203,3 +203,27 @@ def test_flops_are_the_literatures_and_leave_the_network_as_it_was():
     assert abs(sum(counted.values()) / 2e9 - 1.814) < 0.01  # 1.8 G multiplications, He et al. 2016
     assert counted["fc.weight"] == 2 * 512 * 1000
     assert flops.remaining(counted, {"fc.weight": 0.5}) == sum(counted.values()) - 512 * 1000
+
+
+class Shifted(nn.Module):
+    """Reads a buffer by name, as Swin's blocks do."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+        self.register_buffer("shift", torch.randn(4, 1, 1))
+        self.register_buffer("scale", torch.randn(4))
+        self.body.requires_grad_(False)
+
+    def forward(self, x):
+        return self.head((self.body(x) + self.shift).mean((2, 3)) * self.scale)
+
+
+def test_buffers_that_a_forward_reads_by_name_move_along():
+    net = Shifted().train()
+    parts = cut.cut(net)
+    net.to(torch.float64)
+    parts.to(torch.float64)
+    images = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    assert torch.equal(parts.suffix(parts.prefix(images)), net(images))
+    assert torch.equal(parts.prefix(images), net.eval() and (net.body(images) + net.shift).mean((2, 3)) * net.scale)

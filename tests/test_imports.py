@@ -13,6 +13,7 @@ ROOT = Path(lth.__file__).parent
 GROUND = {"config", "errors"}
 ALLOWED = {
     "run": {"rounds", "results", "usage", *GROUND},
+    "report": {"results", "rounds", *GROUND},  # of rounds, files alone
     "usage": GROUND,
     "rounds": {"rounds", "data", "models", "pruning", "results", "tensors", *GROUND},
     "data": {"data", *GROUND},
@@ -45,7 +46,10 @@ def test_imports_run_one_way(path):
         assert imported(path) <= ALLOWED[room]
 
 
-@pytest.mark.parametrize("module", ["lth.run", "lth.rounds.search", "lth.data.split", "lth.results.figures", "lth.results.table"])
+@pytest.mark.parametrize(
+    "module",
+    ["lth.run", "lth.report", "lth.rounds.search", "lth.data.split", "lth.results.figures", "lth.results.report.build"],
+)
 def test_torch_is_not_imported_before_there_is_work(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,6 +12,7 @@ import pandas as pd
 from lth.results import naming
 from lth.results.plot import COLOURS, Line, Lines, pretty
 
+WEIGHTS = "weights remaining, % of the prunable"  # title of an axis
 STYLES = {  # of a control: line, marker, and its colour where there is one chain
     "reinit": ("--", "s", "#D55E00"),
     "shuffle": (":", "^", "#009E73"),
@@ -23,13 +24,13 @@ STYLES = {  # of a control: line, marker, and its colour where there is one chai
 def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Lines:
     """Test accuracy of the last epoch against weights remaining: one line a chain of tickets, one a control."""
     lines, note = _plot(records, "test_acc", longer=True)
-    return Lines(title, "weights remaining", "test accuracy, last epoch", lines, "weights", "percent", note=note)
+    return Lines(title, WEIGHTS, "test accuracy, last epoch", lines, "weights", "percent", note=note)
 
 
 def early_stop(records: Sequence[dict[str, Any]], title: str = "") -> Lines:
     """The iteration of least validation loss against weights remaining; dense networks of more epochs are left out."""
     lines, note = _plot(records, "early_stop_iteration", longer=False)
-    return Lines(title, "weights remaining", "early-stop iteration", lines, "weights", from_zero=True, note=note)
+    return Lines(title, WEIGHTS, "early-stop iteration (optimiser steps)", lines, "weights", from_zero=True, note=note)
 
 
 def _plot(records: Sequence[dict[str, Any]], score: str, *, longer: bool) -> tuple[list[Line], str]:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lth.results.plot import Heat, Line, Lines, Plot, pretty, weight_ticks
+from lth.results.plot import Heat, Line, Lines, Plot, log_ticks, pretty, weight_ticks
 
 
 def draw(plot: Plot) -> Figure:
@@ -15,11 +15,12 @@ def draw(plot: Plot) -> Figure:
 
 
 def lines(plot: Lines) -> Figure:
-    """Lines with markers and bands, a legend below."""
+    """The lines that are shown at first, with markers and bands, a legend below."""
     picture = Figure(figsize=(7, 4), dpi=144, layout="constrained")
     axes = picture.add_subplot()
     for line in plot.lines:
-        _line(axes, line)
+        if line.shown:
+            _line(axes, line)
     _axis(axes, plot)
     axes.grid(alpha=0.25)
     axes.set_title(plot.title, fontsize=10, loc="left", parse_math=False)
@@ -51,18 +52,21 @@ def _axis(axes: Any, plot: Lines) -> None:
         slanted = {"rotation": 40, "ha": "right", "fontsize": 8} if max(map(len, names), default=0) > 4 else {}
         axes.set_xticks(range(len(names)), names, parse_math=False, **slanted)
     elif plot.x_form != "number":
-        _form(axes, "x", plot.x_form)
+        _form(axes, "x", plot.x_form, [x for line in plot.lines for x in line.x])
     if plot.y_form != "number":
-        _form(axes, "y", plot.y_form)
+        _form(axes, "y", plot.y_form, [y for line in plot.lines for y in line.y])
     if plot.from_zero:
         axes.set_ylim(bottom=0)
 
 
-def _form(axes: Any, which: str, form: str) -> None:
-    if form == "log":
+def _form(axes: Any, which: str, form: str, values: list[float | None]) -> None:
+    axis = getattr(axes, f"{which}axis")
+    if form == "log" and (ticks := log_ticks(values)):
         getattr(axes, f"set_{which}scale")("log")
-    else:
-        getattr(axes, f"{which}axis").set_major_formatter(FuncFormatter(lambda value, _: pretty(value)))
+        axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_minor_formatter(NullFormatter())
+    elif form == "percent":
+        axis.set_major_formatter(FuncFormatter(lambda value, _: pretty(value)))
 
 
 def _weights(axes: Any, densities: list[float]) -> None:
@@ -91,10 +95,11 @@ def heat(plot: Heat) -> Figure:
     picture = Figure(figsize=size, dpi=110, layout="constrained")
     axes = picture.add_subplot()
     z = np.array([[np.nan if v is None else v for v in row] for row in plot.z], dtype=float)
-    image = axes.imshow(z, cmap="PuOr" if plot.diverging else "cividis", vmin=plot.ends[0], vmax=plot.ends[1], aspect="auto")
+    image = axes.imshow(z, cmap="PuOr" if plot.diverging else "Blues", vmin=plot.ends[0], vmax=plot.ends[1], aspect="auto")
     if plot.text and max(rows, columns) <= 20:
         _cells(axes, plot, z)
-    axes.set_xticks(range(columns), plot.columns, rotation=40, ha="right", fontsize=8, parse_math=False)
+    slanted = {"rotation": 40, "ha": "right"} if max(map(len, plot.columns), default=0) > 4 else {}
+    axes.set_xticks(range(columns), plot.columns, fontsize=8, parse_math=False, **slanted)
     axes.set_yticks(range(rows), plot.rows, fontsize=8, parse_math=False)
     axes.set_xlabel(plot.x)
     axes.set_ylabel(plot.y)
@@ -107,5 +112,5 @@ def _cells(axes: Any, plot: Heat, z: np.ndarray) -> None:
     low, high = plot.ends
     for (i, j), value in np.ndenumerate(z):
         place = (value - low) / (high - low) if high > low else 0.5
-        white = abs(place - 0.5) > 0.35 if plot.diverging else place < 0.5
+        white = abs(place - 0.5) > 0.35 if plot.diverging else place > 0.5
         axes.text(j, i, plot.text[i][j], ha="center", va="center", fontsize=7, color="white" if white else "black")

@@ -1,5 +1,6 @@
 """What a figure shows, apart from how it is drawn: ``draw`` makes pictures of it, ``report.interactive`` what a page plots."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,5 +66,19 @@ def pretty(fraction: float) -> str:
 def weight_ticks(densities: Sequence[float]) -> list[float]:
     """Round densities at which a log axis of weights remaining has ticks, from the sparsest to 1; thinned to eight or so."""
     low = min(densities, default=1.0)
-    steps = (1, 2, 5) if low < 0.05 else (1, 2, 3, 5, 7)
-    return [m * 10.0**e for e in range(-6, 1) for m in steps if low * 0.9 <= m * 10.0**e <= 1]
+    return _ticks(low * 0.9, 1.0, (1, 2, 5) if low < 0.05 else (1, 2, 3, 5, 7))
+
+
+def log_ticks(values: Sequence[float | None]) -> list[float]:
+    """Round numbers at which a log axis over these values has ticks; [] without a positive one."""
+    positive = [v for v in values if v is not None and v > 0]
+    if not positive:
+        return []
+    low, high = min(positive), max(positive)
+    steps = (1,) if high > 1000 * low else (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)
+    return _ticks(low * 0.8, high * 1.25, steps)
+
+
+def _ticks(low: float, high: float, steps: Sequence[float]) -> list[float]:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [tick for e in powers for m in steps if low <= (tick := round(m * 10.0**e, 12)) <= high]

@@ -46,9 +46,9 @@ def plots(chains: list[Chain], title: str) -> list[Lines]:
 def _plot(chains: list[Chain], title: str, cost: Callable[[Record], float | None], unit: str) -> Lines | None:
     lines = [line for i, chain in enumerate(chains[:SERIES]) if (line := _line(chain, cost, i)).x]
     points = front([(x, y) for line in lines for x, y in zip(line.x, line.y)])
-    if len(points) < 2:
+    if not points:
         return None
-    edge = Line("Pareto front", [p[0] for p in points], [p[1] for p in points], "#666666", ":")
+    edge = Line("Pareto front", [p[0] for p in points], [p[1] for p in points], "#666666", ":", "D")
     return Lines(title, unit, "test accuracy, last epoch", [*lines, edge], "log", "percent")
 
 

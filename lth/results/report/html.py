@@ -13,7 +13,8 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 
 
 def _cell(i: int, cell: str, left: int) -> str:
-    return f"<td>{escape(cell)}</td>" if i < left else f'<td class="number">{escape(cell)}</td>'
+    number = i >= left and re.match(r"[-+]?\.?\d|-$", cell)
+    return f'<td class="number">{escape(cell)}</td>' if number else f"<td>{escape(cell)}</td>"
 
 
 def markdown(text: str) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from lth.results.plot import Heat, Line, Lines, Plot, weight_ticks
+from lth.results.plot import Heat, Line, Lines, Plot, log_ticks, weight_ticks
 
 DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "x": "x"}
-CIVIDIS = [[0, "#00224e"], [0.25, "#35456c"], [0.5, "#7d7c78"], [0.75, "#bcad6c"], [1, "#fee838"]]
+BLUES = [[0, "#f7fbff"], [0.25, "#c6dbef"], [0.5, "#6baed6"], [0.75, "#2171b5"], [1, "#08306b"]]
 PUOR = [[0, "#7f3b08"], [0.25, "#fdb863"], [0.5, "#f7f7f7"], [0.75, "#b2abd2"], [1, "#2d004b"]]
 INK = "#000000"  # black lines take the colour of the page's text
 
@@ -45,7 +45,10 @@ def _lines(plot: Lines) -> dict[str, Any]:
         form = {"colour": line.colour, "dash": DASHES.get(line.dash, "longdashdot") if line.dash else "", "shown": line.shown}
         series.append({"label": line.label, "traces": numbers, **form})
         traces += own
-    layout = {"xaxis": _axis(plot.x, plot.x_form, ends), "yaxis": _axis(plot.y, plot.y_form, [])}
+    layout = {
+        "xaxis": _axis(plot.x, plot.x_form, ends),
+        "yaxis": _axis(plot.y, plot.y_form, [y for line in plot.lines for y in line.y]),
+    }
     if plot.from_zero:
         layout["yaxis"]["rangemode"] = "tozero"
     return {"data": traces, "layout": layout, "series": series}
@@ -98,7 +101,9 @@ def _axis(title: str, form: str, values: list[Any]) -> dict[str, Any]:
     if form == "category":
         names = list(dict.fromkeys(values))
         return axis | {"type": "category", "tickvals": names, "ticktext": [escape(name) for name in names]}
-    return axis | {"number": {}, "log": {"type": "log", "dtick": "D2"}, "percent": {"tickformat": ".4~p"}}[form]
+    if form == "log" and (ticks := log_ticks(values)):
+        return axis | {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    return axis | ({"tickformat": ".4~p"} if form == "percent" else {})
 
 
 def _heat(plot: Heat) -> dict[str, Any]:
@@ -106,7 +111,7 @@ def _heat(plot: Heat) -> dict[str, Any]:
     small = max(len(plot.rows), len(plot.columns)) <= 12 and max(map(len, cells), default=0) <= 5
     trace = {
         "type": "heatmap", "z": plot.z, "x": list(range(len(plot.columns))), "y": list(range(len(plot.rows))),
-        "zmin": plot.ends[0], "zmax": plot.ends[1], "colorscale": PUOR if plot.diverging else CIVIDIS, "xgap": 1, "ygap": 1,
+        "zmin": plot.ends[0], "zmax": plot.ends[1], "colorscale": PUOR if plot.diverging else BLUES, "xgap": 1, "ygap": 1,
         "colorbar": {"title": {"text": escape(plot.unit), "side": "right"}, "thickness": 12},
         "customdata": [[f"{_short(row)} / {_short(column)}" for column in plot.columns] for row in plot.rows],
         "hovertemplate": f"{escape(plot.y)} / {escape(plot.x)}:<br><b>%{{customdata}}</b>"
@@ -114,14 +119,18 @@ def _heat(plot: Heat) -> dict[str, Any]:
     }  # fmt: skip
     if plot.text and small:
         trace |= {"text": plot.text, "texttemplate": "%{text}"}
-    axes = {"xaxis": _names(plot.x, plot.columns), "yaxis": _names(plot.y, plot.rows) | {"autorange": "reversed"}}
+    axes = {
+        "xaxis": _names(plot.x, plot.columns),
+        "yaxis": _names(plot.y, plot.rows) | {"autorange": "reversed", "tickangle": 0},
+    }
     return {"data": [trace], "layout": axes, "series": [], "rows": len(plot.rows)}
 
 
 def _names(title: str, names: Any) -> dict[str, Any]:
     every = -(-len(names) // 40)
     ticks = list(range(0, len(names), every))
-    return {"title": {"text": escape(title)}, "tickvals": ticks, "ticktext": [_short(names[i]) for i in ticks]}
+    slanted = {"tickangle": -45} if max(map(len, names), default=0) > 4 else {}
+    return {"title": {"text": escape(title)}, "tickvals": ticks, "ticktext": [_short(names[i]) for i in ticks], **slanted}
 
 
 def _short(name: str) -> str:

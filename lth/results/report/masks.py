@@ -5,6 +5,7 @@ from statistics import fmean
 
 import numpy as np
 
+from lth.results import chains as scores
 from lth.results.plot import COLOURS, Heat, Line, Lines, pretty
 from lth.results.report import weights
 from lth.results.report.choose import Chain
@@ -17,8 +18,7 @@ BINS = 80
 
 def overlap(chain: Chain, found: Found) -> Heat | None:
     """The overlap of every two of a few tickets, over seeds and rounds; None with less than two."""
-    seeds = list(chain.by_seed)[:SEEDS]
-    tickets = [r for seed in seeds for r in spread([r for r in chain.by_seed[seed] if r["round"]], ROUNDS)]
+    tickets = [r for records in spread(_depths(chain), ROUNDS) for r in records]
     loaded = weights.loaded(tickets, found)
     if len(loaded) < 2:
         return None
@@ -27,17 +27,22 @@ def overlap(chain: Chain, found: Found) -> Heat | None:
     z = [[None if np.isnan(v) else float(v) for v in row] for row in table]
     text = [["" if v is None else f"{v:.2f}" for v in row] for row in z]
     unit = "kept by both / kept by either (0 to 1)"
-    return Heat(chain.label, "ticket", "ticket", unit, z, names, names, text)
+    return Heat(f"Every two of a few tickets: {chain.label}", "ticket", "ticket", unit, z, names, names, text)
+
+
+def _depths(chain: Chain) -> list[list[Record]]:
+    """The tickets of the first SEEDS seeds, those of one depth together, the densest first; of several seeds, if there are."""
+    depths: dict[tuple[str, int], list[Record]] = {}
+    for record in (r for seed in list(chain.by_seed)[:SEEDS] for r in chain.by_seed[seed] if r["round"]):
+        depths.setdefault((record["step"], record["round"]), []).append(record)
+    most = max(map(len, depths.values()), default=0)
+    return sorted((d for d in depths.values() if len(d) >= min(2, most)), key=lambda records: -records[0]["density"])
 
 
 def between_seeds(chain: Chain, found: Found) -> Lines | None:
     """The mean overlap of seeds at each density, and what chance would give; None where no two seeds share a density."""
-    seeds = list(chain.by_seed)[:SEEDS]
-    depths: dict[tuple[str, int], list[Record]] = {}
-    for record in (r for seed in seeds for r in chain.by_seed[seed] if r["round"]):
-        depths.setdefault((record["step"], record["round"]), []).append(record)
     points = []
-    for records in spread(sorted((g for g in depths.values() if len(g) > 1), key=lambda g: -g[0]["density"]), DEPTHS):
+    for records in spread([records for records in _depths(chain) if len(records) > 1], DEPTHS):
         packed = [masks for _, masks in weights.loaded(records, found)]
         shared = [weights.overlap(a, b) for a, b in combinations(packed, 2) if a.keys() == b.keys()]
         if shared:
@@ -49,7 +54,14 @@ def between_seeds(chain: Chain, found: Found) -> Lines | None:
         Line("mean over pairs of seeds", x, shared, marker="o", notes=[f"{n} pair{'s' * (n > 1)}" for n in pairs]),
         Line("by chance, with the same density in each layer", x, chance, "#666666", "--"),
     ]
-    return Lines(chain.label, "weights remaining", "kept by both / kept by either (0 to 1)", lines, "weights", from_zero=True)
+    return Lines(
+        f"Between seeds: {chain.label}",
+        scores.WEIGHTS,
+        "kept by both / kept by either (0 to 1)",
+        lines,
+        "weights",
+        from_zero=True,
+    )
 
 
 def histogram(chain: Chain, found: Found) -> Lines | None:

@@ -20,12 +20,14 @@ function layout(spec, narrow, printing) {
 }
 
 /* Black and dark grey lines would be lost in the dark: they take the colour of the text. */
-function inked(spec, printing) {
+function inked(spec, narrow, printing) {
   const { ink } = theme(printing), dark = { "#000000": ink, "#666666": printing ? "#666666" : css("--soft") };
-  const swap = part => part && part.color in dark ? { ...part, color: dark[part.color] } : part;
   return spec.data.map((trace, i) => {
-    const own = { ...trace, line: swap(trace.line), marker: swap(trace.marker) };
+    const own = { ...trace };
+    for (const part of ["line", "marker"])
+      if (trace[part]) own[part] = { ...trace[part], color: dark[trace[part].color] || trace[part].color };
     if (spec.shown) own.visible = spec.shown[i];
+    if (narrow && trace.texttemplate && trace.x.length > 8) delete own.texttemplate;
     if (trace.colorbar) own.colorbar = { ...trace.colorbar, tickfont: { color: ink }, title: { ...trace.colorbar.title, font: { color: ink } } };
     return own;
   });
@@ -33,9 +35,8 @@ function inked(spec, printing) {
 
 function show(plot, printing = false) {
   const narrow = plot.box.clientWidth < 480;
-  return Plotly.react(plot.box, inked(plot.spec, printing), layout(plot.spec, narrow, printing),
-    { responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover", scrollZoom: false,
-      modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
+  return Plotly.react(plot.box, inked(plot.spec, narrow, printing), layout(plot.spec, narrow, printing),
+    { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false });
 }
 
 function swatch(series) {

@@ -32,9 +32,8 @@ def page(title: str, found: Found, parts: dict[str, list[Part]], pictures: dict[
         contents.append(f'<a href="#data{i}">{escape(name)}</a>')
         body += [_part(part, pictures) for part in own]
     body += [_tree(found.records), _commands(found.records), _skipped(found)]
-    contents += [
-        f'<a href="#{name}">{name.capitalize()}</a>' for name in ("rounds", "commands") + ("skipped",) * bool(found.skipped)
-    ]
+    contents += ['<a href="#rounds">Rounds</a>', '<a href="#commands">Commands</a>']
+    contents += ['<a href="#skipped">Left out</a>'] * bool(found.skipped)
     return Template(_file("page.html")).substitute(
         title=escape(title),
         summary=escape(_summary(found)),
@@ -55,12 +54,21 @@ def _summary(found: Found) -> str:
     seeds = sorted({record["seed"] for record in records})
     finished = max((str(record["finished"]) for record in records if record["finished"]), default="")
     return (
-        f"{len(records)} finished round{'s' * (len(records) != 1)}, {len(seeds)} seed{'s' * (len(seeds) != 1)}, "
-        f"{len({record['recipe'] for record in records})} recipe(s)"
-        + (f"; the last was finished {finished[:16].replace('T', ' ')} UTC" if finished else "")
+        f"{_count(len(records), 'finished round')}, {_count(len(seeds), 'seed')}, "
+        + _count(len({record["recipe"] for record in records}), "recipe")
+        + (f"; the last was finished {_when(finished)}" if finished else "")
         + (f"; {len(found.skipped)} left out, see the end" if found.skipped else "")
-        + ". Figures: hover for values, tick what to show."
+        + ". Figures: hover or tap for values, tick what to show, drag to zoom, double-click to go back."
     )
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
+
+
+def _when(stamp: str) -> str:
+    """A time stamp in UTC to the minute."""
+    return f"{stamp[:16].replace('T', ' ')} UTC"
 
 
 def _part(part: Part, pictures: dict[str, bytes]) -> str:
@@ -101,7 +109,7 @@ def _tree(records: Sequence[Record]) -> str:
         f"{tree.clock(apart)} if each end of the tree had been trained from the dense network on."
         + (f" The first {TREE} of {len(nodes)} rounds; all are in results.csv." if len(nodes) > TREE else "")
     )
-    table = html.table(("round", "weights remaining", "test accuracy", "time", "cached for so many ends"), rows)
+    table = html.table(("round", "weights remaining", "test accuracy", "time", "chains that share it"), rows)
     return f'<h2 id="rounds">Rounds</h2><p class="soft">{escape(text)}</p><div class="tree">{table}</div>'
 
 
@@ -113,7 +121,7 @@ def _node_name(record: Record) -> str:
 def _commands(records: Sequence[Record]) -> str:
     blocks = []
     for text, count, when in tree.commands(list(records)):
-        made = f"made {count} of these rounds" + (f", the first finished {when}" if when else "")
+        made = f"made {count} of these rounds" + (f", the first finished {_when(when)}" if when else "")
         blocks.append(f'<pre>{escape(text)}</pre><p class="soft">{escape(made)}</p>')
     return '<h2 id="commands">Commands</h2>\n' + ("\n".join(blocks) or "<p>No round has its command on record.</p>")
 

@@ -52,8 +52,16 @@ def curves(chain: Chain, found: Found) -> list[Lines]:
 
     where = f"{chain.label}, seed {chain.seed}"
     return [
-        Lines(where, "iteration (optimiser steps)", "validation loss, nats", lines("val_loss"), y_form="log"),
-        Lines(where, "iteration (optimiser steps)", "validation accuracy", lines("val_acc"), y_form="percent"),
+        Lines(
+            f"Validation loss: {where}", "iteration (optimiser steps)", "validation loss, nats", lines("val_loss"), y_form="log"
+        ),
+        Lines(
+            f"Validation accuracy: {where}",
+            "iteration (optimiser steps)",
+            "validation accuracy",
+            lines("val_acc"),
+            y_form="percent",
+        ),
     ]
 
 
@@ -104,15 +112,17 @@ def classes(chain: Chain, found: Found) -> tuple[list[Heat], Lines | None]:
         for i, (record, (own, shares)) in enumerate(told)
     ]
     title = f"{chain.label}{where}"
-    return heats, Lines(title, "class", "test accuracy of the class, last epoch", lines, "category", "percent")
+    return heats, Lines(
+        f"Accuracy of each class: {title}", "class", "test accuracy of the class, last epoch", lines, "category", "percent"
+    )
 
 
 def _matrix(title: str, names: list[str], shares: np.ndarray) -> Heat:
-    text = [[f"{100 * v:.3g}" if v else "" for v in row] for row in shares]
+    text = [[f"{100 * v:.1f}" if v else "" for v in row] for row in shares]
     return Heat(title, "given class", "true class", "% of the true class", 100 * shares, names, names, text, (0.0, 100.0))
 
 
 def _change(title: str, names: list[str], change: np.ndarray) -> Heat:
     end = max(0.1, 100 * float(np.abs(change).max()))
-    text = [[f"{100 * v:+.2g}" if v else "" for v in row] for row in change]
+    text = [[f"{100 * v:+.1f}" if abs(v) >= 0.0005 else "" for v in row] for row in change]
     return Heat(title, "given class", "true class", "percentage points", 100 * change, names, names, text, (-end, end), True)

@@ -48,10 +48,11 @@ def _record(seed: int, k: int, parent: str | None, classes: list[str]) -> dict[s
         "step": "012345abcdef" if k else "", "determined_by": {} if k else {"optim": {"lr": 0.002}},
         "train_acc": 0.9, "val_acc": score, "test_acc": score, "best_test_acc": score + 0.01,
         "early_stop_iteration": 100 - 5 * k + seed, "layers": dict.fromkeys(LAYERS, density),
-        "layer_weights": {name: a * b for name, (a, b) in LAYERS.items()}, "flops": 2000, "flops_remaining": round(2000 * density),
+        "layer_weights": {name: a * b for name, (a, b) in LAYERS.items()}, "flops": 2000,
+        "flops_remaining": round(2000 * density),
         "parameters": 387, "model_density": density, "seconds": 3.5, "classes": classes, "test_confusion": matrix.tolist(),
-        "images": {"train": 90, "val": 10, "test": 12}, "start": f"start{seed}", "finished": f"2026-01-0{seed + 1}T10:00:00+00:00",
-        "command": f"model=lenet seed={seed}",
+        "images": {"train": 90, "val": 10, "test": 12}, "start": f"start{seed}",
+        "finished": f"2026-01-0{seed + 1}T10:00:00+00:00", "command": f"model=lenet seed={seed}",
     }  # fmt: skip
 
 

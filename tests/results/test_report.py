@@ -21,6 +21,12 @@ FIGURES = {
 EVIL = ["<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>", "%{x}$&\"'"]
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Without pictures, which take most of the time."""
+    monkeypatch.setattr(build, "saved", lambda figure, form: b"")
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     """A report of invented rounds, one of which is unfinished and one damaged."""
@@ -49,7 +55,7 @@ def test_a_report_has_tables_figures_and_a_page(made):
 
 def test_nothing_in_the_page_comes_from_elsewhere(made):
     page = (made / "report.html").read_text()
-    own = page.replace(interactive_library(page), "")
+    own = page.replace(interactive_library(page), "").replace("http://www.w3.org/2000/svg", "")  # a name, not an address
     assert not re.findall(r"(?:src|href)=\"(?!#|data:)|url\(|@import|https?:", own)
     assert "default-src 'none'" in own
 
@@ -72,8 +78,8 @@ def test_what_is_unfinished_or_damaged_is_named(made, capsys):
 
 
 @pytest.mark.parametrize("name", ["ticket.safetensors", "final.safetensors", "metrics.csv"])
-@pytest.mark.parametrize("content", [None, b"", b"\xff" * 100])
-def test_a_damaged_file_of_a_round_is_named_and_the_rest_is_shown(tmp_path, name, content):
+@pytest.mark.parametrize("content", [None, b"", b"\xff" * 100], ids=["missing", "empty", "noise"])
+def test_a_damaged_file_of_a_round_is_named_and_the_rest_is_shown(quick, tmp_path, name, content):
     root = outputs(tmp_path, seeds=2, rounds=1)
     for folder in (root / "rounds").iterdir():
         (folder / name).unlink()
@@ -133,7 +139,7 @@ def test_what_cannot_be_reported_is_one_sentence_and_exit_code_2(tmp_path, argum
     assert len(told.stderr.splitlines()) == 1
 
 
-def test_names_from_files_cannot_become_html(tmp_path):
+def test_names_from_files_cannot_become_html(quick, tmp_path):
     root = outputs(
         tmp_path, classes=EVIL, command="<script>alert(3)</script>", finetune="<b>all", data="</script><script>alert(4)"
     )
@@ -144,16 +150,16 @@ def test_names_from_files_cannot_become_html(tmp_path):
     for evil in ("<script>alert", "<img src=x", "<b>all", "</script><"):
         assert evil not in own.replace("</script><noscript>", "")
     told = json.loads(re.search(r'id="confusion_dense-[^>]*></div><script type="application/json">(.*?)</script>', own)[1])
-    assert told["layout"]["xaxis"]["ticktext"][0] == "&lt;script&gt;alert(1)&lt;/script&gt;"[:200] or "…" in str(told)
+    assert told["layout"]["xaxis"]["ticktext"][0] == "&lt;script&gt;ale…(1)&lt;/script&gt;"
 
 
 def test_a_report_of_the_same_rounds_is_the_same_bytes(tmp_path):
-    root = outputs(tmp_path, seeds=1, rounds=2)
+    root = outputs(tmp_path, seeds=1, rounds=1)
     one, other = (dict(build.files("title", read.read(root))) for _ in range(2))
     assert one == other
 
 
-def test_a_dense_network_alone_is_reported(tmp_path):
+def test_a_dense_network_alone_is_reported(quick, tmp_path):
     pages = dict(build.files("title", read.read(outputs(tmp_path, seeds=1, rounds=0))))
     assert b"There are no two tickets" in pages["report.html"]
 
@@ -251,7 +257,7 @@ def predicted(root: Path, pictures: bool = True) -> None:
 
 
 @pytest.mark.parametrize("pictures", [True, False])
-def test_images_that_the_ticket_loses_and_gains(tmp_path, pictures):
+def test_images_that_the_ticket_loses_and_gains(quick, tmp_path, pictures):
     root = outputs(tmp_path, seeds=1, rounds=1)
     predicted(root, pictures)
     found = read.read(root)

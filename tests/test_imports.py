@@ -13,6 +13,7 @@ ROOT = Path(lth.__file__).parent
 GROUND = {"config", "errors"}
 ALLOWED = {
     "run": {"rounds", "results", "usage", *GROUND},
+    "report": {"results", "rounds", *GROUND},  # of rounds, files alone
     "usage": GROUND,
     "verify": {"rounds", "errors"},
     "rounds": {"rounds", "data", "models", "pruning", "results", "tensors", *GROUND},
@@ -46,7 +47,7 @@ def test_imports_run_one_way(path):
         assert imported(path) <= ALLOWED[room]
 
 
-MODULES = ["run", "verify", "rounds.search", "rounds.verify", "data.split", "results.figures", "results.table"]
+MODULES = ["run", "verify", "report", "rounds.search", "rounds.verify", "data.split", "results.table", "results.report.build"]
 
 
 @pytest.mark.parametrize("module", [f"lth.{name}" for name in MODULES])

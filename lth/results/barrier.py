@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from lth.results.chains import legend_below
+from lth.results.draw import legend_below
 
 
 def curves(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,12 +8,11 @@ from itertools import cycle
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from lth.results import naming
+from lth.results.plot import COLOURS, Line, Lines, pretty
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+WEIGHTS = "weights remaining, % of the prunable"  # title of an axis
 STYLES = {  # of a control: line, marker, and its colour where there is one chain
     "reinit": ("--", "s", "#D55E00"),
     "shuffle": (":", "^", "#009E73"),
@@ -22,17 +21,27 @@ STYLES = {  # of a control: line, marker, and its colour where there is one chai
 }
 
 
-def figure(records: Sequence[dict[str, Any]], score: str, title: str, *, longer: bool = False) -> Figure:
+def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Lines:
+    """Test accuracy of the last epoch against weights remaining: one line a chain of tickets, one a control."""
+    lines, note = _plot(records, "test_acc", longer=True)
+    return Lines(title, WEIGHTS, "test accuracy, last epoch", lines, "weights", "percent", note=note)
+
+
+def early_stop(records: Sequence[dict[str, Any]], title: str = "") -> Lines:
+    """The iteration of least validation loss against weights remaining; dense networks of more epochs are left out."""
+    lines, note = _plot(records, "early_stop_iteration", longer=False)
+    return Lines(title, WEIGHTS, "early-stop iteration (optimiser steps)", lines, "weights", from_zero=True, note=note)
+
+
+def _plot(records: Sequence[dict[str, Any]], score: str, *, longer: bool) -> tuple[list[Line], str]:
     """One solid line a chain of tickets, one broken line a control, and the dense network as a horizontal.
 
     Args:
         score: the field of a record that is drawn.
         longer: whether dense networks of the same family but another number of epochs are drawn, too.
     """
-    picture = Figure(figsize=(7, 4), dpi=144, layout="constrained")
-    axes = picture.add_subplot()
     frame, extra = _frame(records)
-    colours = cycle(COLOURS)
+    colours, found = cycle(COLOURS), []
     alone = frame["recipe"].nunique() == 1
     several = len(frame.loc[frame["round"] > 0, ["recipe", "chain"]].drop_duplicates()) > 1
     for recipe, rows in frame.groupby("recipe", sort=False):
@@ -40,28 +49,14 @@ def figure(records: Sequence[dict[str, Any]], score: str, title: str, *, longer:
         name = first["model"] if alone else f"{first['model']} {first['finetune']} ({recipe[:6]})"
         drawn = list(zip(_chains(rows), colours))
         for (chain, label), colour in drawn:
-            _lines(axes, chain, score, colour, f"{name}, {label}", several)
-        colour, prefix = ("0.4", "") if alone else (drawn[0][1] if drawn else next(colours), f"{name}, ")
-        _horizontal(axes, rows[rows["round"] == 0], score, colour, "--", f"{prefix}dense network")
+            found += _lines(chain, score, colour, f"{name}, {label}", several)
+        colour, prefix = ("#666666", "") if alone else (drawn[0][1] if drawn else next(colours), f"{name}, ")
+        found += _horizontal(rows[rows["round"] == 0], score, colour, "--", f"{prefix}dense network")
         others = extra[extra["family"] == first["family"]] if longer else extra[:0]
         for epochs, dense in others.groupby("epochs"):
             matched = "compute-matched " if epochs >= (rows["epochs"] * (rows["round"] + 1)).max() else ""
-            _horizontal(axes, dense, score, colour, (0, (1, 2)), f"{prefix}{matched}dense network of {epochs:.0f} epochs")
-    _weights_axis(axes, frame["density"])
-    axes.grid(alpha=0.25)
-    axes.set_title(title, fontsize=10, loc="left", parse_math=False)
-    if axes.collections:
-        axes.set_title("bands: one standard deviation over seeds", fontsize=8, loc="right")
-    legend_below(picture)
-    return picture
-
-
-def legend_below(picture: Figure) -> None:
-    """A legend under the axes, where it covers no data; the figure grows by its height."""
-    labels = picture.axes[0].get_legend_handles_labels()[1]
-    columns = 2 if len(labels) > 1 and max(map(len, labels)) <= 50 else 1
-    picture.set_figheight(picture.get_figheight() + 0.18 * -(-len(labels) // columns))
-    picture.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8, handlelength=3.2)
+            found += _horizontal(dense, score, colour, (0, (1, 2)), f"{prefix}{matched}dense network of {epochs:.0f} epochs")
+    return found, "bands: one standard deviation over seeds" if any(line.band is not None for line in found) else ""
 
 
 def _frame(records: Sequence[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -89,45 +84,31 @@ def _chains(rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, str]]:
         yield (pd.concat([own, chain]) if first["at_once"] == 1 else chain), label
 
 
-def _lines(axes: Any, chain: pd.DataFrame, score: str, colour: str, label: str, several: bool) -> None:
-    tickets = chain[chain["control"] == ""]
+def _lines(chain: pd.DataFrame, score: str, colour: str, label: str, several: bool) -> list[Line]:
+    tickets, found = chain[chain["control"] == ""], []
     if (tickets["round"] > 0).any():
-        _line(axes, tickets, score, label, color=colour, marker="o")
+        found.append(_line(tickets, score, label, colour=colour, marker="o"))
     for control, rows in chain[chain["control"] != ""].groupby("control", sort=False):
-        line, marker, own = STYLES.get(control, ("--", "x", "#56B4E9"))
+        dash, marker, own = STYLES.get(control, ("--", "x", "#56B4E9"))
         name = naming.CONTROLS.get(control, control)
-        style = {"ls": line, "marker": marker, "color": colour if several else own}
-        _line(axes, rows, score, f"{label}, {name}" if several else name, **style)
+        style = {"dash": dash, "marker": marker, "colour": colour if several else own}
+        found.append(_line(rows, score, f"{label}, {name}" if several else name, **style))
+    return found
 
 
-def _line(axes: Any, rows: pd.DataFrame, score: str, label: str, **style: Any) -> None:
+def _line(rows: pd.DataFrame, score: str, label: str, **style: Any) -> Line:
     points = rows.groupby(rows["density"].round(6)).agg(y=(score, "mean"), sd=(score, "std"), n=("seed", "nunique"))
     points = points.sort_index(ascending=False)
     n = int(points["n"].max())
-    axes.plot(points.index, points["y"], ms=4, lw=1.6, label=label + (f" (n = {n} seeds)" if n > 1 else ""), **style)
-    if n > 1:
-        sd = points["sd"].fillna(0)
-        axes.fill_between(points.index, points["y"] - sd, points["y"] + sd, color=style["color"], alpha=0.15, lw=0)
+    band = points["sd"].fillna(0).tolist() if n > 1 else None
+    notes = [f"± {sd:.2g}, {count} seeds" if count > 1 else "1 seed" for sd, count in zip(points["sd"], points["n"])]
+    label += f" (n = {n} seeds)" if n > 1 else ""
+    return Line(label, points.index.tolist(), points["y"].tolist(), band=band, notes=notes, **style)
 
 
-def _horizontal(axes: Any, dense: pd.DataFrame, score: str, colour: str, line: Any, label: str) -> None:
-    if len(dense):
-        mean = dense[score].mean()
-        value = percent(mean) if score.endswith("acc") else f"{mean:.0f}"
-        axes.axhline(mean, color=colour, ls=line, lw=1.2, label=f"{label}, {value}", zorder=1)
-
-
-def percent(fraction: float) -> str:
-    """A fraction in percent, to one decimal at most."""
-    return f"{round(100 * fraction, 1):g}%"
-
-
-def _weights_axis(axes: Any, densities: pd.Series) -> None:
-    axes.set_xscale("log")
-    axes.invert_xaxis()
-    steps = (1, 2, 5) if densities.min() < 0.05 else (1, 2, 3, 5, 7)
-    ticks = [m * 10.0**e for e in range(-6, 1) for m in steps if densities.min() * 0.9 <= m * 10.0**e <= 1]
-    axes.set_xticks(ticks)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.3g}%"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("weights remaining")
+def _horizontal(dense: pd.DataFrame, score: str, colour: str, dash: Any, label: str) -> list[Line]:
+    if not len(dense):
+        return []
+    mean = float(dense[score].mean())
+    value = pretty(mean) if score.endswith("acc") else f"{mean:.0f}"
+    return [Line(f"{label}, {value}", [], [mean], colour, dash, level=True)]

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
-from lth.results import chains
+from lth.results import chains, draw
 
 
 def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
@@ -16,11 +15,7 @@ def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
     One solid line a chain of tickets, one broken line a control: the mean over seeds, with a band of one standard
     deviation. The dense network is a dashed horizontal, the same network trained for more epochs a dotted one.
     """
-    figure = chains.figure(records, "test_acc", title, longer=True)
-    axes = figure.axes[0]
-    axes.set_ylabel("test accuracy, last epoch")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: chains.percent(y)))
-    return figure
+    return draw.lines(chains.accuracy(records, title))
 
 
 def early_stop(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
@@ -28,11 +23,7 @@ def early_stop(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
 
     Dense networks trained for more epochs are left out.
     """
-    figure = chains.figure(records, "early_stop_iteration", title)
-    axes = figure.axes[0]
-    axes.set_ylabel("early-stop iteration")
-    axes.set_ylim(bottom=0)
-    return figure
+    return draw.lines(chains.early_stop(records, title))
 
 
 def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Figure:

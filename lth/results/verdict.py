@@ -58,7 +58,11 @@ def verdicts(
     if accuracy not in ACCURACIES or margin < 0 or slack < 0:
         raise ValueError(f"accuracy={accuracy}, margin={margin}, slack={slack}: {' or '.join(ACCURACIES)}, and 0 or more.")
     found = pairs.arms(records)
-    judged = [_verdict(found, key, accuracy, margin, slack) for key in found if key[2] > 0 and key[3] == ""]
+    kin: dict[tuple[str, str, int], dict[pairs.Key, Arm]] = {}  # a search of all arms for each verdict would be quadratic
+    for key, arm in found.items():
+        kin.setdefault(key[:3], {})[key] = arm
+    dense = {key: arm for key, arm in found.items() if key[2] == 0}
+    judged = [_verdict(dense | kin[key[:3]], key, accuracy, margin, slack) for key in found if key[2] > 0 and key[3] == ""]
     return sorted(judged, key=lambda verdict: -verdict.density)
 
 

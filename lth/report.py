@@ -1,0 +1,67 @@
+"""The door: ``python -m lth.report [outputs] [model=... data=... seed=... finetune=...]``. Imports no torch."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lth.errors import LthError, UsageError
+from lth.results.report.read import FILTERS
+
+NAMED = 10  # skipped folders that are named on stdout
+
+
+def parse(argv: list[str]) -> tuple[Path, Path, dict[str, list[str]]]:
+    """The outputs folder, the report's folder and the filters: field -> accepted values."""
+    about = "Tables, figures and one self-contained page of an outputs folder, from its files alone."
+    parser = argparse.ArgumentParser("python -m lth.report", description=about)
+    parser.add_argument("what", nargs="*", metavar="outputs | key=value,...", help=f"the folder (outputs); {', '.join(FILTERS)}")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="where the report is written (<outputs>/report)")
+    told = parser.parse_intermixed_args(argv)
+    filters, folders = {}, []
+    for word in told.what:
+        name, sign, values = word.partition("=")
+        if not sign or Path(word).is_dir():
+            folders.append(word)
+        elif name not in FILTERS or not values:
+            raise UsageError(f"{word} is not accepted: a filter is {'=..., '.join(FILTERS)}=..., with one value or several.")
+        else:
+            filters.setdefault(name, []).extend(values.split(","))
+    if len(folders) > 1:
+        raise UsageError(f"{' and '.join(folders)}: one outputs folder is reported at a time.")
+    outputs = Path(folders[0] if folders else "outputs")
+    return outputs, told.to or outputs / "report", filters
+
+
+def report(argv: list[str]) -> None:
+    """Read, make and write a report, and say what was left out of it."""
+    outputs, to, filters = parse(argv)
+    if not (outputs / "rounds").is_dir():
+        raise UsageError(f"{outputs} holds no rounds: name the outputs folder of python -m lth.run.")
+    from lth.results.report import build, page, read
+    from lth.rounds import files
+
+    found = read.read(outputs, filters)
+    if not found.records:
+        which = " that passes " + " ".join(f"{name}={','.join(v)}" for name, v in filters.items()) if filters else ""
+        raise UsageError(f"{outputs} holds no finished round{which} ({len(found.skipped)} unfinished or damaged).")
+    (to / "figures").mkdir(parents=True, exist_ok=True)
+    for name, content in build.files(page.title(outputs, filters), found):
+        files.write_bytes(to / name, content)
+    for folder, why in found.skipped[:NAMED]:
+        print(f"left out     {folder}: {why}")
+    if len(found.skipped) > NAMED:
+        print(f"left out     {len(found.skipped) - NAMED} more, named in the page")
+    print(f"report       {len(found.records)} rounds: {to / 'report.html'}, results.csv, results.md, figures/")
+
+
+def main() -> None:
+    """Report, and say what went wrong in one sentence: exit code 2 for usage, 1 for trouble with files."""
+    try:
+        report(sys.argv[1:])
+    except (LthError, OSError) as error:
+        print(f"lth: {error}", file=sys.stderr)
+        sys.exit(error.exit_code if isinstance(error, LthError) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""All files of a report, made from what was read."""
+
+import io
+from collections.abc import Iterator, Sequence
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lth.results import table
+from lth.results.draw import draw
+from lth.results.report import choose, rows, sections
+from lth.results.report.page import page
+from lth.results.report.read import Found, Record
+
+DATA_SETS = 6  # on one page
+
+
+def files(title: str, found: Found) -> Iterator[tuple[str, bytes]]:
+    """(path within the report, content) of each file; the page last, since it names what the others had to leave out.
+
+    Raises:
+        ValueError: there is no record.
+    """
+    if not found.records:
+        raise ValueError("no finished round to report.")
+    yield "results.csv", rows.comma_separated(found.records).encode()
+    yield "results.md", markdown(found.records).encode()
+    data = choose.by_data(found.records)
+    for name in list(data)[DATA_SETS:]:
+        found.skip(name, f"the page shows {DATA_SETS} data sets; data={name} shows this one")
+    parts = {name: sections.of_data(name, own, found) for name, own in list(data.items())[:DATA_SETS]}
+    pictures = {}
+    for name, plot in (figure for own in parts.values() for part in own for figure in part.figures):
+        figure = draw(plot)
+        yield f"figures/{name}.png", saved(figure, "png")
+        pictures[name] = saved(figure, "svg")
+        yield f"figures/{name}.svg", pictures[name]
+    yield "report.html", page(title, found, parts, pictures).encode()
+
+
+def markdown(records: Sequence[Record]) -> str:
+    """results.md: the table of results of each data set."""
+    blocks = [
+        f"{table.markdown(pd.DataFrame(rows.rows(own), columns=list(rows.TITLES)))}\n"
+        for own in choose.by_data(list(records)).values()
+    ]
+    return "\n".join(blocks)
+
+
+def saved(figure: Figure, form: str) -> bytes:
+    """A figure as PNG or SVG; equal figures are equal bytes."""
+    file = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "lth"}):
+        figure.savefig(file, format=form, metadata={"Date": None} if form == "svg" else None)
+    return file.getvalue()

@@ -1,0 +1,99 @@
+"""Rounds of an outputs folder, one after another, each reduced to what tables and figures need."""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TEXTS = ("key", "name", "model", "finetune", "data", "recipe", "step")
+NUMBERS = (
+    "density", "train_acc", "val_acc", "test_acc", "best_test_acc", "early_stop_iteration", "kept", "prunable", "seconds",
+)  # fmt: skip
+WHOLE = ("round", "seed", "at_once")
+OPTIONAL = (
+    "parent", "control", "family", "epochs", "rate", "criterion", "allocation", "rewind", "retrain", "determined_by",
+    "barrier", "line", "flops", "flops_remaining", "parameters", "model_density", "images", "start", "command", "finished",
+    "test",
+)  # fmt: skip
+FILTERS = ("model", "data", "seed", "finetune")
+
+Record = dict[str, Any]
+
+
+@dataclass
+class Found:
+    """``records`` of finished rounds in order of their folders' names; ``skipped``: (folder, why) of the others."""
+
+    records: list[Record] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def skip(self, folder: str | Path, why: str) -> None:
+        """Note, once, that a folder or a part of it is left out."""
+        if (note := (Path(folder).name, why)) not in self.skipped:
+            self.skipped.append(note)
+
+
+def read(outputs: Path, filters: Mapping[str, Sequence[str]] | None = None) -> Found:
+    """All finished rounds under ``outputs/rounds`` that pass the filters.
+
+    Args:
+        filters: field (one of FILTERS) -> the values that it may have, as text.
+    """
+    found = Found()
+    for folder in _folders(outputs / "rounds"):
+        try:
+            record = _slim(json.loads((folder / "round.json").read_bytes()), folder)
+        except FileNotFoundError:
+            found.skip(folder, "unfinished: it has no round.json yet")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            found.skip(folder, f"damaged: its round.json cannot be read ({type(error).__name__}: {error})")
+        else:
+            if all(str(record[name]) in values for name, values in (filters or {}).items()):
+                found.records.append(record)
+    return found
+
+
+def _folders(rounds: Path) -> Iterator[Path]:
+    if rounds.is_dir():
+        with os.scandir(rounds) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        yield from (rounds / name for name in names)
+
+
+def _slim(record: Any, folder: Path) -> Record:
+    """What is kept of a round.json; raises ValueError where a field is not what it must be, KeyError where it is missing."""
+    if not isinstance(record, dict):
+        raise ValueError("it is no JSON object")
+    for names, kinds in ((TEXTS, str), (NUMBERS, (int, float)), (WHOLE, int)):
+        for name in names:
+            value = record[name]
+            if not isinstance(value, kinds) or (not isinstance(value, str) and not math.isfinite(value)):
+                raise ValueError(f"{name}={value!r}")
+    if not 0 < record["density"] <= 1:
+        raise ValueError(f"density={record['density']!r}")
+    kept = {name: record[name] for name in (*TEXTS, *NUMBERS, *WHOLE)} | {name: record.get(name) for name in OPTIONAL}
+    return kept | {"layers": _layers(record), "folder": folder}
+
+
+def _layers(record: Record) -> dict[str, tuple[int, float]]:
+    """Layer -> (weights, density)."""
+    counts, densities = record.get("layer_weights") or {}, record.get("layers") or {}
+    return {str(name): (int(counts[name]), float(density)) for name, density in densities.items() if name in counts}
+
+
+def whole(record: Record) -> Record:
+    """Everything that a record's round.json holds; raises OSError or ValueError where it is gone by now."""
+    return json.loads((record["folder"] / "round.json").read_bytes())
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    """The rows of a round's metrics.csv; raises OSError, ValueError or KeyError where it is missing or damaged."""
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    if not rows or not {"iteration", "val_loss", "val_acc"} <= rows[0].keys():
+        raise ValueError("metrics.csv has no row, or lacks a column")
+    return rows

@@ -1,0 +1,163 @@
+"""What stands on the page about one data set: headings, a sentence, figures or HTML."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lth.results import barrier, naming, verdict
+from lth.results import chains as scores
+from lth.results.plot import Line, Lines, Plot
+from lth.results.report import choose, costs, html, images, masks, plots, rows
+from lth.results.report.choose import Chain
+from lth.results.report.read import Found, Record
+
+ROWS = 200  # of a table on the page; all of them are in results.md
+
+
+@dataclass(frozen=True)
+class Part:
+    """A heading with plain ``text``, then finished ``inside`` HTML, then figures: (name of the file, plot)."""
+
+    title: str
+    text: str = ""
+    inside: str = ""
+    figures: Sequence[tuple[str, Plot]] = field(default_factory=list)
+
+
+def of_data(name: str, records: list[Record], found: Found) -> list[Part]:
+    """All parts about the rounds of one data set; a part without anything to show says so in its sentence."""
+    judged = verdict.verdicts(records)
+    chains = choose.chains(records)
+    drawn = choose.drawn(records, chains) or records
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
+    parts = [_results(records), *_scores(drawn, chains, name, slug), _verdicts(drawn), _costs(chains, name, slug)]
+    if not chains:
+        return parts
+    chain = choose.with_winner(chains[0], judged, records)
+    makers: tuple[Callable[[Chain, Found, str], Part], ...] = (_curves, _density, _overlap, _histogram, _classes, _images)
+    return parts + [make(chain, found, slug) for make in makers]
+
+
+def _results(records: list[Record]) -> Part:
+    cells = rows.rows(records)
+    text = "Accuracies of the last epoch, as fractions: mean ± standard deviation over n seeds. "
+    text += f"The first {ROWS} of {len(cells)} rows; all are in results.md." if len(cells) > ROWS else ""
+    return Part("Results", text, html.table(rows.TITLES, cells[:ROWS]))
+
+
+def _scores(drawn: list[Record], chains: list[Chain], name: str, slug: str) -> list[Part]:
+    some = f" Of {len(chains)} chains the {choose.SERIES} with most seeds and rounds; filters choose others." * (
+        len(chains) > choose.SERIES
+    )
+    parts = [
+        Part(
+            "Accuracy against weights remaining",
+            "Solid lines are tickets, broken ones their controls, horizontals dense networks." + some,
+            figures=[(f"accuracy-{slug}", scores.accuracy(drawn, name))],
+        ),
+        Part(
+            "Early stop against weights remaining",
+            "The iteration of lowest validation loss: lower is faster learning." + some,
+            figures=[(f"early_stop-{slug}", scores.early_stop(drawn, name))],
+        ),
+    ]
+    if curves := barrier.curves(drawn):
+        parts.append(Part("Linear mode connectivity", _BARRIER, figures=[(f"barrier-{slug}", _barrier(curves, name))]))
+    return parts
+
+
+_BARRIER = "Test error along the line between a network and its copy that saw the images in another order, mean over seeds."
+
+
+def _barrier(curves: list[dict], name: str) -> Lines:
+    lines = [
+        Line(
+            f"{'round ' + str(c['round']) if c['round'] else 'dense network'}, {c['density']:.1%} of weights: "
+            f"barrier {100 * c['barrier']:.1f} pp",
+            c["alphas"], c["errors"], marker="o", **plots.style(i),
+        )
+        for i, c in enumerate(sorted(curves, key=lambda c: -c["density"]))
+    ]  # fmt: skip
+    return Lines(name, "interpolation from one copy (0) to the other (1)", "test error", lines, y_form="percent")
+
+
+def _verdicts(drawn: list[Record]) -> Part:
+    return Part("Is it a winning ticket?", inside=html.markdown(verdict.text(drawn)))
+
+
+def _costs(chains: list[Chain], name: str, slug: str) -> Part:
+    found = costs.plots(chains, name)
+    text = (
+        "What a perfectly sparse engine would compute (a multiplication and an addition are 2 FLOPs), and the size of a plain "
+        "file: 4 bytes a parameter that remains and, for a ticket, 1 bit a prunable weight. Nothing here was timed. "
+        "Points on the front are beaten by no other in accuracy at their cost."
+    )
+    figures = [(f"{kind}-{slug}", plot) for kind, plot in zip(("flops", "size"), found)]
+    return Part("Accuracy against cost", text if found else "No round has its FLOPs on record.", figures=figures)
+
+
+def _curves(chain: Chain, found: Found, slug: str) -> Part:
+    figures = plots.curves(chain, found)
+    text = f"{_where(chain)} Choose rounds above each figure." if figures else "No metrics.csv of these rounds can be read."
+    return Part("Learning curves", text, figures=[(f"curves_{k}-{slug}", p) for k, p in zip(("loss", "accuracy"), figures)])
+
+
+def _where(chain: Chain) -> str:
+    return f"Rounds of {chain.label}, seed {chain.seed}."
+
+
+def _density(chain: Chain, found: Found, slug: str) -> Part:
+    plot = plots.density(chain)
+    text = _where(chain) if plot else "There is no ticket whose layers are on record."
+    return Part("Density by layer and round", text, figures=[(f"density-{slug}", plot)] if plot else [])
+
+
+def _overlap(chain: Chain, found: Found, slug: str) -> Part:
+    between, heat = masks.between_seeds(chain, found), masks.overlap(chain, found)
+    figures = [(f"overlap_seeds-{slug}", between)] * bool(between) + [(f"overlap-{slug}", heat)] * bool(heat)
+    text = (
+        f"Intersection over union of the weights that two tickets keep (Jaccard index). Rounds of one seed are nested, so theirs "
+        f"is the ratio of their densities. Of {len(chain.by_seed)} seeds at most {masks.SEEDS} are read."
+    )
+    return Part("Mask overlap", text if figures else "There are no two tickets whose masks can be read.", figures=figures)
+
+
+def _histogram(chain: Chain, found: Found, slug: str) -> Part:
+    plot = masks.histogram(chain, found)
+    text = f"{_where(chain)} Weights that the masks keep; the outermost thousandth is cut off."
+    absent = "The weights of these rounds, or what they started from, cannot be read."
+    figures = [(f"weights-{slug}", plot)] if plot else []
+    return Part("Weights before and after training", text if plot else absent, figures=figures)
+
+
+def _classes(chain: Chain, found: Found, slug: str) -> Part:
+    heats, lines = plots.classes(chain, found)
+    names = ("dense", "ticket", "difference")
+    figures: list[tuple[str, Plot]] = [(f"confusion_{name}-{slug}", heat) for name, heat in zip(names, heats)]
+    which = "the sparsest winning ticket" if chain.winner else "the sparsest ticket (none is shown to win)"
+    text = f"{_where(chain)} Test images, last epoch: the dense network, {which}, and the ticket less the dense network."
+    figures += [(f"classes-{slug}", lines)] if lines else []
+    return Part("Classes", text if figures else "No confusion matrix of these rounds can be read.", figures=figures)
+
+
+def _images(chain: Chain, found: Found, slug: str) -> Part:
+    title = "Images that the ticket loses and gains"
+    told = images.changes(*chain.ends, found) if len(chain.ends) == 2 and not chain.rounds[0]["round"] else None
+    if told is None:
+        return Part(title, "These rounds do not keep what they predicted for each image, so this cannot be shown.")
+    text = (
+        f"{_where(chain)} Of {told.n} test images, {naming.pace(chain.ticket)}, {chain.ticket['density']:.2%} of weights: "
+        f"{told.losses} that the dense network got right are lost, {told.gains} that it got wrong are gained."
+    )
+    return Part(title, text, _cases("Lost", told.lost) + _cases("Gained", told.gained))
+
+
+def _cases(title: str, cases: list[images.Case]) -> str:
+    items = "".join(
+        "<li>"
+        + (f'<img src="{case.picture}" alt="">' if case.picture else "")
+        + html.escape(f"{case.path}: {case.truth}; dense network: {case.dense}; ticket: {case.ticket}")
+        + "</li>"
+        for case in cases
+    )
+    return f'<h4>{title}</h4><ul class="images">{items}</ul>' if cases else ""

@@ -12,7 +12,9 @@ import lth
 ROOT = Path(lth.__file__).parent
 GROUND = {"config", "errors"}
 ALLOWED = {
-    "run": {"rounds", "results", "usage", *GROUND},
+    "run": {"rounds", "results", "usage", "sweep", *GROUND},
+    "board": GROUND,
+    "sweep": set(),
     "usage": GROUND,
     "rounds": {"rounds", "data", "models", "pruning", "results", "tensors", *GROUND},
     "data": {"data", *GROUND},
@@ -45,7 +47,18 @@ def test_imports_run_one_way(path):
         assert imported(path) <= ALLOWED[room]
 
 
-@pytest.mark.parametrize("module", ["lth.run", "lth.rounds.search", "lth.data.split", "lth.results.figures", "lth.results.table"])
+DOORS = ("lth.run", "lth.board")
+LIGHT = (
+    "lth.rounds.search",
+    "lth.rounds.frame",
+    "lth.rounds.events",
+    "lth.data.split",
+    "lth.results.figures",
+    "lth.results.table",
+)
+
+
+@pytest.mark.parametrize("module", [*DOORS, *LIGHT])
 def test_torch_is_not_imported_before_there_is_work(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

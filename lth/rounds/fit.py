@@ -20,6 +20,7 @@ from lth.pruning.callback import LotteryTicket
 from lth.rounds.attempt import Attempt
 from lth.rounds.device import Device
 from lth.rounds.history import History
+from lth.rounds.outlook import Outlook
 from lth.rounds.point import Capture, Continue
 from lth.rounds.progress import Progress
 from lth.rounds.proof import Witness
@@ -69,6 +70,7 @@ def fit(
     epochs: int,
     loggers: list[Any],
     title: str,
+    outlook: Outlook | None = None,
     capture: Capture | None = None,
     until: int = -1,
 ) -> tuple[dict[str, Any], History, Witness]:
@@ -76,6 +78,7 @@ def fit(
 
     Args:
         epochs: of the whole schedule, from its beginning.
+        outlook: of the experiment that this training is counted in; None: of this training alone.
         capture: what notes a point on the way.
         until: optimiser steps after which training ends, untested; -1: after the last epoch.
 
@@ -91,7 +94,7 @@ def fit(
     history = History(len(data.splits.train) / per_epoch, first, attempt.begin.step)
     callbacks = [
         callback, Continue(attempt.begin.moments), witness, Reseed(attempt.order, first, attempt.begin.draws), history,
-        *([capture] if capture else []), Progress(title),
+        *([capture] if capture else []), Progress(title, outlook or Outlook(until / per_epoch if until >= 0 else epochs), first),
     ]  # fmt: skip
     trainer = _trainer(config, device, callbacks, loggers, epochs - first, until, reload=skipped > 0)
     with hush():

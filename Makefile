@@ -24,8 +24,8 @@ test: setup ## run the tests
 bench: setup ## measure what the README claims about speed
 	$(BIN)/python -m tests.benchmarks
 
-board: setup ## open TensorBoard on all rounds
-	$(BIN)/tensorboard --logdir outputs/rounds
+board: setup ## open TensorBoard on all rounds and chains of outputs/
+	$(BIN)/python -m lth.board outputs
 
 lint: setup ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

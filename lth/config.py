@@ -14,6 +14,9 @@ from lth.errors import UsageError
 
 FREE = {"key": False}
 CONTROLS = ("reinit", "shuffle", "random", "order", "dense")  # each differs from the ticket in one thing: rounds/controls.py
+CRITERIA = ("magnitude", "random", "snip", "grasp", "synflow")
+ALLOCATIONS = ("global", "layerwise", "erk")
+RETRAIN = ("rewind", "lr", "finetune")
 # Networks of ours: built for any image size and number of channels, and without pretrained weights.
 OWN = ("simple_cnn", "lenet_300_100", "conv2", "conv4", "conv6", "resnet20")
 
@@ -109,12 +112,12 @@ class Prune:
         require(self.rounds >= 0, "prune.rounds", self.rounds, "0 (the dense network alone) or more rounds")
         require(0 < self.rate < 1, "prune.rate", self.rate, "a fraction above 0 and below 1")
         require(0 < self.head_rate <= 1, "prune.head_rate", self.head_rate, "a fraction above 0, at most 1")
-        require_choice("prune.criterion", self.criterion, ("magnitude", "random", "snip", "grasp", "synflow"))
-        require_choice("prune.allocation", self.allocation, ("global", "layerwise", "erk"))
+        require_choice("prune.criterion", self.criterion, CRITERIA)
+        require_choice("prune.allocation", self.allocation, ALLOCATIONS)
         require(self.score_images >= 1, "prune.score_images", self.score_images, "1 or more images of each class")
         wanted = "init, iterations such as 500it, or epochs such as 2ep"
         require(re.fullmatch(r"init|[1-9]\d*(it|ep)", self.rewind) is not None, "prune.rewind", self.rewind, wanted)
-        require_choice("prune.retrain", self.retrain, ("rewind", "lr", "finetune"))
+        require_choice("prune.retrain", self.retrain, RETRAIN)
         layerwise = self.head_rate == 1 or self.allocation == "layerwise"
         require(layerwise, "prune.head_rate", self.head_rate, "1 unless prune.allocation=layerwise")
         accepted = f"none, all, or {', '.join(CONTROLS)}, joined by '+'"
@@ -182,9 +185,12 @@ class Features:
 @dataclass
 class Logger:
     name: str = free("tensorboard")
+    project: str = free("lth")  # wandb's project, mlflow's experiment
+    offline: bool = free(True)  # wandb only: into outputs/wandb, for `wandb sync`; false: to the server, with a key
+    uri: str | None = free(None)  # mlflow only: of the tracking server; null: a file in outputs
 
     def __post_init__(self) -> None:
-        require_choice("logger.name", self.name, ("tensorboard", "csv", "none"))
+        require_choice("logger.name", self.name, ("tensorboard", "csv", "wandb", "mlflow", "none"))
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lth import config as schema
-from lth import usage
+from lth import sweep, usage
 from lth.errors import Interrupted, LthError, UsageError
 
 HERE = Path(__file__).resolve().parent
@@ -44,10 +45,10 @@ def job(cfg: DictConfig) -> float:
             raise UsageError(f"trainer.devices={config.trainer.devices} is not accepted in a sweep (-m): it takes 1 there.")
         if config.trainer.devices == 1:  # else Lightning stops all ranks by itself
             signals.listen()
-        records = search(config, say=print if is_first() else lambda line: None)
+        records = search(config, say=print if is_first() else lambda line: None, job=sweep.job())
         _records.extend(records)
         if is_first():
-            _show(Path(cfg.outputs), records)
+            _show(Path(cfg.outputs), records, cfg.logger.name)
         return [record for record in records if not record["control"]][-1]["val_acc"]
     except Exception as error:
         stopped = any(isinstance(before, Interrupted) for _, before in _failures)
@@ -63,22 +64,25 @@ def _job_name() -> str:
     return f"job {current.job.num} ({current.job.override_dirname}) failed: " if current.mode == RunMode.MULTIRUN else ""
 
 
-def _show(outputs: Path, records: list[dict]) -> None:
+def _show(outputs: Path, records: list[dict], logger: str) -> None:
     """Print the job's table; write table, verdict and figures of all jobs so far."""
     from lth.results import table, verdict
-    from lth.rounds import files
+    from lth.rounds import experiment, files
 
     unique = list({record["key"]: record for record in _records}.values())
     several = len({record["seed"] for record in unique}) > 1
     tables = [table.summary(unique)] * several + [table.table(unique)]
     files.write_bytes(outputs / "table.md", ("\n\n".join(tables) + "\n").encode())
     files.write_bytes(outputs / "verdict.md", verdict.text(unique).encode())
+    if logger == "tensorboard":
+        experiment.verdict(outputs, verdict.text(unique))
     written = [_draw(outputs / f"{name}.png", figure) for name, figure in _figures(unique).items()]
     print("\n" + "\n\n".join([table.table(records), *tables[:-1]]) + "\n")
     print("\n".join(verdict.brief(unique)))
     print(f"tables       {outputs / 'table.md'}, {outputs / 'verdict.md'}, {outputs / 'results.csv'}")
     print(f"figures      {', '.join(map(str, written))}")
-    print(f"TensorBoard  tensorboard --logdir {outputs / 'rounds'}")
+    if logger == "tensorboard":
+        print(f"TensorBoard  python -m lth.board {shlex.quote(str(outputs))}")
 
 
 def _figures(records: list[dict]) -> dict[str, Any]:

@@ -70,7 +70,8 @@ def test_one_experiment_leaves_table_figure_and_board(images, tmp_path):
     assert [line.split("|")[2].strip() for line in table.splitlines()[2:]] == ["0", "1"]
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert "weights remaining" in table
-    assert f"tensorboard --logdir {out / 'rounds'}" in told.stdout
+    assert f"python -m lth.board '{out}'" in told.stdout
+    assert (out / "experiments" / "verdict").is_dir()
     assert "80.0% of weights" in told.stdout
     assert not list(tmp_path.glob("outputs"))
     assert not list(out.glob("**/.hydra"))

@@ -1,49 +1,50 @@
-"""What goes to TensorBoard, once a round, after its test."""
+"""What a round's loggers get once, after its test."""
 
-from pathlib import Path
+import json
 from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch.utils.tensorboard.summary import hparams
 
+from lth.config import ALLOCATIONS, CONTROLS, CRITERIA, RETRAIN
 from lth.data.split import Splits
 from lth.models.classifier import Classifier
 from lth.results import figures, table
+from lth.rounds import loggers as kinds
 
-HPARAMS = ("model", "finetune", "data", "seed", "round", "rate", "density")
+# What does not apply to a round has a value, too: TensorBoard takes the columns and filters of all rounds from one of them.
+HPARAMS = {
+    "model": "", "finetune": "", "data": "", "seed": 0, "epochs": 0, "round": 0, "control": "none", "density": 1.0, "rate": 0.0,
+    "criterion": "none", "allocation": "none", "rewind": "none", "retrain": "none",
+}  # fmt: skip
+DOMAINS = {  # what the HPARAMS tab offers as boxes to tick
+    name: ["none", *choices]
+    for name, choices in {"control": CONTROLS, "criterion": CRITERIA, "allocation": ALLOCATIONS, "retrain": RETRAIN}.items()
+}
 METRICS = ("test_acc", "val_acc", "train_acc", "best_test_acc", "early_stop_iteration", "effective_density", "speedup")
 
 
-def loggers(name: str, folder: Path) -> list[Logger]:
-    """The Lightning loggers of a round; each writes into the round's own folder."""
-    match name:
-        case "tensorboard":
-            return [TensorBoardLogger(folder, name="", version="", default_hp_metric=False)]
-        case "csv":
-            return [CSVLogger(folder, name="", version="lightning")]
-        case _:
-            return []
-
-
 def show(loggers: list[Logger], record: dict[str, Any], model: Classifier, splits: Splits) -> None:
-    """Hyperparameters with the scores, each layer's density, weights and FLOPs, the confusion matrix, misclassified images."""
+    """Hyperparameters with the scores; to TensorBoard layers, configuration, confusion matrix and misclassified images, too."""
+    params = {name: record[name] if record[name] is not None else other for name, other in HPARAMS.items()}
+    scores = {f"hp/{name}": record[name] for name in METRICS if record[name] is not None}
     for logger in loggers:
-        logger.log_hyperparams({n: record[n] for n in HPARAMS if record[n] is not None}, *_metrics(logger, record))
+        logger.log_hyperparams(params)
+        if not isinstance(logger, CSVLogger):  # whose file is a table of epochs
+            logger.log_metrics(scores, record["iterations"])
         if isinstance(logger, TensorBoardLogger):
+            for summary in hparams(params, scores, DOMAINS):
+                logger.experiment._get_file_writer().add_summary(summary)
             _pictures(logger, record, model, splits)
-        logger.finalize("success")
-
-
-def _metrics(logger: Logger, record: dict[str, Any]) -> list[dict[str, float]]:
-    return [{f"hp/{n}": record[n] for n in METRICS}] if isinstance(logger, TensorBoardLogger) else []
+        kinds.close(logger)
 
 
 def _pictures(logger: TensorBoardLogger, record: dict[str, Any], model: Classifier, splits: Splits) -> None:
     board, step = logger.experiment, record["iterations"]
-    for layer, density in record["layers"].items():
-        board.add_scalar(f"weights/density {layer.removesuffix('.weight')}", density, record["round"])
     board.add_text("layers", table.layers(record), record["round"])
+    board.add_text("configuration", _configuration(record), record["round"])
     board.add_figure("test/confusion", figures.confusion(np.array(record["test_confusion"]), splits.classes), step)
     given = torch.cat(model.predictions).numpy()
     truth = splits.test_images.labels[splits.test]
@@ -53,3 +54,9 @@ def _pictures(logger: TensorBoardLogger, record: dict[str, Any], model: Classifi
         images = splits.test_images.images.take(splits.test[wrong])
         titles = [f"{splits.classes[t]}\ntaken for {splits.classes[g]}" for t, g in zip(truth[wrong], given[wrong])]
         board.add_figure("test/misclassified", figures.gallery(images, titles), step)
+
+
+def _configuration(record: dict[str, Any]) -> str:
+    """Markdown: what determines the round (fields at their default are left out), and the command that trained it."""
+    determined = json.dumps(record["determined_by"], indent=2).replace("\n", "\n    ")
+    return f"Key {record['key']}, by what is not at its default:\n\n    {determined}\n\nCommand:\n\n    lth {record['command']}"

@@ -22,6 +22,7 @@ from lth.rounds import resume
 from lth.rounds.attempt import Attempt
 from lth.rounds.device import Device
 from lth.rounds.history import History
+from lth.rounds.outlook import Outlook
 from lth.rounds.point import Capture, Continue
 from lth.rounds.progress import Progress
 from lth.rounds.proof import Witness
@@ -72,6 +73,7 @@ def fit(
     epochs: int,
     loggers: list[Any],
     title: str,
+    outlook: Outlook | None = None,
     capture: Capture | None = None,
     until: int = -1,
     place: Path | None = None,
@@ -80,6 +82,7 @@ def fit(
 
     Args:
         epochs: of the whole schedule, from its beginning.
+        outlook: of the experiment that this training is counted in; None: of this training alone.
         capture: what notes a point on the way.
         until: optimiser steps after which training ends, untested; -1: after the last epoch.
         place: the file where an interrupted training is saved, and is gone on with if it is there.
@@ -106,7 +109,8 @@ def fit(
     saver = [Saver(place, config.trainer, history, witness, begin.step, partial)] if place else []
     callbacks = [
         callback, Continue(begin, exactly=partial is not None), witness, Reseed(attempt.order, first, begin.draws), history,
-        *([capture] if capture else []), *saver, Progress(title),
+        *([capture] if capture else []), *saver,
+        Progress(title, outlook or Outlook(until / per_epoch if until >= 0 else epochs), first),
     ]  # fmt: skip
     trainer = _trainer(config, device, callbacks, loggers, epochs - first, until, reload=skipped > 0)
     with hush():

@@ -11,12 +11,14 @@ from typing import Any
 from lth.config import Config
 from lth.data.split import prepare
 from lth.models import weights as pretrained
-from lth.rounds import device, signals
+from lth.rounds import device, loggers, signals
+from lth.rounds.experiment import Experiment
 from lth.rounds.key import chain, controls
+from lth.rounds.outlook import Outlook
 from lth.rounds.store import Store
 
 
-def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
+def search(config: Config, say: Callable[[str], None] = print, job: str = "") -> list[dict[str, Any]]:
     """The records of an experiment's rounds, dense network first, controls last; finished ones are read, missing ones trained.
 
     Strategy 1 of the paper (Frankle & Carbin 2019, section 2 and appendix B):
@@ -26,13 +28,20 @@ def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str,
     3. prune the fraction ``rate`` of its remaining weights;     ``Maker.make``
     4. rewind what is left to its values of step 1;              ``LotteryTicket``
     5. repeat from 2.                                            the next spec of ``chain``
+
+    Args:
+        job: what stands before the rounds in the display of progress, such as ``job 2/6, ``.
     """
+    loggers.require(config.logger.name)
     store, splits = Store(Path(config.outputs)), prepare(config.data)
     resolved = device.resolve(config.trainer)
     weights = pretrained.locate(config.model)
     specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights))
     last, lab, records = len(specs) - 1, None, []
-    for spec in [*specs, *controls(config, specs)]:
+    wanted = [*specs, *controls(config, specs)]
+    outlook = Outlook(sum(spec.epochs for spec in wanted if store.read(spec.key) is None))
+    experiment = Experiment(config, specs, store) if config.logger.name == "tensorboard" and device.is_first() else None
+    for spec in wanted:
         record = store.read(spec.key)
         if record is None:
             signals.stop("all finished rounds are kept")
@@ -40,9 +49,14 @@ def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str,
                 record = store.read(spec.key)  # another process may have trained it while we waited
                 if record is None:
                     lab = lab or _lab(config, splits, resolved, store, weights, say)
-                    record = lab.train(spec, f"round {spec.index}/{last}") or store.wait_for(spec.key)
+                    record = lab.train(spec, f"{job}round {spec.index}/{last}", outlook) or store.wait_for(spec.key)
                     say(summary(record, last))
+                    outlook.trained(spec.epochs)
+                else:
+                    outlook.found(spec.epochs)
         store.enter(record)
+        if experiment:
+            experiment.enter(record)
         records.append(record)
     return records
 

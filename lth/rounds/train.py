@@ -13,12 +13,13 @@ from lth.data.split import Splits
 from lth.models import flops
 from lth.models.build import build
 from lth.pruning import masks as M
-from lth.rounds import board, connectivity, controls, device, files, point, proof, record
+from lth.rounds import board, connectivity, controls, device, files, loggers, point, proof, record
 from lth.rounds import ticket as tickets
 from lth.rounds.attempt import Attempt, Maker
 from lth.rounds.fit import fit
 from lth.rounds.history import History
 from lth.rounds.key import Spec
+from lth.rounds.outlook import Outlook
 from lth.rounds.point import Capture, Point
 from lth.rounds.prefix import Prefix
 from lth.rounds.store import Store
@@ -54,7 +55,7 @@ class Lab:
         self.prefix = Prefix(config, self.model, self.data, resolved, say)
         self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach)
 
-    def train(self, spec: Spec, title: str) -> dict[str, Any] | None:
+    def train(self, spec: Spec, title: str, outlook: Outlook) -> dict[str, Any] | None:
         """Train the round that ``spec`` asks for, write its folder, and return its record; its parent is finished.
 
         All ranks of a distributed run train; the first one writes, the others return None.
@@ -64,12 +65,12 @@ class Lab:
         ticket = attempt.ticket
         title = f"{title}, {ticket.density:.1%} of weights{f', {spec.control}' if spec.control else ''}"
         if not device.is_first():
-            self.fit(spec, attempt, [], title)
+            self.fit(spec, attempt, [], title, outlook)
             return None
         folder = self.store.start_over(spec.key, record.readable(self.config, spec, ticket))
         start = tickets.save_start(self.store.starts, ticket.rewind)
-        loggers = board.loggers(self.config.logger.name, folder)
-        scores, history, witness = self.fit(spec, attempt, loggers, title)
+        logging = loggers.make(self.config.logger, folder, self.store.outputs)
+        scores, history, witness = self.fit(spec, attempt, logging, title, outlook)
 
         portrait = record.portrait(self.config, self.splits.classes, self.normalize)
         files.write_bytes(folder / "metrics.csv", history.csv())
@@ -93,18 +94,20 @@ class Lab:
             **record.machine(self.device),
             "seconds": round(time.perf_counter() - begin + history.before, 3),
         }
-        board.show(loggers, written, self.model, self.splits)
+        board.show(logging, written, self.model, self.splits)
         finished = self.store.finish(folder, written)
         self.store.partial(spec.key).unlink(missing_ok=True)
         return finished
 
-    def fit(self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str) -> tuple[dict[str, Any], History, proof.Witness]:
+    def fit(
+        self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str, outlook: Outlook
+    ) -> tuple[dict[str, Any], History, proof.Witness]:
         """Rewind, train, test; the network then holds the final weights."""
         capture = None
         if spec.parent is None and self.config.prune.rounds and (step := self.maker.step()):
             capture = Capture(step, lambda found: point.save(self.store.point(spec.key, step), found))
         place = self.store.partial(spec.key) if self.config.trainer.devices == 1 else None
-        return self._run(attempt, epochs=spec.epochs, loggers=loggers, title=title, capture=capture, place=place)
+        return self._run(attempt, epochs=spec.epochs, loggers=loggers, title=title, outlook=outlook, capture=capture, place=place)
 
     def _run(self, attempt: Attempt, **how: Any) -> tuple[dict[str, Any], History, proof.Witness]:
         M.rewind_(self.model.net, attempt.ticket.rewind, attempt.ticket.masks)

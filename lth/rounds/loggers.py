@@ -1,0 +1,46 @@
+"""Lightning's loggers, by the name that ``logger=`` takes. Imports no torch until one is made."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from lth.config import Logger
+from lth.errors import UsageError
+
+PACKAGES = ("wandb", "mlflow")  # not installed with lth; the extras of pyproject.toml bear these names
+
+
+def require(name: str) -> None:
+    """Raise UsageError where the package of a logger is not installed."""
+    if name in PACKAGES and find_spec(name) is None:
+        raise UsageError(f"logger={name} needs the package {name}, which is not installed: pip install 'lth[{name}]'.")
+
+
+def make(logger: Logger, folder: Path, outputs: Path) -> list[Any]:
+    """The loggers of a round: TensorBoard and CSV write into its own folder, W&B and MLflow beside all rounds."""
+    from pytorch_lightning import loggers as lightning
+
+    match logger.name:
+        case "tensorboard":
+            return [lightning.TensorBoardLogger(folder, name="", version="", default_hp_metric=False)]
+        case "csv":
+            return [lightning.CSVLogger(folder, name="", version="lightning")]
+        case "wandb":
+            import wandb
+
+            wandb.finish()  # the run of a round that failed: Lightning would write on in it
+            (outputs / "wandb").mkdir(parents=True, exist_ok=True)  # or else it takes a temporary folder
+            quiet = wandb.Settings(silent=True)
+            return [lightning.WandbLogger(folder.name, outputs, offline=logger.offline, project=logger.project, settings=quiet)]
+        case "mlflow":
+            where = logger.uri or f"sqlite:///{outputs.resolve() / 'mlflow.db'}"
+            return [lightning.MLFlowLogger(logger.project, run_name=folder.name, tracking_uri=where)]
+        case _:
+            return []
+
+
+def close(logger: Any) -> None:
+    """End a logger's run, so that the next round's is another."""
+    logger.finalize("success")
+    if type(logger).__name__ == "WandbLogger":
+        logger.experiment.finish()

@@ -21,6 +21,7 @@ from lth.pruning.callback import LotteryTicket
 from lth.rounds import resume
 from lth.rounds.attempt import Attempt
 from lth.rounds.device import Device
+from lth.rounds.finite import Finite
 from lth.rounds.history import History
 from lth.rounds.point import Capture, Continue
 from lth.rounds.progress import Progress
@@ -33,6 +34,7 @@ NOISE = (  # what Lightning warns of and we do on purpose, or cannot help
     ".*number of training batches.*",
     ".*in eval mode at the start of training.*",
     ".*isinstance.treespec, LeafSpec.*",
+    ".*Encountered `nan` values in tensor.*",  # Finite says so in a sentence
 )
 
 
@@ -105,7 +107,8 @@ def fit(
         capture.begin = begin.step
     saver = [Saver(place, config.trainer, history, witness, begin.step, partial)] if place else []
     callbacks = [
-        callback, Continue(begin, exactly=partial is not None), witness, Reseed(attempt.order, first, begin.draws), history,
+        callback, Continue(begin, exactly=partial is not None), witness, Reseed(attempt.order, first, begin.draws),
+        Finite(begin.step, first, place), history,
         *([capture] if capture else []), *saver, Progress(title),
     ]  # fmt: skip
     trainer = _trainer(config, device, callbacks, loggers, epochs - first, until, reload=skipped > 0)

@@ -53,6 +53,7 @@ class Lab:
         self.data = ImageData(splits, data.batch_size, config.seed, self.normalize, data.augment, data.workers, data.channels)
         self.prefix = Prefix(config, self.model, self.data, resolved, say)
         self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach)
+        self.maker.require_weights()
 
     def train(self, spec: Spec, title: str) -> dict[str, Any] | None:
         """Train the round that ``spec`` asks for, write its folder, and return its record; its parent is finished.

@@ -162,6 +162,9 @@ class Trainer:
     precision: str = free("auto")  # its resolved value is in the key, see rounds/device.py
     channels_last: bool = free(True)
     compile: bool = free(False)
+    # The same bits each time on one machine; an error where torch cannot. Not in the key: as between devices, kernels differ
+    # by rounding alone. On a CPU it is so anyway.
+    deterministic: bool = free(False)
     checkpoint_minutes: float = free(5.0)  # between savings of where training is; 0: only when a signal asks to stop
     val_check_interval: int = 0  # iterations between validations; 0: one at the end of each epoch
 

@@ -7,7 +7,7 @@ from lth.errors import UsageError
 # Configuration files of others could name any function of Python to be called, and a rerun reads a pickle.
 # argparse takes beginnings of long options, and short ones with their value joined.
 FOREIGN = re.compile(r"--config-.*|--c|--co.*|--e.*|-c[dpn].*|[+~]*hydra\.searchpath")
-CALLS = re.compile(r"_target_|^[+~]*hydra(\.|/|@|=\W*)(callbacks|job_logging|hydra_logging)[.@=]")
+CALLS = re.compile(r"_target_|^[+~]*hydra(\.|/|@|=\W*)(callbacks|job_logging|hydra_logging)[.@=:]")
 
 
 def check(arguments: list[str]) -> None:

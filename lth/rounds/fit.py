@@ -153,6 +153,7 @@ def _trainer(
         devices=config.trainer.devices,
         strategy="ddp" if config.trainer.devices > 1 else "auto",
         precision=device.precision,
+        deterministic=config.trainer.deterministic,
         gradient_clip_val=config.optim.clip or None,
         callbacks=callbacks,
         logger=loggers,

@@ -38,6 +38,8 @@ class Lab:
         say: Callable[[str], None],
     ) -> None:
         device.keep_memory()
+        if config.trainer.deterministic:
+            device.repeat()  # features and scores, too, which no Trainer computes
         self.config, self.splits, self.device, self.store = config, splits, resolved, store
         torch.manual_seed(config.seed)
         self.model = build(config, len(splits.classes), weights)

@@ -4,6 +4,7 @@ A field with ``metadata=FREE`` cannot change the result of a round, so it is lef
 every field that stands at the default given here. Defaults are therefore a promise: changing one renames all work.
 """
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,7 +62,11 @@ class Data:
         require(8 <= self.image_size <= 4096, "data.image_size", self.image_size, "8 to 4096 pixels")
         require(self.channels in (1, 3), "data.channels", self.channels, "1 (grey) or 3 (RGB)")
         require(0 < self.val_fraction < 1, "data.val_fraction", self.val_fraction, "a fraction above 0 and below 1")
+        require(self.root != "", "data.root", self.root, "a folder, or null")
+        require(self.cache != "", "data.cache", self.cache, "a folder")
         require(0 < self.test_fraction < 1, "data.test_fraction", self.test_fraction, "a fraction above 0 and below 1")
+        require(self.split_seed >= 0, "data.split_seed", self.split_seed, "0 or more")
+        require(self.render_seed >= 0, "data.render_seed", self.render_seed, "0 or more")
         require(self.batch_size >= 1, "data.batch_size", self.batch_size, "1 or more images")
         require(self.cache_limit >= 0, "data.cache_limit", self.cache_limit, "0 or more gigabytes")
         require(self.workers >= 0, "data.workers", self.workers, "0 or more processes")
@@ -83,7 +88,7 @@ class Model:
 
     def __post_init__(self) -> None:
         require(0 <= self.dropout < 1, "model.dropout", self.dropout, "a fraction from 0 to below 1")
-        require(self.width > 0, "model.width", self.width, "a number above 0")
+        require(0 < self.width <= 64, "model.width", self.width, "a number above 0, at most 64")
         require_choice("model.head", self.head, ("mlp", "linear"))
         require_choice("model.frozen_bn", self.frozen_bn, ("eval", "train"))
 
@@ -109,7 +114,7 @@ class Prune:
     def __post_init__(self) -> None:
         require_choice("prune.schedule", self.schedule, ("imp", "one_shot"))
         require_choice("prune.scope", self.scope, ("trainable", "all", "backbone"))
-        require(self.rounds >= 0, "prune.rounds", self.rounds, "0 (the dense network alone) or more rounds")
+        require(0 <= self.rounds <= 1000, "prune.rounds", self.rounds, "0 (the dense network alone) or more rounds, at most 1000")
         require(0 < self.rate < 1, "prune.rate", self.rate, "a fraction above 0 and below 1")
         require(0 < self.head_rate <= 1, "prune.head_rate", self.head_rate, "a fraction above 0, at most 1")
         require_choice("prune.criterion", self.criterion, CRITERIA)
@@ -141,8 +146,8 @@ class Optim:
 
     def __post_init__(self) -> None:
         require_choice("optim.name", self.name, ("adam", "adamw", "sgd"))
-        require(self.lr > 0, "optim.lr", self.lr, "a number above 0")
-        require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more")
+        require(0 < self.lr < math.inf, "optim.lr", self.lr, "a number above 0")
+        require(0 <= self.weight_decay < math.inf, "optim.weight_decay", self.weight_decay, "0 or more")
         require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "a fraction from 0 to below 1")
         require_choice("optim.schedule", self.schedule, ("constant", "cosine", "step"))
         require(0 < self.gamma < 1, "optim.gamma", self.gamma, "a fraction above 0 and below 1")
@@ -150,7 +155,7 @@ class Optim:
         rising = self.milestones == sorted(set(self.milestones)) and all(0 < m < 1 for m in self.milestones)
         require(rising, "optim.milestones", self.milestones, "a list of rising fractions above 0 and below 1")
         require(self.warmup >= 0, "optim.warmup", self.warmup, "0 or more iterations")
-        require(self.clip >= 0, "optim.clip", self.clip, "0 (off) or more")
+        require(0 <= self.clip < math.inf, "optim.clip", self.clip, "0 (off) or more")
 
 
 @dataclass
@@ -160,6 +165,9 @@ class Trainer:
     precision: str = free("auto")  # its resolved value is in the key, see rounds/device.py
     channels_last: bool = free(True)
     compile: bool = free(False)
+    # The same bits each time on one machine; an error where torch cannot. Not in the key: as between devices, kernels differ
+    # by rounding alone. On a CPU it is so anyway.
+    deterministic: bool = free(False)
     checkpoint_minutes: float = free(5.0)  # between savings of where training is; 0: only when a signal asks to stop
     val_check_interval: int = 0  # iterations between validations; 0: one at the end of each epoch
 
@@ -212,6 +220,7 @@ class Config:
         here = f"3 with model={self.model.name}; 1 needs one of {', '.join(OWN)}"
         require(self.data.channels == 3 or self.model.name in OWN, "data.channels", self.data.channels, here)
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more epochs")
+        require(self.outputs != "", "outputs", self.outputs, "a folder")
         least = self.trainer.devices
         several = least == 1 or self.prune.rewind == "init"
         require(several, "prune.rewind", self.prune.rewind, "init with several trainer.devices")

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lth import config as schema
-from lth import sweep, usage
+from lth import guard, sweep, usage
 from lth.errors import Interrupted, LthError, UsageError
 
 HERE = Path(__file__).resolve().parent
@@ -40,6 +40,7 @@ def job(cfg: DictConfig) -> float:
         from lth.rounds.device import is_first
         from lth.rounds.search import search
 
+        usage.require_known(cfg)
         config = OmegaConf.to_object(cfg)
         if config.trainer.devices > 1 and HydraConfig.get().mode == RunMode.MULTIRUN:
             raise UsageError(f"trainer.devices={config.trainer.devices} is not accepted in a sweep (-m): it takes 1 there.")
@@ -108,6 +109,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands its errors to us instead of printing them
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda a: a not in ("-m", "--multirun"))  # argparse wants it in front of overrides
     try:
+        guard.check(sys.argv[1:])
         job()
     except Exception as error:
         if _full_error:
@@ -125,7 +127,7 @@ def main() -> None:
 def _explain(error: Exception) -> str:
     if isinstance(error, LthError):
         return str(error)
-    if isinstance(error, (HydraException, OmegaConfBaseException)):
+    if _of_usage(error):
         return usage.sentence(error)
     return f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)"
 
@@ -133,7 +135,13 @@ def _explain(error: Exception) -> str:
 def _exit_code(error: Exception) -> int:
     if isinstance(error, LthError):
         return error.exit_code
-    return 2 if isinstance(error, (HydraException, OmegaConfBaseException)) else 1
+    return 2 if _of_usage(error) else 1
+
+
+def _of_usage(error: Exception) -> bool:
+    """Whether it is Hydra's or OmegaConf's word on the command line; of a group's choice that is no name, a ValueError."""
+    no_name = isinstance(error, ValueError) and str(error).startswith("Config group override")
+    return no_name or isinstance(error, (HydraException, OmegaConfBaseException))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ import re
 from typing import Any
 
 from hydra.errors import ConfigCompositionException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
 
 from lth.config import Config
+from lth.errors import UsageError
 
 
 def keys(node: Any = Config, prefix: str = "") -> list[str]:
@@ -35,7 +37,25 @@ def sentence(error: BaseException) -> str:
         return f"{merged[1]} is not accepted: {_first_line(error.__cause__)}."
     if type(error).__name__ == "OverrideParseException":
         return f"the argument {getattr(error, 'override', '')!r} is no override: it takes key=value, such as prune.rate=0.2."
+    if text.startswith("Config group override"):
+        return f"a group takes the name of a choice, such as prune=imp; a key is written whole, such as prune.rate=0.2 ({text})."
+    if key := getattr(error, "full_key", None):
+        return f"{key} is not accepted: {_first_line(error)}."
     return f"{_first_line(error)}."
+
+
+def require_known(cfg: Any) -> None:
+    """Raise UsageError for a key that + brought in and that the schema does not have; it would do nothing."""
+    for key in sorted(_dotted(cfg) - set(keys())):
+        raise UsageError(_unknown(key))
+
+
+def _dotted(node: Any, prefix: str = "") -> set[str]:
+    found: set[str] = set()
+    for name in node:
+        child = None if OmegaConf.is_missing(node, name) else node._get_node(name)
+        found |= _dotted(child, f"{prefix}{name}.") if isinstance(child, DictConfig) else {f"{prefix}{name}"}
+    return found
 
 
 def _unknown(key: str) -> str:

@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +22,7 @@ from PIL import Image, ImageOps
 from lth.data.sources import Listing
 from lth.errors import DataError
 
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice its limit is an error, which names the file
 VERSION = 1  # of the decoding below: counts up when the pixels of any file would change
 
 
@@ -33,6 +36,7 @@ class Decoded:
     paths: list[Path]
     fingerprint: str
     skipped: list[str]
+    digests: np.ndarray  # uint8 (n, 32), SHA-256 of each file
 
     @property
     def pixels(self) -> int:
@@ -121,14 +125,39 @@ def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error
     labels = np.asarray(listing.labels, dtype=np.int64)[keep]
     if len(set(labels)) < len(listing.classes):
         raise DataError(f"{listing.root}: no image of some class can be decoded.")
-    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"])
+    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"], _digests(folder, paths))
+
+
+def _digests(folder: Path, paths: list[Path]) -> np.ndarray:
+    """SHA-256 of each file, uint8 (n, 32), from a cache; made anew beside one that is older than they are, or damaged."""
+    place = folder / "digests.bin"
+    if not place.exists() or place.stat().st_size != 32 * len(paths):
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            _write_digests(place, pool.map(_digest, paths))
+    return np.fromfile(place, np.uint8).reshape(len(paths), 32)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write_digests(place: Path, digests: Iterable[str]) -> None:
+    draft = place.with_name(f"{place.name}.{os.getpid()}")
+    draft.write_bytes(bytes.fromhex("".join(digests)))
+    draft.replace(place)
 
 
 def _name(listing: Listing, size: int, on_error: str, channels: int) -> str:
     shape = size if channels == 3 else f"{size}x{channels}"  # arrays that were there before there were channels keep their name
     total = hashlib.sha256(f"{VERSION} {shape} {on_error} {listing.root.resolve()}".encode())
     for path in listing.paths:
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except OSError as error:  # a link to nowhere, or in a circle
+            if on_error == "fail":
+                raise DataError(f"the image {path} cannot be read ({error.strerror}).") from error
+            total.update(f"{path.relative_to(listing.root).as_posix()} {error.strerror}\n".encode())
+            continue
         total.update(f"{path.relative_to(listing.root).as_posix()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return total.hexdigest()[:16]
 
@@ -139,6 +168,7 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     skipped: list[str] = []
+    digests: list[str] = []
     total = hashlib.sha256()
     kept = 0
     shape = (len(listing.paths), size, size, channels)
@@ -151,6 +181,7 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
                 skipped.append(name)
                 continue
             total.update(f"{name} {digest}\n".encode())
+            digests.append(digest)
             if array is not None:
                 array[kept] = pixels
             kept += 1
@@ -158,6 +189,7 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
         array.flush()
         if skipped:
             np.save(draft / "images.npy", np.array(array[:kept]))
+    _write_digests(draft / "digests.bin", digests)
     (draft / "meta.json").write_text(json.dumps({"fingerprint": total.hexdigest()[:16], "skipped": skipped}))
     shutil.rmtree(folder, ignore_errors=True)
     draft.rename(folder)
@@ -165,8 +197,10 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
 
 def _read(path: Path, size: int, on_error: str, channels: int) -> tuple[str, np.ndarray | None]:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest(), decode(path, size, channels)
-    except (DataError, OSError):
+        return _digest(path), decode(path, size, channels)
+    except (DataError, OSError) as error:
+        if on_error == "fail" and isinstance(error, OSError):
+            raise DataError(f"the image {path} cannot be read ({error.strerror}).") from error
         if on_error == "fail":
             raise
         return "", None

@@ -48,10 +48,17 @@ def write(parts: dict[str, Any], root: Path) -> None:
     draft = root.with_name(root.name + ".draft")
     shutil.rmtree(draft, ignore_errors=True)
     for part, images in parts.items():
-        folders = [draft / part / name.split()[0] for name in images.classes]
+        folders = [draft / part / _plain(name.split()[0]) for name in images.classes]
         for folder in folders:
             folder.mkdir(parents=True)
         for number in range(len(images)):
             image, label = images[number]
             image.save(folders[label] / f"{number:05d}.png")
     draft.rename(root)
+
+
+def _plain(name: str) -> str:
+    """The name, if it is one of a folder inside another; raises DataError for one that would lead elsewhere."""
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise DataError(f"the download has a class called {name!r}, which is no name for a folder.")
+    return name

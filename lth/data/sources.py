@@ -104,12 +104,25 @@ def list_images(root: Path) -> Listing:
         )
     paths, labels = [], []
     for label, name in enumerate(classes):
-        found = sorted(p for p in (root / name).rglob("*") if p.suffix.lower() in SUFFIXES and not _hidden(p, root))
+        _readable(root / name)
+        found = sorted(
+            p for p in (root / name).rglob("*") if p.suffix.lower() in SUFFIXES and not _hidden(p, root) and not p.is_dir()
+        )
         if not found:
             raise DataError(f"the class folder {root / name} holds no image.")
+        for path in found:
+            _readable(path)
         paths += found
         labels += [label] * len(found)
     return Listing(root, classes, paths, labels)
+
+
+def _readable(path: Path) -> None:
+    """Raise DataError where a name is no text, so that it can stand in no file of results."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"the name {str(path)!a} is no UTF-8; rename it.") from None
 
 
 def _hidden(path: Path, root: Path) -> bool:

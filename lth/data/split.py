@@ -49,6 +49,13 @@ def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarr
     return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
 
+def leaked(splits: Splits) -> int:
+    """How many test images are, byte by byte, images to train or to validate on too."""
+    learned = splits.train_images.digests[np.concatenate([splits.train, splits.val])]
+    seen = {digest.tobytes() for digest in learned}
+    return sum(digest.tobytes() in seen for digest in splits.test_images.digests[splits.test])
+
+
 def prepare(data: Data) -> Splits:
     """Find, decode and split the images of ``data``. Raises DataError where that cannot be done."""
     folders = sources.locate(data)

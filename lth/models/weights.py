@@ -78,15 +78,22 @@ def digest(path: Path | None) -> str | None:
 
 
 def read(path: Path) -> "dict[str, Tensor]":
-    """The state_dict in a .safetensors or .pth file; the latter is read with ``weights_only``, so it cannot run code."""
+    """The state_dict in a .safetensors or .pth file; the latter is read with ``weights_only``, so it cannot run code.
+
+    Raises DataError where the file holds anything but named tensors of finite numbers.
+    """
     import torch
     from safetensors.torch import load_file
 
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-        state = state.get("state_dict", state)
+        state = dict(state.get("state_dict", state))
     except Exception as error:  # whatever a foreign file makes the readers say
         raise DataError(f"the weights {path} cannot be read ({type(error).__name__}).") from error
+    if not all(isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()):
+        raise DataError(f"the weights {path} cannot be read (it holds other things than named tensors).")
+    if bad := [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]:
+        raise DataError(f"the weights {path} are not finite numbers in {', '.join(bad)}.")
     return {OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in state.items()}
 
 

@@ -59,7 +59,7 @@ def erk(masks: Masks, keep: int) -> dict[str, int]:
     room = {name: kept({name: mask}) for name, mask in masks.items()}
     if not 0 <= keep <= sum(room.values()):
         raise ValueError(f"cannot keep {keep} of {sum(room.values())} weights")
-    share = {name: sum(mask.shape) for name, mask in masks.items()}
+    share = {name: sum(mask.shape) or 1 for name, mask in masks.items()}
     left, shares = Fraction(keep), sum(share.values())
     quotas: dict[str, Fraction] = {}
     # Layers that fill up first come first, so what they leave over is shared among all that still have room.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.ops import StochasticDepth
 
+from lth.errors import NumberError
 from lth.pruning import twin
 from lth.pruning.allocation import Keep
 from lth.pruning.masks import Masks, keep_top, kept
@@ -87,7 +88,7 @@ def synflow(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> S
     weights = twin.masked(positive, masks)
     flow = twin.forward(positive, torch.ones(1, *input_shape, dtype=torch.float64)).sum()
     if not flow.isfinite():
-        raise ValueError(f"the synaptic flow is {flow.item()}: too many layers, large weights, or gates that multiply signals")
+        raise NumberError(f"the synaptic flow is {flow.item()}: too many layers, large weights, or gates that multiply signals.")
     grads = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
     return {name: w.detach() * grad for (name, w), grad in zip(weights.items(), grads)}
 

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lth.errors import NumberError
+
 Masks = dict[str, Tensor]
 
 
@@ -78,7 +80,8 @@ def keep_top(scores: Mapping[str, Tensor], masks: Masks, keep: int | Mapping[str
         keep: between 0 and the number of weights that ``masks`` keep, over all tensors; or such a number for each tensor.
 
     Raises:
-        ValueError: ``keep`` is out of range or not of these tensors, or a survivor's score is not a number.
+        ValueError: ``keep`` is out of range or not of these tensors, or a survivor's score is not a finite number
+            (NumberError).
     """
     if isinstance(keep, Mapping):
         if keep.keys() != masks.keys():
@@ -96,8 +99,9 @@ def keep_top(scores: Mapping[str, Tensor], masks: Masks, keep: int | Mapping[str
 
 def _largest(values: np.ndarray, keep: int) -> np.ndarray:
     """Bool array marking the ``keep`` largest of ``values``, ties by position: a partition, then a pass over the ties."""
-    if np.isnan(values).any():
-        raise ValueError("a weight to be ranked is not a number (NaN); the training diverged")
+    if not np.isfinite(values).all():
+        what = "not a number (NaN)" if np.isnan(values).any() else "infinite"
+        raise NumberError(f"a score to be ranked is {what}: training, or the criterion, left the range of numbers.")
     if keep == 0:
         return np.zeros(values.shape, dtype=bool)
     threshold = np.partition(values, values.size - keep)[values.size - keep]

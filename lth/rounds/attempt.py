@@ -70,6 +70,30 @@ class Maker:
             return M.prunable(net, scope="all")
         return M.prunable(net, head=prune.head, scope=prune.scope, head_name=self.model.head_name)
 
+    def require_weights(self) -> None:
+        """Raise UsageError where the rounds that are asked for would leave no weight, or prune none in the last one."""
+        prune, params = self.config.prune, dict(self.model.net.named_parameters())
+        masks = M.dense({name: params[name] for name in self.scope()})
+        if not prune.rounds or not masks:
+            return
+        left = [M.size(masks)]
+        for k in range(1, prune.rounds + 1):
+            left.append(allocation.total(self._keeps(masks, k)))
+            if left[k] == 0 or (left[k] == left[k - 1] and prune.schedule == "imp"):
+                what = "no weight would be left" if left[k] == 0 else f"none of the {left[k]} weights left would be pruned"
+                raise UsageError(
+                    f"prune.rounds={prune.rounds} is not accepted with prune.rate={prune.rate:g}: in round {k} {what}; "
+                    f"it takes at most {k - 1}."
+                )
+
+    def _keeps(self, before: M.Masks, rounds: int) -> allocation.Keep:
+        """How many of the weights of ``before`` are kept after ``rounds`` rounds."""
+        prune, last = self.config.prune, M.prunable(self.model.net, scope="all")[-1]
+        return allocation.keeps(
+            before, prune.rate, rounds, allocation=prune.allocation,
+            last=last if last in before else None, last_rate=prune.head_rate,
+        )  # fmt: skip
+
     def trained(self) -> list[str]:
         """Names of the parameters that are trained, and of the buffers of their modules."""
         modules = [(n, m) for n, m in self.model.net.named_modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
@@ -103,11 +127,7 @@ class Maker:
             )
         begin = self.point_of(spec)
         rewind = trained if prune.retrain != "rewind" else begin.state or parent.rewind
-        last = M.prunable(self.model.net, scope="all")[-1]
-        keep = allocation.keeps(
-            before, prune.rate, spec.at_once, allocation=prune.allocation,
-            last=last if last in before else None, last_rate=prune.head_rate,
-        )  # fmt: skip
+        keep = self._keeps(before, spec.at_once)
         ticket = Ticket(self._masks(spec, before, keep, trained, rewind), rewind)
         return Attempt(
             ticket, self._beginning(begin, ticket.masks), self.config.seed, allocation.total(keep), parent,

@@ -64,3 +64,11 @@ def keep_memory() -> None:
         return
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
+
+
+def repeat() -> None:
+    """Have torch compute the same bits each time, or raise RuntimeError where an operation cannot."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    import torch
+
+    torch.use_deterministic_algorithms(True)

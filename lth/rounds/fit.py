@@ -21,6 +21,7 @@ from lth.pruning.callback import LotteryTicket
 from lth.rounds import resume
 from lth.rounds.attempt import Attempt
 from lth.rounds.device import Device
+from lth.rounds.finite import Finite
 from lth.rounds.history import History
 from lth.rounds.outlook import Outlook
 from lth.rounds.point import Capture, Continue
@@ -34,6 +35,7 @@ NOISE = (  # what Lightning warns of and we do on purpose, or cannot help
     ".*number of training batches.*",
     ".*in eval mode at the start of training.*",
     ".*isinstance.treespec, LeafSpec.*",
+    ".*Encountered `nan` values in tensor.*",  # Finite says so in a sentence
 )
 
 
@@ -108,8 +110,8 @@ def fit(
         capture.begin = begin.step
     saver = [Saver(place, config.trainer, history, witness, begin.step, partial)] if place else []
     callbacks = [
-        callback, Continue(begin, exactly=partial is not None), witness, Reseed(attempt.order, first, begin.draws), history,
-        *([capture] if capture else []), *saver,
+        callback, Continue(begin, exactly=partial is not None), witness, Reseed(attempt.order, first, begin.draws),
+        Finite(begin.step, first, place), history, *([capture] if capture else []), *saver,
         Progress(title, outlook or Outlook(until / per_epoch if until >= 0 else epochs), first),
     ]  # fmt: skip
     trainer = _trainer(config, device, callbacks, loggers, epochs - first, until, reload=skipped > 0)
@@ -154,6 +156,7 @@ def _trainer(
         devices=config.trainer.devices,
         strategy="ddp" if config.trainer.devices > 1 else "auto",
         precision=device.precision,
+        deterministic=config.trainer.deterministic,
         gradient_clip_val=config.optim.clip or None,
         callbacks=callbacks,
         logger=loggers,

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from lth.config import Trainer
 from lth.rounds import files, point, signals
+from lth.rounds.finite import finite
 from lth.rounds.history import History
 from lth.rounds.point import Point
 from lth.rounds.proof import Witness
@@ -104,6 +105,8 @@ class Saver(pl.Callback):
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch_ended: bool) -> None:
         here = point.of(trainer, pl_module, self.begin + trainer.global_step, epoch_ended)
+        if not finite(here.state | {"sums": pl_module.sums}):
+            return  # Finite stops training within some steps, and the last good saving stays
         seconds = self.seconds + time.monotonic() - self._started
         sums = pl_module.sums * 0 if epoch_ended else pl_module.sums.clone()
         seen = self.witness.seen()

@@ -3,13 +3,15 @@
 Imports no torch until there is a round to train.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lth.config import Config
-from lth.data.split import prepare
+from lth.config import Config, require
+from lth.data.split import leaked, prepare
 from lth.models import weights as pretrained
 from lth.rounds import device, loggers, signals
 from lth.rounds.experiment import Experiment
@@ -33,7 +35,11 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
         job: what stands before the rounds in the display of progress, such as ``job 2/6, ``.
     """
     loggers.require(config.logger.name)
+    _require_folder("outputs", config.outputs)
+    _require_folder("data.cache", config.data.cache)
     store, splits = Store(Path(config.outputs)), prepare(config.data)
+    if (count := leaked(splits)) and device.is_first():
+        _warn(count, len(splits.test))
     resolved = device.resolve(config.trainer)
     weights = pretrained.locate(config.model)
     specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights))
@@ -59,6 +65,21 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
             experiment.enter(record)
         records.append(record)
     return records
+
+
+def _require_folder(key: str, value: str) -> None:
+    path = Path(value).absolute()
+    there = next(place for place in (path, *path.parents) if place.exists())
+    require(there.is_dir(), key, value, f"a folder, and {there} is none")
+
+
+@cache
+def _warn(count: int, total: int) -> None:
+    """Once, not for each job of a sweep."""
+    what = (
+        f"{count} of {total} test images {'is' if count == 1 else 'are'} among the images to train or validate on, byte by byte"
+    )
+    print(f"lth: warning: {what}; test accuracy is a little too good.", file=sys.stderr)
 
 
 def _lab(*args: Any) -> Any:

@@ -39,6 +39,8 @@ class Lab:
         say: Callable[[str], None],
     ) -> None:
         device.keep_memory()
+        if config.trainer.deterministic:
+            device.repeat()  # features and scores, too, which no Trainer computes
         self.config, self.splits, self.device, self.store = config, splits, resolved, store
         torch.manual_seed(config.seed)
         self.model = build(config, len(splits.classes), weights)
@@ -54,6 +56,7 @@ class Lab:
         self.data = ImageData(splits, data.batch_size, config.seed, self.normalize, data.augment, data.workers, data.channels)
         self.prefix = Prefix(config, self.model, self.data, resolved, say)
         self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach)
+        self.maker.require_weights()
 
     def train(self, spec: Spec, title: str, outlook: Outlook) -> dict[str, Any] | None:
         """Train the round that ``spec`` asks for, write its folder, and return its record; its parent is finished.

@@ -1,0 +1,125 @@
+"""What may be wrong with a folder of images or a file of weights; each function makes it so, in a folder that was right."""
+
+import os
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from lth.models.lenet_300_100 import LeNet300100
+
+ONE = Path("train", "down", "000.png")
+MESSAGE = "ran"  # the folder that code in a file would make
+
+
+class Runs:
+    """Pickles to code that makes a folder."""
+
+    def __reduce__(self):
+        return os.mkdir, (MESSAGE,)
+
+
+def bytes_(content: bytes):
+    return lambda root: (root / ONE).write_bytes(content)
+
+
+def truncated(root: Path) -> None:
+    (root / ONE).write_bytes((root / ONE).read_bytes()[:300])
+
+
+def header(width: int, height: int):
+    """A PNG of some bytes that says it is large."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    size = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return bytes_(b"\x89PNG\r\n\x1a\n" + size + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
+
+
+def image(picture: Image.Image, name: str = "new.png", **options):
+    return lambda root: picture.save(root / "train" / "down" / name, **options)
+
+
+def deep(root: Path) -> None:
+    Image.fromarray(np.arange(81, dtype=np.uint16).reshape(9, 9) * 800).save(root / ONE)
+
+
+def link(target: str):
+    """A link beside the images; an empty ``target``: to itself."""
+    return lambda root: (root / "train" / "down" / "link.png").symlink_to(target or "link.png")
+
+
+def linked_folder(root: Path) -> None:
+    (root / "train" / "down" / "loop").symlink_to(root / "train" / "down")
+
+
+def folder_called_image(root: Path) -> None:
+    (root / "train" / "down" / "folder.png").mkdir()
+
+
+def unreadable(root: Path) -> None:
+    (root / ONE).chmod(0)
+
+
+def called(name: str | bytes):
+    """A class of this name."""
+
+    def rename(root: Path) -> None:
+        for part in ("train", "test"):
+            os.rename(root / part / "down", os.path.join(os.fsencode(root / part), os.fsencode(name)))
+
+    return rename
+
+
+def emptied(*parts: str, keep: int = 0):
+    def empty(root: Path) -> None:
+        for path in sorted((root.joinpath(*parts)).iterdir())[keep:]:
+            path.unlink()
+
+    return empty
+
+
+def without(*parts: str):
+    return lambda root: shutil.rmtree(root.joinpath(*parts))
+
+
+def leak(root: Path) -> None:
+    for i in range(2):
+        shutil.copy(root / "train" / "down" / f"00{i}.png", root / "test" / "plain" / f"copy{i}.png")
+
+
+def single(root: Path) -> None:
+    for name in ("across", "down"):
+        shutil.rmtree(root / "train" / name)
+
+
+def weights(state, name: str = "w.pth"):
+    return lambda root: torch.save(state, root / name)
+
+
+def lenet(change):
+    """Weights of the right network, but for a change."""
+
+    def write(root: Path) -> None:
+        from lth.config import Optim
+
+        save_file(change(LeNet300100(Optim(), 3, 8).net.state_dict()), root / "w.safetensors")
+
+    return write
+
+
+def not_finite(state):
+    next(iter(state.values())).view(-1)[3] = float("inf")
+    return state
+
+
+def half_weights(root: Path) -> None:
+    lenet(dict)(root)
+    path = root / "w.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])

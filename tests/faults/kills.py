@@ -42,7 +42,7 @@ def at_random(images: Path, outputs: Path, count: int, seed: int = 0, longest: f
     line = arguments(images, outputs)
     for _ in range(count):
         began = time.monotonic()
-        pid = start(lambda: command(*line), outputs.with_name("said.txt"))
+        pid = start(partial(command, *line), outputs.with_name("said.txt"))
         time.sleep(draw.uniform(0, longest))
         name = draw.choice(SIGNALS)
         os.kill(pid, getattr(signal, name))

@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 
-.PHONY: help setup demo test bench board lint clean
+.PHONY: help setup demo test faults bench board lint clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
@@ -20,6 +20,11 @@ demo: setup ## find a lottery ticket in about two minutes, then say where to loo
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest
+
+faults: setup ## kill an experiment at every write boundary, fill its disk, crowd its folder
+	$(BIN)/python -m tests.faults
+	$(BIN)/python -m tests.faults.crowd 8
+	$(BIN)/python -m tests.faults.disk
 
 bench: setup ## measure what the README claims about speed
 	$(BIN)/python -m tests.benchmarks

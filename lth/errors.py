@@ -1,5 +1,12 @@
 """What a user is told when something is wrong: one sentence, and an exit code."""
 
+import sys
+
+
+def notice(sentence: str) -> None:
+    """Tell of something that is mended on the way."""
+    print(f"lth: {sentence}", file=sys.stderr)
+
 
 class LthError(Exception):
     """Something that one sentence explains; ``run`` prints it without a traceback and exits with ``exit_code``."""

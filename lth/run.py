@@ -129,6 +129,9 @@ def _explain(error: Exception) -> str:
         return str(error)
     if _of_usage(error):
         return usage.sentence(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}; finished rounds are kept, and the same command goes on once that is mended."
     return f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)"
 
 

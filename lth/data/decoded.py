@@ -5,20 +5,20 @@ beside it and goes into the key of every round, wherever the folder lies.
 """
 
 import hashlib
-import json
 import os
-import shutil
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
 from PIL import Image, ImageOps
 
+from lth.data import kept
 from lth.data.sources import Listing
 from lth.errors import DataError
 
@@ -51,9 +51,18 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Cached:
-    """All pixels in one memory-mapped array, uint8 (n, size, size, channels)."""
+    """All pixels in one memory-mapped array, uint8 (n, size, size, channels); looked over when it is first used.
 
-    array: np.ndarray
+    ``about``: its meta.json; ``make`` decodes it again where it is damaged.
+    """
+
+    folder: Path
+    about: dict[str, Any]
+    make: Callable[[], Any]
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        return kept.array(self.folder, self.about, self.make)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """uint8 (len(indices), size, size, channels), a copy."""
@@ -113,15 +122,14 @@ def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error
     stream = len(listing.paths) * size * size * channels > limit * 1e9
     folder = cache / f"{'stream' if stream else 'pixels'}-{_name(listing, size, on_error, channels)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if not (folder / "meta.json").exists():
+    build = partial(_build, listing, size, folder, stream, on_error, channels)
+    if (meta := kept.meta(folder)) is None:
         with FileLock(f"{folder}.lock"):
-            if not (folder / "meta.json").exists():
-                _build(listing, size, folder, stream, on_error, channels)
-    meta = json.loads((folder / "meta.json").read_text())
+            meta = kept.meta(folder) or build()
     bad = set(meta["skipped"])
     keep = [i for i, p in enumerate(listing.paths) if p.relative_to(listing.root).as_posix() not in bad]
     paths = [listing.paths[i] for i in keep]
-    images = Streamed(paths, size, channels) if stream else Cached(np.load(folder / "images.npy", mmap_mode="r"))
+    images = Streamed(paths, size, channels) if stream else Cached(folder, meta, partial(_again, build, meta))
     labels = np.asarray(listing.labels, dtype=np.int64)[keep]
     if len(set(labels)) < len(listing.classes):
         raise DataError(f"{listing.root}: no image of some class can be decoded.")
@@ -162,17 +170,21 @@ def _name(listing: Listing, size: int, on_error: str, channels: int) -> str:
     return total.hexdigest()[:16]
 
 
-def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: str, channels: int) -> None:
-    """Decode into a neighbouring folder and rename it, so that a killed build leaves nothing that looks finished."""
-    draft = folder.with_name(folder.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+def _again(build: Callable[[], dict[str, Any]], meta: dict[str, Any]) -> None:
+    """Decode what was decoded before. Raises DataError where the images are others now: rounds have their fingerprint."""
+    if build()["fingerprint"] != meta["fingerprint"]:
+        raise DataError(f"the images of {meta['root']} have changed; the same command begins with those that are there now.")
+
+
+def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: str, channels: int) -> dict[str, Any]:
+    """Decode all images into a kept folder; returns its meta.json."""
+    draft = kept.draft(folder)
     skipped: list[str] = []
     digests: list[str] = []
     total = hashlib.sha256()
-    kept = 0
+    count = 0
     shape = (len(listing.paths), size, size, channels)
-    array = None if stream else np.lib.format.open_memmap(draft / "images.npy", "w+", np.uint8, shape)
+    array = None if stream else kept.empty(draft / "images.npy", np.uint8, shape)
     read = partial(_read, size=size, on_error=on_error, channels=channels)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for path, (digest, pixels) in zip(listing.paths, pool.map(read, listing.paths)):
@@ -183,16 +195,15 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
             total.update(f"{name} {digest}\n".encode())
             digests.append(digest)
             if array is not None:
-                array[kept] = pixels
-            kept += 1
+                array[count] = pixels
+            count += 1
     if array is not None:
         array.flush()
         if skipped:
-            np.save(draft / "images.npy", np.array(array[:kept]))
+            np.save(draft / "images.npy", np.array(array[:count]))
     _write_digests(draft / "digests.bin", digests)
-    (draft / "meta.json").write_text(json.dumps({"fingerprint": total.hexdigest()[:16], "skipped": skipped}))
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)
+    about = {"fingerprint": total.hexdigest()[:16], "skipped": skipped, "root": str(listing.root)}
+    return kept.finish(draft, folder, None if stream else "images.npy", about)
 
 
 def _read(path: Path, size: int, on_error: str, channels: int) -> tuple[str, np.ndarray | None]:

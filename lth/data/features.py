@@ -1,18 +1,19 @@
 """Frozen prefixes run once: what the frozen blocks give for each image, kept as an array like the pixels."""
 
 import hashlib
-import json
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
 
+from lth.data import kept
 from lth.data.augment import coins
 from lth.data.decoded import Decoded
 
@@ -61,13 +62,12 @@ def load(
     name = hashlib.sha256(f"{key} {mirrored} {dtype}".encode()).hexdigest()[:16]
     folder = cache / f"features-{name}"
     kind, stored = DTYPES[dtype]
-    if not (folder / "meta.json").exists():
+    build = partial(_build, prefix, images, folder, mirrored, kind, stored, limit)
+    if (meta := kept.meta(folder)) is None:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
-            if not (folder / "meta.json").exists() and not _build(prefix, images, folder, mirrored, kind, stored, limit):
-                return None
-    meta = json.loads((folder / "meta.json").read_text())
-    return Features(np.load(folder / "features.npy", mmap_mode="r"), kind, mirrored, meta["seconds"])
+            meta = kept.meta(folder) or build()
+    return Features(kept.array(folder, meta, build), kind, mirrored, meta["seconds"]) if meta else None
 
 
 def _build(
@@ -78,17 +78,16 @@ def _build(
     kind: torch.dtype,
     stored: type,
     limit: float,
-) -> bool:
+) -> dict[str, Any] | None:
+    """Compute the features into a kept folder; returns its meta.json."""
     begin = time.perf_counter()
     copies, n = 1 + mirrored, len(images.labels)
     shape = _array(prefix(torch.from_numpy(images.images.take(np.arange(1)))), kind, stored).shape[1:]
     size, pixels = int(np.prod(shape)) * np.dtype(stored).itemsize, images.images.take(np.arange(1)).nbytes
     if size > 4 * pixels or n * copies * size > limit * 1e9:
-        return False
-    draft = folder.with_name(folder.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
-    array = np.lib.format.open_memmap(draft / "features.npy", "w+", stored, (n * copies, *shape))
+        return None
+    draft = kept.draft(folder)
+    array = kept.empty(draft / "features.npy", stored, (n * copies, *shape))
     for first in range(0, n, BATCH):
         pixels = torch.from_numpy(images.images.take(np.arange(first, min(first + BATCH, n))))
         part = array[first * copies : (first + BATCH) * copies]
@@ -96,10 +95,8 @@ def _build(
         if mirrored:
             part[1::2] = _array(prefix(pixels.flip(2)), kind, stored)
     array.flush()
-    (draft / "meta.json").write_text(json.dumps({"seconds": round(time.perf_counter() - begin, 3), "shape": list(array.shape)}))
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)
-    return True
+    about = {"seconds": round(time.perf_counter() - begin, 3), "shape": list(array.shape)}
+    return kept.finish(draft, folder, "features.npy", about)
 
 
 def _array(features: Tensor, kind: torch.dtype, stored: type) -> np.ndarray:

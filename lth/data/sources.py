@@ -1,11 +1,14 @@
 """Where the images lie: two folders of class folders, found, downloaded or rendered. Imports no torch, but for a download."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from lth.config import Data
 from lth.data import published
-from lth.errors import DataError
+from lth.errors import DataError, notice
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 KAGGLE = "puneet6060/intel-image-classification"
@@ -54,8 +57,48 @@ def locate(data: Data) -> Folders:
 def _rendered(data: Data) -> Path:
     from lth.data import scenes
 
-    name = f"scenes-{data.train_per_class}-{data.test_per_class}-{data.render_seed}"
-    return scenes.write(Path(data.cache) / name, data.train_per_class, data.test_per_class, data.render_seed)
+    root = rendered(data)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{root}.lock"):
+        for draft in root.parent.glob(f".{root.name}-*"):  # of killed processes, as the lock is ours
+            shutil.rmtree(draft, ignore_errors=True)
+        try:
+            return scenes.write(root, data.train_per_class, data.test_per_class, data.render_seed)
+        except FileExistsError:
+            return _redrawn(data)
+
+
+def rendered(data: Data) -> Path:
+    """The folder in the cache that rendered scenes have for themselves."""
+    return Path(data.cache) / f"scenes-{data.train_per_class}-{data.test_per_class}-{data.render_seed}"
+
+
+def as_drawn(data: Data, fingerprints: list[str]) -> bool:
+    """Whether the fingerprints of decoded scenes are those of the pictures that were drawn."""
+    from lth.data import scenes
+
+    return scenes.drawn(rendered(data)) == fingerprints
+
+
+def mended(data: Data) -> bool:
+    """Draw scenes again if their pictures are not those that were drawn; whether that was so."""
+    from lth.data import scenes
+
+    root = rendered(data)
+    with FileLock(f"{root}.lock"):
+        if scenes.whole(root):
+            return False
+        _redrawn(data)
+        return True
+
+
+def _redrawn(data: Data) -> Path:
+    from lth.data import scenes
+
+    root = rendered(data)
+    notice(f"{root} is damaged: it does not hold the pictures that were drawn; they are drawn again.")
+    shutil.rmtree(root) if root.is_dir() else root.unlink()
+    return scenes.write(root, data.train_per_class, data.test_per_class, data.render_seed)
 
 
 def _downloaded() -> Path:

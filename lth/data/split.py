@@ -8,6 +8,7 @@ import numpy as np
 from lth.config import Data
 from lth.data import decoded, sources
 from lth.data.decoded import Decoded
+from lth.data.sources import Folders
 from lth.errors import DataError
 
 
@@ -58,7 +59,26 @@ def leaked(splits: Splits) -> int:
 
 def prepare(data: Data) -> Splits:
     """Find, decode and split the images of ``data``. Raises DataError where that cannot be done."""
-    folders = sources.locate(data)
+    if data.name == "scenes" and data.root is None:
+        return _scenes(data)
+    return _prepared(data, sources.locate(data))
+
+
+def _scenes(data: Data) -> Splits:
+    """Of rendered scenes, which are drawn again if they are damaged."""
+    fault = DataError(f"{data.cache} holds pixels that are not those of its scenes; delete it, and it is made again.")
+    try:
+        splits = _prepared(data, sources.locate(data))
+        if sources.as_drawn(data, [splits.train_images.fingerprint, splits.test_images.fingerprint]):
+            return splits
+    except DataError as error:
+        fault = error
+    if not sources.mended(data):
+        raise fault
+    return _prepared(data, sources.locate(data))
+
+
+def _prepared(data: Data, folders: Folders) -> Splits:
 
     def load(folder: Path) -> Decoded:
         listing, cache = sources.list_images(folder), Path(data.cache)

@@ -11,7 +11,7 @@ from torch import Tensor
 from lth.config import Config, Data, Model, Prune
 from lth.errors import DataError
 from lth.pruning import masks as M
-from lth.rounds import files, record
+from lth.rounds import files, record, store
 from lth.rounds import ticket as tickets
 from lth.rounds.key import Spec
 from lth.rounds.ticket import Ticket
@@ -89,8 +89,7 @@ def intact(written: dict[str, Any], folder: Path) -> None:
     """Every file is there, with the hash that round.json holds."""
     wanted, named = set(record.sealed(written["start"])), set(written["files"])
     require(wanted == named, f"round.json holds hashes of {', '.join(sorted(named))}, not of {', '.join(sorted(wanted))}.")
-    for name, hashed in written["files"].items():
-        require(files.sha256(folder / name) == hashed, f"{Path(name).name} is damaged: it does not match its hash.")
+    store.intact(folder, written)
 
 
 def counts(found: Finished) -> None:

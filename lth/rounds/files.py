@@ -3,22 +3,56 @@
 import hashlib
 import json
 import os
+import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from lth.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+DAY = 24 * 60 * 60  # seconds
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write atomically; a reader sees the old file or the new one, whatever happens."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    with open(draft, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
-    _sync_folder(path.parent)
+    """Write atomically; a reader sees the old file or the new one, whatever happens. Raises OSError naming the file."""
+    draft = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.draft")
+    try:
+        with open(draft, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.strerror:  # a full disk does not say where it is full
+            error.filename, error.filename2 = str(path), None
+        with suppress(OSError):
+            draft.unlink()
+        raise
+
+
+def tidy(folder: Path) -> None:
+    """Remove the drafts that processes of this machine left in a folder when they died, and all that are older than a day."""
+    for draft in folder.glob(".*.draft"):
+        with suppress(OSError, ValueError):
+            *_, pid, _ = draft.name.split(".")
+            mine = draft.name.endswith(f".{socket.gethostname()}.{pid}.draft")
+            if (mine and not _alive(int(pid))) or time.time() - draft.stat().st_mtime > DAY:
+                draft.unlink()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
@@ -44,11 +78,20 @@ def write_tensors(path: Path, tensors: "dict[str, Tensor]", about: dict[str, Any
 
 
 def read_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
-    """The tensors of a safetensors file that ``write_tensors`` wrote, and what it says about them."""
-    from safetensors import safe_open
+    """The tensors of a safetensors file that ``write_tensors`` wrote, and what it says about them.
 
-    with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["lth"])  # noqa: SIM118
+    Raises DataError where it is another file, or none.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            tensors, about = {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["lth"])  # noqa: SIM118
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise DataError(f"{path} cannot be read ({error}); it is damaged or missing.") from error
+    if not isinstance(about, dict):
+        raise DataError(f"{path} is damaged: it holds no description.")
+    return tensors, about
 
 
 def sha256(path: Path) -> str:

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from lth.errors import DataError, UsageError
+from lth.errors import DataError, UsageError, notice
 from lth.pruning import masks as M
 from lth.rounds import files
 from lth.tensors import digest
@@ -78,19 +77,30 @@ def unpack(tensors: State, step: int) -> Point:
 def save(path: Path, point: Point) -> None:
     tensors = pack(point)
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_tensors(path, tensors, {"format": "lth-point-1", "step": point.step, "digest": digest(tensors)})
+    files.write_tensors(
+        path, tensors, {"format": "lth-point-1", "step": point.step, "name": path.name, "digest": digest(tensors)}
+    )
 
 
 def load(path: Path) -> Point:
     """The point that ``save`` wrote. Raises DataError where the file is damaged."""
-    try:
-        tensors, about = files.read_tensors(path)
-        whole = digest(tensors) == about["digest"]
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise DataError(f"{path} cannot be read ({error}); delete it, and it is computed again.") from error
-    if not whole:
+    tensors, about = files.read_tensors(path)
+    here = f"-{about.get('step')}.safetensors"
+    if digest(tensors) != about.get("digest") or about.get("name", path.name) != path.name or not path.name.endswith(here):
         raise DataError(f"{path} does not match its hash; delete it, and it is computed again.")
     return unpack(tensors, about["step"])
+
+
+def whole(path: Path) -> bool:
+    """Whether there is a point to be loaded; a damaged one is named."""
+    if not path.exists():
+        return False
+    try:
+        load(path)
+    except DataError:
+        notice(f"{path} is damaged; it is computed again.")
+        return False
+    return True
 
 
 def of(trainer: pl.Trainer, pl_module: pl.LightningModule, step: int, epoch_ended: bool) -> Point:

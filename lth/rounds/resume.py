@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from safetensors import SafetensorError
 from torch import Tensor
 from typing_extensions import override
 
 from lth.config import Trainer
+from lth.errors import DataError, notice
 from lth.rounds import files, point, signals
 from lth.rounds.finite import finite
 from lth.rounds.history import History
 from lth.rounds.point import Point
 from lth.rounds.proof import Witness
+from lth.rounds.store import seal
 from lth.tensors import digest
 
 
@@ -39,23 +40,26 @@ class Partial:
 def save(path: Path, partial: Partial) -> None:
     tensors = point.pack(partial.point) | {"sums": partial.sums} | {f"best/{n}": t for n, t in partial.best.items()}
     about = {
-        "format": "lth-partial-1", "step": partial.point.step, "digest": digest(tensors), "rows": partial.rows,
-        "seen": partial.seen, "seconds": partial.seconds, "sessions": partial.sessions,
+        "format": "lth-partial-2", "name": path.name, "step": partial.point.step, "digest": digest(tensors),
+        "rows": partial.rows, "seen": partial.seen, "seconds": partial.seconds, "sessions": partial.sessions,
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_tensors(path, tensors, about)
+    files.write_tensors(path, tensors, about | {"seal": seal(about)})
 
 
 def load(path: Path) -> Partial | None:
-    """What ``save`` wrote; None where there is nothing, or nothing whole: the round then begins anew."""
+    """What ``save`` wrote; None where there is nothing, or nothing whole, which is named: the round then begins anew."""
+    if not path.exists():
+        return None
     try:
         tensors, about = files.read_tensors(path)
-        if digest(tensors) != about["digest"]:
-            return None
+        if about.get("seal") != seal(about) or about["name"] != path.name or digest(tensors) != about["digest"]:
+            raise DataError("it does not match its hash")
         best = {n.removeprefix("best/"): t for n, t in tensors.items() if n.startswith("best/")}
         here = point.unpack(tensors, about["step"])
         return Partial(here, tensors["sums"], best, about["rows"], about["seen"], about["seconds"], about["sessions"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+    except (DataError, KeyError):
+        notice(f"{path} is damaged; the round begins anew.")
         return None
 
 
@@ -95,7 +99,8 @@ class Saver(pl.Callback):
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._due() and self.interval and trainer.state.fn == "fit":
+        alone = self.interval or trainer.num_training_batches == 1  # there is no step but the last of an epoch
+        if self._due() and alone and trainer.state.fn == "fit":
             epoch_ended = trainer.fit_loop.epoch_loop.batch_idx + 1 == trainer.num_training_batches
             if not (epoch_ended and trainer.current_epoch + 1 == trainer.max_epochs):  # nothing would be left to go on with
                 self._save(trainer, pl_module, epoch_ended)

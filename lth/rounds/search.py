@@ -54,7 +54,10 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
             with store.locked(spec.key, say) if device.is_first() else nullcontext():
                 record = store.read(spec.key)  # another process may have trained it while we waited
                 if record is None:
-                    lab = lab or _lab(config, splits, resolved, store, weights, say)
+                    if lab is None:
+                        if device.is_first():
+                            store.begin()
+                        lab = _lab(config, splits, resolved, store, weights, say)
                     record = lab.train(spec, f"{job}round {spec.index}/{last}", outlook) or store.wait_for(spec.key)
                     say(summary(record, last))
                     outlook.trained(spec.epochs)

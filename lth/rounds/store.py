@@ -8,9 +8,7 @@ outputs/
   results.csv                one row a finished round
 """
 
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -20,18 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from lth.errors import DataError, LthError
-from lth.rounds import files
-
-COLUMNS = (
-    "key", "parent", "round", "control", "name", "model", "finetune", "data", "seed", "rate", "at_once",
-    "criterion", "allocation", "rewind", "retrain", "epochs", "kept", "prunable", "density",
-    "effective_density", "model_density", "train_acc", "val_acc", "test_acc", "best_epoch", "best_iteration", "best_train_acc",
-    "best_val_acc", "best_test_acc", "early_stop_iteration", "iterations", "parameters", "flops",
-    "flops_remaining", "speedup", "seconds", "images_per_second", "barrier",
-)  # fmt: skip
+from lth.errors import DataError, LthError, notice
+from lth.rounds import files, ledger, locks, signals
 
 
 def seal(record: dict[str, Any]) -> str:
@@ -59,6 +47,13 @@ def load(folder: Path) -> dict[str, Any]:
     return record
 
 
+def intact(folder: Path, record: dict[str, Any]) -> None:
+    """Raises DataError naming a file of a finished round that is not what its record has the hash of."""
+    for name, hashed in record["files"].items():
+        if files.sha256(folder / name) != hashed:
+            raise DataError(f"{Path(name).name} is damaged: it does not match its hash.")
+
+
 class Store:
     """The folders of one ``outputs``."""
 
@@ -67,10 +62,12 @@ class Store:
         self.rounds = outputs / "rounds"
         self.starts = outputs / "starts"
         self.results = outputs / "results.csv"
+        self._locks = self.rounds / ".locks"
 
     def folder(self, key: str) -> Path | None:
-        """The folder of a round, finished or not; None if there is none."""
-        return next(self.rounds.glob(f"*-{key}"), None)
+        """The folder of a round, finished if there is such a one, or not; None if there is none."""
+        found = sorted(self.rounds.glob(f"*-{key}"))
+        return next((folder for folder in found if (folder / "round.json").exists()), next(iter(found), None))
 
     def point(self, key: str, step: int) -> Path:
         """The file of a point of round 0 that later rounds rewind to."""
@@ -79,7 +76,24 @@ class Store:
     def read(self, key: str) -> dict[str, Any] | None:
         """The record of a finished round, else None. Raises DataError where it is damaged."""
         folder = self.folder(key)
-        return load(folder) if folder is not None and (folder / "round.json").exists() else None
+        if folder is None or not (folder / "round.json").exists():
+            return None
+        record = load(folder)
+        if record.get("key") != key:
+            raise DataError(f"{folder / 'round.json'} is that of another round; delete the folder to train it again.")
+        return record
+
+    def whole(self, key: str) -> Path:
+        """The folder of a finished round that another one is to be made from: each of its files is compared with its hash.
+
+        Raises DataError where one is damaged.
+        """
+        folder = self.folder(key)
+        try:
+            intact(folder, self.read(key))
+        except DataError as error:
+            raise DataError(f"{error} It is of the finished round {folder}; delete that folder to train it again.") from None
+        return folder
 
     def finished(self) -> list[Path]:
         """The folders of all finished rounds, sorted by name."""
@@ -103,31 +117,34 @@ class Store:
         if (old := self.folder(key)) is not None:
             if (old / "round.json").exists():
                 raise RuntimeError(f"{old} is finished; a finished round is never written again.")
-            if self.partial(key).exists():
+            if self.partial(key).exists() and old.is_dir():
+                files.tidy(old)
                 return old
-            shutil.rmtree(old)
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
         folder = self.rounds / f"{readable}-{key}"
         folder.mkdir(parents=True)
         return folder
 
     @contextmanager
     def locked(self, key: str, say: Callable[[str], None]) -> Iterator[None]:
-        """Held while a round is trained; the operating system frees it when its holder dies."""
-        lock = self._lock(f"{key}.lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            say(f"waiting for another process, which trains round {key}")
-            lock.acquire()
-        try:
+        """Held while a round is trained. Raises Interrupted where a signal asks to stop before it is ours."""
+        with locks.held(
+            self._lock(f"{key}.lock"),
+            lambda: say(f"waiting for another process, which trains round {key}"),
+            lambda: signals.stop("all finished rounds are kept"),
+        ):
             yield
-        finally:
-            lock.release()
 
-    def _lock(self, name: str) -> FileLock:
-        folder = self.rounds / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / name)
+    def _lock(self, name: str) -> Path:
+        self._locks.mkdir(parents=True, exist_ok=True)
+        return self._locks / name
+
+    def begin(self) -> None:
+        """Before a process trains its first round: clear away what killed ones left, and tell of locks that do not hold."""
+        for folder in (self.outputs, self.starts, self.outputs / "points", self.outputs / "partial", self._locks):
+            files.tidy(folder)
+        if weakness := locks.weakness(self._lock("")):
+            notice(f"warning: {weakness}")
 
     def finish(self, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
         """Make a round finished: the last file that is written to its folder. Returns the record with its seal."""
@@ -136,17 +153,19 @@ class Store:
         return sealed
 
     def entered(self) -> list[dict[str, str]]:
-        """The rows of results.csv."""
-        return list(csv.DictReader(self.results.read_text().splitlines())) if self.results.exists() else []
+        """The rows of results.csv. Raises ValueError or csv.Error where it is no text."""
+        return ledger.rows(self.results.read_bytes()) if self.results.exists() else []
 
     def enter(self, record: dict[str, Any]) -> None:
-        """Give a finished round its row in results.csv, unless it has one."""
-        with self._lock("results.lock"):
-            rows = self.entered()
-            if any(row["key"] == record["key"] for row in rows):
-                return
-            text = io.StringIO()
-            writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows([*rows, record])
-            files.write_bytes(self.results, text.getvalue().encode())
+        """Give a finished round its row in results.csv, unless it has one; what was saved while it was trained is removed."""
+        self.partial(record["key"]).unlink(missing_ok=True)
+        with locks.held(self._lock("results.lock"), lambda: None, lambda: None):
+            ledger.enter(self.results, self._locks / "results.sums", record, self._records)
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        """Of all finished rounds; damaged ones are named and passed over."""
+        for folder in self.finished():
+            try:
+                yield load(folder)
+            except DataError as error:
+                notice(str(error))

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
 from torch import Tensor
 
-from lth.errors import DataError
+from lth.errors import DataError, notice
 from lth.pruning import masks as M
 from lth.rounds import files
 from lth.tensors import digest
@@ -31,13 +30,25 @@ class Ticket:
 
 
 def save_start(starts: Path, state: dict[str, Tensor]) -> str:
-    """Keep weights that tickets start from, once, under their hash; returns its first 16 digits."""
+    """Keep weights that tickets start from, once, under their hash; returns its first 16 digits. A damaged file is replaced."""
     name = digest(state)[:16]
     path = starts / f"{name}.safetensors"
-    if not path.exists():
+    if not _whole(path, name):
         starts.mkdir(parents=True, exist_ok=True)
         files.write_tensors(path, state, {"format": "lth-start-1"})
     return name
+
+
+def _whole(path: Path, name: str) -> bool:
+    if not path.exists():
+        return False
+    try:
+        if digest(files.read_tensors(path)[0])[:16] == name:
+            return True
+    except DataError:
+        pass
+    notice(f"{path} is damaged; it is written again.")
+    return False
 
 
 def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
@@ -66,8 +77,8 @@ def load_ticket(folder: str | Path) -> Ticket:
         bits, about = files.read_tensors(path)
         masks = {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}
         rewind, _ = files.read_tensors(folder.parent.parent / "starts" / f"{about['start']}.safetensors")
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (DataError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError(f"the ticket in {folder} cannot be read ({error}); a file is damaged or missing.") from error
-    if M.digest(masks) != about["digest"] or digest(rewind)[:16] != about["start"]:
+    if M.digest(masks) != about.get("digest") or digest(rewind)[:16] != about["start"]:
         raise DataError(f"the ticket in {folder} does not match its hash; a file is damaged.")
     return Ticket(masks, rewind)

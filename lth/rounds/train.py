@@ -98,9 +98,7 @@ class Lab:
             "seconds": round(time.perf_counter() - begin + history.before, 3),
         }
         board.show(logging, written, self.model, self.splits)
-        finished = self.store.finish(folder, written)
-        self.store.partial(spec.key).unlink(missing_ok=True)
-        return finished
+        return self.store.finish(folder, written)
 
     def fit(
         self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str, outlook: Outlook
@@ -119,7 +117,7 @@ class Lab:
 
     def _line(self, spec: Spec) -> dict[str, Any]:
         """How this copy of a network is connected with its ticket's round, which saw the images in another order."""
-        one, _ = files.read_tensors(self.store.folder(spec.parent.key) / "final.safetensors")
+        one, _ = files.read_tensors(self.store.whole(spec.parent.key) / "final.safetensors")
         other = {n: t.detach().cpu().clone() for n, t in self.model.net.state_dict().items()}
         found = connectivity.line(self.model, self.data, one, other)
         return {"barrier": found["barrier"], "line": found}
@@ -127,7 +125,7 @@ class Lab:
     def reach(self, root: Spec, step: int) -> Point:
         """The point of round 0 after ``step`` steps: noted when it was trained, or else trained again up to there."""
         path = self.store.point(root.key, step)
-        if not path.exists():
+        if not point.whole(path):
             capture = Capture(step, lambda found: point.save(path, found))
             title = f"round 0 again, to iteration {step}"
             self._run(self.maker.make(root), epochs=root.epochs, loggers=[], title=title, capture=capture, until=step)

@@ -1,0 +1,61 @@
+"""``python -m tests.faults.crowd [processes]``: many processes on one folder with overlapping sweeps; one is killed."""
+
+import os
+import signal
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from tests.faults.experiment import config, do, end, faults, pictures, quiet, start, told, warm
+
+SWEEP = [(f"prune.rate={rate}", f"seed={seed}") for rate in (0.2, 0.5) for seed in (0, 1)]  # 2 + 4 * 3 rounds
+
+
+def work(images: Path, outputs: Path, turn: int, log: Path, victim: bool) -> None:
+    """The sweep, from another job on for each process; the victim is killed while it trains its second round."""
+    from lth.rounds.train import Lab
+
+    fit, begun = Lab.fit, []
+
+    def noted(self, spec, *rest):
+        begun.append(spec.key)
+        with open(log, "a") as file:
+            file.write(f"{spec.key}\n")
+        if victim and len(begun) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return fit(self, spec, *rest)
+
+    Lab.fit = noted
+    turn %= len(SWEEP)
+    for options in SWEEP[turn:] + SWEEP[:turn]:
+        quiet(config(images, outputs, *options))
+
+
+def main(count: int) -> int:
+    warm()
+    with tempfile.TemporaryDirectory(prefix="crowd-") as folder:
+        base = Path(folder).resolve()
+        images, alone, shared, log = pictures(base / "images"), base / "alone", base / "shared", base / "trained.txt"
+        code = do(lambda: work(images, alone, 0, base / "log", False), base / "alone.txt")
+        assert code == 0, (base / "alone.txt").read_text()
+        processes = [
+            start(lambda k=k: work(images, shared, k, log, k == 0), base / f"said{k}.txt") for k in range(count)
+        ]  # fmt: skip
+        codes = [end(process) for process in processes]
+        trained = Counter(log.read_text().split())
+        expected = told(alone)
+        wrong = faults(shared, expected)
+        wrong += [(base / f"said{k}.txt").read_text() for k, code in enumerate(codes) if k and code]
+    again = sum(trained.values()) - len(expected)
+    print(f"{count} processes, exit codes {codes}; {len(trained)} rounds trained, {again} of them twice (the killed one's)")
+    if codes[0] != -signal.SIGKILL or again != 1 or trained.keys() != {name.rpartition("-")[2] for name in expected}:
+        wrong.append(f"trained: {trained}")
+    print("\n".join(wrong) or "all rounds are as from one process, to the bit")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 8))

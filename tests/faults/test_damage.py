@@ -1,0 +1,171 @@
+"""Damaged files, in every place: named, and made again or refused; what is finished then has the bits that it would have had."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lth.config import Config, Data, Logger, Model, Prune, Trainer
+from lth.errors import DataError, Interrupted
+from lth.rounds import files, signals
+from lth.rounds.search import search
+from tests.faults.experiment import faults, pictures, told
+
+
+def flipped(content: bytes, *others: bytes) -> bytes:
+    place = len(content) * 2 // 3
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+KINDS: dict[str, Callable[..., bytes]] = {
+    "truncated": lambda content, other: content[:-5],
+    "flipped": flipped,
+    "empty": lambda content, other: b"",
+    "foreign": lambda content, other: other,
+}
+MADE_AGAIN = {
+    "pixels": "cache/pixels-*/images.npy",
+    "pixels' meta": "cache/pixels-*/meta.json",
+    "features": "cache/features-*/features.npy",
+    "features' meta": "cache/features-*/meta.json",
+    "point": "points/*.safetensors",
+    "saving": "partial/*.safetensors",
+    "results": "results.csv",
+}
+REFUSED = {
+    "record": "rounds/*round01*/round.json",
+    "weights": "rounds/*round01*/final.safetensors",
+    "ticket": "rounds/*round01*/ticket.safetensors",
+    "history": "rounds/*round01*/metrics.csv",
+}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    return pictures(tmp_path_factory.mktemp("pictures"))
+
+
+def experiment(images: Path, outputs: Path, rounds: int, model: str = "simple_cnn", **prune) -> list:
+    data = Data(name="folder", root=str(images), image_size=8, batch_size=16, cache=str(outputs / "cache"))
+    config = Config(
+        epochs=2, outputs=str(outputs), data=data, prune=Prune(rounds=rounds, rewind="6it", **prune), model=Model(model),
+        trainer=Trainer(accelerator="cpu", checkpoint_minutes=0), logger=Logger("none"), finetune="head",
+    )  # fmt: skip
+    return search(config, say=lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def whole(images, tmp_path_factory) -> dict:
+    outputs = tmp_path_factory.mktemp("whole")
+    experiment(images, outputs, 2)
+    return told(outputs)
+
+
+@pytest.fixture(scope="module")
+def half(images, tmp_path_factory) -> Path:
+    """Two rounds are finished, the third one has been interrupted. Not to be changed."""
+    outputs = tmp_path_factory.mktemp("half")
+    experiment(images, outputs, 1)
+    asked = iter(["", "", "", *["SIGTERM"] * 9])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signals, "asked", lambda: next(asked))
+        with pytest.raises(Interrupted):
+            experiment(images, outputs, 2)
+    assert all(list(outputs.glob(pattern)) for pattern in [*MADE_AGAIN.values(), *REFUSED.values()])
+    return outputs
+
+
+@pytest.fixture
+def tree(half, tmp_path) -> Path:
+    return shutil.copytree(half, tmp_path / "outputs")
+
+
+def damage(path: Path, kind: str) -> None:
+    """What it then holds; a foreign file is one that is whole, and of the same sort where there is one."""
+    content = path.read_bytes()
+    siblings = [p for p in path.parents[1].rglob(path.name) if p != path] or [path.parents[1] / "results.csv"]
+    other = siblings[0].read_bytes() if siblings[0].exists() else b"key,name\nabc,def\n"
+    path.write_bytes(KINDS[kind](content, other))
+    assert path.read_bytes() != content
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", MADE_AGAIN)
+def test_it_is_named_and_made_again(tree, images, whole, capsys, place, kind):
+    path = sorted(tree.glob(MADE_AGAIN[place]))[0]
+    damage(path, kind)
+    experiment(images, tree, 2)
+    assert path.name in capsys.readouterr().err
+    (tree / "results.csv.damaged").unlink(missing_ok=True)
+    assert not faults(tree, whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", REFUSED)
+def test_a_damaged_finished_round_is_named_and_refused(tree, images, whole, place, kind):
+    [path] = tree.glob(REFUSED[place])
+    damage(path, kind)
+    with pytest.raises(DataError, match=rf"{path.name} is .*delete that folder|{path.name} is .*delete the folder"):
+        experiment(images, tree, 2)
+    shutil.rmtree(path.parent)
+    experiment(images, tree, 2)
+    assert not faults(tree, whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_start_is_refused_where_it_is_used_and_written_again_where_it_is_known(tree, images, whole, capsys, kind):
+    starts = sorted((tree / "starts").iterdir())
+    for path in starts:
+        damage(path, kind)
+    with pytest.raises(DataError, match=r"safetensors is damaged.*finished round"):
+        experiment(images, tree, 2)
+    for folder in tree.glob("rounds/*round0*"):
+        shutil.rmtree(folder)
+    experiment(images, tree, 2)
+    assert capsys.readouterr().err.count("it is written again") == len(starts)
+    assert not faults(tree, whole)
+
+
+def test_a_lock_may_hold_anything(tree, images, whole):
+    for kind in KINDS:
+        for path in [*tree.glob("rounds/.locks/*.lock"), *tree.glob("cache/*.lock")]:
+            path.write_bytes(KINDS[kind](b"0123456789" * 9, b"\xff\0foreign"))
+    experiment(images, tree, 2)
+    assert not faults(tree, whole)
+
+
+def test_a_file_in_the_place_of_a_folder_is_replaced(tree, images, whole):
+    for place in ("cache/pixels-*/", "rounds/*round02*/"):
+        folder = next(tree.glob(place))
+        shutil.rmtree(folder)
+        folder.write_text("foreign")
+    for saving in tree.glob("partial/*"):
+        saving.unlink()
+    experiment(images, tree, 2)
+    assert not faults(tree, whole)
+
+
+def test_the_sums_of_results_may_be_lost_or_damaged(tree, images, whole):
+    sums = tree / "rounds" / ".locks" / "results.sums"
+    sums.write_text("nothing\n")
+    experiment(images, tree, 2)
+    (tree / "results.csv.damaged").unlink()
+    sums.unlink()
+    experiment(images, tree, 2)
+    assert not faults(tree, whole)
+
+
+def test_drafts_of_dead_processes_are_removed(tree, images):
+    dead = os.spawnlp(os.P_NOWAIT, "true", "true")
+    os.waitpid(dead, 0)
+    host = files.socket.gethostname()
+    old, mine, new, hers = (
+        tree / "starts" / f".x.{who}.draft" for who in ("a.1", f"{host}.{dead}", f"{host}.{os.getpid()}", "b.2")
+    )
+    for path in (old, mine, new, hers):
+        path.write_text("half")
+    os.utime(old, (1, 1))
+    experiment(images, tree, 2)
+    assert [path.exists() for path in (old, mine, new, hers)] == [False, False, True, True]

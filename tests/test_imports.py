@@ -13,7 +13,7 @@ ROOT = Path(lth.__file__).parent
 GROUND = {"config", "errors"}
 ALLOWED = {
     "run": {"rounds", "results", "usage", *GROUND},
-    "report": {"results", "rounds", *GROUND},  # of rounds, files alone
+    "report": {"results", *GROUND},
     "usage": GROUND,
     "rounds": {"rounds", "data", "models", "pruning", "results", "tensors", *GROUND},
     "data": {"data", *GROUND},

@@ -1,6 +1,7 @@
 """The door: ``python -m lth.report [outputs] [model=... data=... seed=... finetune=...]``. Imports no torch."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -38,7 +39,6 @@ def report(argv: list[str]) -> None:
     if not (outputs / "rounds").is_dir():
         raise UsageError(f"{outputs} holds no rounds: name the outputs folder of python -m lth.run.")
     from lth.results.report import build, page, read
-    from lth.rounds import files
 
     found = read.read(outputs, filters)
     if not found.records:
@@ -46,12 +46,19 @@ def report(argv: list[str]) -> None:
         raise UsageError(f"{outputs} holds no finished round{which} ({len(found.skipped)} unfinished or damaged).")
     (to / "figures").mkdir(parents=True, exist_ok=True)
     for name, content in build.files(page.title(outputs, filters), found):
-        files.write_bytes(to / name, content)
+        _write(to / name, content)
     for folder, why in found.skipped[:NAMED]:
         print(f"left out     {folder}: {why}")
     if len(found.skipped) > NAMED:
         print(f"left out     {len(found.skipped) - NAMED} more, named in the page")
     print(f"report       {len(found.records)} rounds: {to / 'report.html'}, results.csv, results.md, figures/")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A reader sees the old file or the new one. Not synced to the disk, which can take seconds a file: it can be made again."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    draft.write_bytes(content)
+    os.replace(draft, path)
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def interactive_library(page: str) -> str:
     return get_plotlyjs()
 
 
-def test_what_is_unfinished_or_damaged_is_named(made, capsys):
+def test_what_is_unfinished_or_damaged_is_named(made, quick, capsys):
     page = (made / "report.html").read_text()
     assert "<td>unfinished</td><td>unfinished: it has no round.json yet</td>" in page
     assert "<td>torn</td><td>damaged" in page

@@ -106,6 +106,6 @@ FOLDERS = [  # name, what is done to the images, arguments, exit code, sentence;
     ("rewind past the end", None, ["prune.rounds=1", "prune.rewind=9ep"], 2, "prune.rewind=9ep is not accepted: training takes"),
     ("control of no round", None, ["prune.rounds=1", "prune.controls=all", "prune.control_rounds=9"], 2, "there is no round 9"),
     ("no weight left", None, ["prune.rounds=9", "prune.rate=0.99"], 2, "in round 3 no weight would be left; it takes at most 2"),
-    ("nothing left to prune", None, ["prune.rounds=80"], 2, "in round 5. none of the 2 weights left would be pruned"),
+    ("nothing left to prune", None, ["prune.rounds=80"], 2, "in round 4. none of the 2 weights left would be pruned"),
     ("NaN", None, ["optim.lr=1e38", "epochs=3"], 1, "loss is nan at iteration .* the round is not finished; no checkpoint"),
 ]  # fmt: skip

@@ -51,8 +51,10 @@ def test_the_point_after_an_epoch_is_what_a_training_of_one_epoch_ends_with(make
 def test_going_on_from_a_point_is_as_if_there_had_been_no_stop(make_config, at, optim, monkeypatch):
     """Nothing pruned: round 1 repeats the rest of round 0 to the bit, weights, moments, schedule, data, augmentation, dropout."""
     from lth.pruning import allocation
+    from lth.rounds.attempt import Maker
 
     monkeypatch.setattr(allocation, "kept_after", lambda kept, rate, rounds: kept)
+    monkeypatch.setattr(Maker, "require_weights", lambda self: None)  # it refuses to prune nothing
     config = make_config(rounds=1, epochs=3, model="simple_cnn", augment="flip")
     records = run(config, prune__rewind=at, optim__name=optim, optim__schedule="cosine", optim__warmup=3)
     assert records[1]["density"] == 1

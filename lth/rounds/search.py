@@ -28,6 +28,8 @@ def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str,
     5. repeat from 2.                                            the next spec of ``chain``
     """
     store, splits = Store(Path(config.outputs)), prepare(config.data)
+    if device.is_first():
+        store.tidy()
     resolved = device.resolve(config.trainer)
     weights = pretrained.locate(config.model)
     specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights))
@@ -41,7 +43,7 @@ def search(config: Config, say: Callable[[str], None] = print) -> list[dict[str,
                 if record is None:
                     if lab is None:
                         if device.is_first():
-                            store.begin()
+                            store.look()
                         lab = _lab(config, splits, resolved, store, weights, say)
                     record = lab.train(spec, f"round {spec.index}/{last}") or store.wait_for(spec.key)
                     say(summary(record, last))

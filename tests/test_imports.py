@@ -13,7 +13,7 @@ ROOT = Path(lth.__file__).parent
 GROUND = {"config", "errors"}
 ALLOWED = {
     "run": {"rounds", "results", "usage", "sweep", *GROUND},
-    "report": {"results", "rounds", *GROUND},  # of rounds, files alone
+    "report": {"results", *GROUND},
     "board": GROUND,
     "sweep": set(),
     "usage": GROUND,

@@ -19,7 +19,7 @@ DAY = 24 * 60 * 60  # seconds
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write atomically; a reader sees the old file or the new one, whatever happens. Raises OSError naming the file."""
-    draft = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.draft")
+    draft = beside(path)
     try:
         with open(draft, "wb") as file:
             file.write(content)
@@ -33,6 +33,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         with suppress(OSError):
             draft.unlink()
         raise
+
+
+def beside(path: Path) -> Path:
+    """Where this process drafts a file; ``tidy`` finds it."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.draft")
 
 
 def tidy(folder: Path) -> None:

@@ -4,14 +4,14 @@ Assumed: a lock on a file excludes all other processes that write to the folder,
 (Linux passes flock on to its server) unless it is mounted with nolock or local_lock; file systems in LOCAL do not.
 """
 
-import os
-import socket
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, SoftFileLock, Timeout
+
+from lth.rounds import files
 
 LOCAL = {"9p", "cifs", "smb3", "smbfs", "vboxsf", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone"}  # flock stays here
 
@@ -39,7 +39,7 @@ def held(path: Path, waiting: Callable[[], None], look: Callable[[], None]) -> I
 def weakness(folder: Path, mounts: Path = Path("/proc/mounts")) -> str:
     """What locks in a folder cannot do, in one sentence; empty if nothing is known against them."""
     advice = "start its commands one after the other, or on one machine alone"
-    if not _exclude(folder / f"probe-{socket.gethostname()}-{os.getpid()}.lock"):
+    if not _exclude(files.beside(folder / "probe")):
         return f"locks in {folder} do not keep processes apart; {advice}."
     kind, options = _mount(folder.resolve(), mounts)
     shared = kind.startswith("nfs") and {"nolock", "local_lock=all", "local_lock=flock"} & set(options)

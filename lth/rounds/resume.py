@@ -99,11 +99,17 @@ class Saver(pl.Callback):
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        alone = self.interval or trainer.num_training_batches == 1  # there is no step but the last of an epoch
-        if self._due() and alone and trainer.state.fn == "fit":
-            epoch_ended = trainer.fit_loop.epoch_loop.batch_idx + 1 == trainer.num_training_batches
-            if not (epoch_ended and trainer.current_epoch + 1 == trainer.max_epochs):  # nothing would be left to go on with
-                self._save(trainer, pl_module, epoch_ended)
+        ended = trainer.fit_loop.epoch_loop.batch_idx + 1 == trainer.num_training_batches
+        if self._due() and self.interval and trainer.state.fn == "fit" and not ended:
+            self._save(trainer, pl_module, False)
+
+    @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Not at the validation before: the witness has yet to look at the epoch."""
+        validated = self.history.rows and self.history.rows[-1]["iteration"] == self.begin + trainer.global_step
+        alone = trainer.num_training_batches == 1  # there is no step but the last of an epoch
+        if self._due() and validated and (self.interval or alone) and trainer.current_epoch + 1 < trainer.max_epochs:
+            self._save(trainer, pl_module, True)
 
     def _due(self) -> bool:
         return bool(signals.asked()) or 0 < self.minutes * 60 <= time.monotonic() - self._last

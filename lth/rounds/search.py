@@ -38,8 +38,10 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     _require_folder("outputs", config.outputs)
     _require_folder("data.cache", config.data.cache)
     store, splits = Store(Path(config.outputs)), prepare(config.data)
-    if (count := leaked(splits)) and device.is_first():
-        _warn(count, len(splits.test))
+    if device.is_first():
+        store.tidy()
+        if count := leaked(splits):
+            _warn(count, len(splits.test))
     resolved = device.resolve(config.trainer)
     weights = pretrained.locate(config.model)
     specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights))
@@ -56,7 +58,7 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
                 if record is None:
                     if lab is None:
                         if device.is_first():
-                            store.begin()
+                            store.look()
                         lab = _lab(config, splits, resolved, store, weights, say)
                     record = lab.train(spec, f"{job}round {spec.index}/{last}", outlook) or store.wait_for(spec.key)
                     say(summary(record, last))

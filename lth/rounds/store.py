@@ -139,10 +139,13 @@ class Store:
         self._locks.mkdir(parents=True, exist_ok=True)
         return self._locks / name
 
-    def begin(self) -> None:
-        """Before a process trains its first round: clear away what killed ones left, and tell of locks that do not hold."""
+    def tidy(self) -> None:
+        """Clear away what killed processes left half written. A round's own folder is tidied when the round is gone on with."""
         for folder in (self.outputs, self.starts, self.outputs / "points", self.outputs / "partial", self._locks):
             files.tidy(folder)
+
+    def look(self) -> None:
+        """Before a process trains its first round: tell of locks that do not hold."""
         if weakness := locks.weakness(self._lock("")):
             notice(f"warning: {weakness}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from tests.faults import kills
-from tests.faults.experiment import config, do, faults, pictures, quiet, told, warm
+from tests.faults.experiment import arguments, command, do, faults, pictures, told, warm
 
 
 def main(count: int) -> int:
@@ -21,10 +21,11 @@ def main(count: int) -> int:
         whole, here, there = (base / name / "outputs" for name in ("whole", "boundaries", "random"))
         for path in (whole, here, there):
             path.parent.mkdir()
-        assert do(lambda: quiet(config(images, whole)), base / "whole.txt") == 0, (base / "whole.txt").read_text()
-        expected = told(whole)
+        started = time.monotonic()
+        assert do(lambda: command(*arguments(images, whole)), base / "whole.txt") == 0, (base / "whole.txt").read_text()
+        expected, longest = told(whole), time.monotonic() - started
         names = kills.at_boundaries(images, here, 1.0 if count >= 100 else count / 2 / 400)
-        ends = kills.at_random(images, there, max(count - len(names), count // 4))
+        ends = kills.at_random(images, there, max(count - len(names), count // 4), longest)
         wrong = [fault for path in [here, *there.parent.glob("outputs*")] for fault in faults(path, expected)]
     print(f"killed at {len(names)} write boundaries, of {len({name.rpartition(' ')[0] for name in names})} kinds")
     print(f"stopped {sum(ends.values())} times at random: {', '.join(f'{what}: {n}' for what, n in sorted(ends.items()))}")

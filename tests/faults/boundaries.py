@@ -113,8 +113,7 @@ class Halting:
 def plain(path: str) -> str:
     """A path without what differs from process to process, and with the rounds by their names alone."""
     path = re.sub(r"\.draft/?", "", re.sub(r"\.[^./]+\.\d+\.draft$", "", path).replace("/.", "/"))
-    path = re.sub(r"rounds/.*(round\d\d-kept[\d.]+(?:-[a-z]+)?)-[0-9a-f]+", r"\1", path)
-    return re.sub(r"probe-.*lock", "probe", path)
+    return re.sub(r"rounds/.*(round\d\d-kept[\d.]+(?:-[a-z]+)?)-[0-9a-f]+", r"\1", path)
 
 
 def _kill() -> None:

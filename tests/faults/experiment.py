@@ -115,13 +115,15 @@ def faults(outputs: Path, expected: dict[str, Any]) -> list[str]:
     found = told(outputs)
     wrong = [f"rounds {sorted(found)} instead of {sorted(expected)}"] if found.keys() != expected.keys() else []
     for name in found.keys() & expected.keys():
-        parts = zip(("round.json", "metrics.csv", "weights or masks"), found[name], expected[name])
-        wrong += [f"{name}: its {part} differ" for part, mine, other in parts if mine != other]
+        (record, rows, tensors), (record_too, rows_too, tensors_too) = found[name], expected[name]
+        odd = [field for field in record | record_too if record.get(field) != record_too.get(field)]
+        odd += ["metrics.csv"] * (rows != rows_too) + ["weights or masks"] * (tensors != tensors_too)
+        wrong += [f"{name}: other {field}: {record.get(field)}, {record_too.get(field)}" for field in odd]
     lines: list[str] = []
     if verify(outputs, say=lines.append):
         wrong += [line for line in lines if line.startswith("broken")]
     rows = [row["key"] for row in csv.DictReader((outputs / "results.csv").read_text().splitlines())]
     if sorted(rows) != sorted(name.rpartition("-")[2] for name in expected):
         wrong.append(f"results.csv has the rows {rows}")
-    left = [*outputs.rglob("*.draft"), *outputs.rglob("probe-*"), *outputs.glob("partial/*"), *outputs.glob("*.damaged")]
+    left = [*outputs.rglob("*.draft"), *outputs.glob("partial/*"), *outputs.glob("*.damaged")]
     return wrong + [f"{path} is left over" for path in left]

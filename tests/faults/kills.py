@@ -36,8 +36,11 @@ def _chosen(share: float, name: str) -> bool:
     return zlib.crc32(name.encode()) % 1000 < share * 1000
 
 
-def at_random(images: Path, outputs: Path, count: int, seed: int = 0, longest: float = 1.5) -> Counter:
-    """Be sent ``count`` signals at random moments, SIGTERM and SIGUSR1 among them; returns how processes ended."""
+def at_random(images: Path, outputs: Path, count: int, longest: float, seed: int = 0) -> Counter:
+    """Be sent ``count`` signals at random moments, SIGTERM and SIGUSR1 among them; returns how processes ended.
+
+    ``longest``: seconds until the latest of them.
+    """
     draw, ends = random.Random(seed), Counter()
     line = arguments(images, outputs)
     for _ in range(count):

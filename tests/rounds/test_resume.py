@@ -58,7 +58,7 @@ def same(config, records, other_config, others):
             assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
         columns = [[line.split(",")[:7] for line in (f / "metrics.csv").read_text().splitlines()] for f in folders]
         assert columns[0] == columns[1]
-        for name in ("exact_count", "nested", "start", "zeros", "untouched"):
+        for name in ("exact_count", "nested", "start", "zeros", "untouched", "ranks"):
             assert record["proof"][name] == other["proof"][name]
 
 
@@ -114,6 +114,22 @@ def test_it_saves_every_few_minutes(make_config, tmp_path, monkeypatch):
     config.trainer.checkpoint_minutes = 0
     quiet(config)
     assert saved == []
+
+
+def test_it_saves_where_an_epoch_is_one_step(make_config, tmp_path, interrupt, monkeypatch):
+    def made(outputs):
+        config = make_config(outputs=tmp_path / outputs, rounds=1, epochs=3)
+        config.data.batch_size = 200
+        return config
+
+    whole = quiet(made("whole"))
+    for _ in range(4):
+        interrupt(1)
+        monkeypatch.setattr(signals, "stop", lambda where, stop=signals.stop: stop(where) if "saved" in where else None)
+        with pytest.raises(Interrupted, match="saved at iteration"):
+            quiet(made("parts"))
+        monkeypatch.undo()
+    same(made("parts"), quiet(made("parts")), made("whole"), whole)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")

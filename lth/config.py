@@ -195,7 +195,7 @@ class Logger:
     name: str = free("tensorboard")
     project: str = free("lth")  # wandb's project, mlflow's experiment
     offline: bool = free(True)  # wandb only: into outputs/wandb, for `wandb sync`; false: to the server, with a key
-    uri: str | None = free(None)  # mlflow only: of the tracking server; null: a file in outputs
+    uri: str | None = free(None)  # mlflow only: of the tracking server; null: the file outputs/mlflow.db
 
     def __post_init__(self) -> None:
         require_choice("logger.name", self.name, ("tensorboard", "csv", "wandb", "mlflow", "none"))

@@ -7,13 +7,15 @@ from typing import Any
 from lth.config import Logger
 from lth.errors import UsageError
 
-PACKAGES = ("wandb", "mlflow")  # not installed with lth; the extras of pyproject.toml bear these names
+PACKAGES = {"wandb": ("wandb",), "mlflow": ("mlflow", "sqlalchemy")}  # the extras of pyproject.toml bear these names
 
 
 def require(name: str) -> None:
-    """Raise UsageError where the package of a logger is not installed."""
-    if name in PACKAGES and find_spec(name) is None:
-        raise UsageError(f"logger={name} needs the package {name}, which is not installed: pip install 'lth[{name}]'.")
+    """Raise UsageError where the packages of a logger are not installed."""
+    for package in PACKAGES.get(name, ()):
+        found = find_spec(package)
+        if found is None or found.origin is None:  # without origin: a mere folder of that name, such as W&B's own
+            raise UsageError(f"logger={name} needs the package {package}, which is not installed: pip install 'lth[{name}]'.")
 
 
 def make(logger: Logger, folder: Path, outputs: Path) -> list[Any]:
@@ -33,7 +35,7 @@ def make(logger: Logger, folder: Path, outputs: Path) -> list[Any]:
             quiet = wandb.Settings(silent=True)
             return [lightning.WandbLogger(folder.name, outputs, offline=logger.offline, project=logger.project, settings=quiet)]
         case "mlflow":
-            where = logger.uri or f"sqlite:///{outputs.resolve() / 'mlflow.db'}"
+            where = logger.uri or f"sqlite:///{outputs.resolve() / 'mlflow.db'}"  # MLflow 3 takes no folder any more
             return [lightning.MLFlowLogger(logger.project, run_name=folder.name, tracking_uri=where)]
         case _:
             return []

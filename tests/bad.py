@@ -49,7 +49,7 @@ KEYS = [  # a wrong key, type or range; what the sentence says besides the key
     ("trainer.compile=x", "valid bool"), ("trainer.checkpoint_minutes=nan", "0 or more minutes"),
     ("trainer.val_check_interval=-1", "0 or more iterations"), ("trainer.deterministic=x", "not a valid bool"),
     ("features.cache=x", "not a valid bool"), ("features.dtype=int8", "one of float32"),
-    ("features.dtype=float16", "no features are kept"), ("logger=wandb", "one of csv, none"),
+    ("features.dtype=float16", "no features are kept"), ("logger=neptune", "one of csv, mlflow, none"),
     ("logger.name=x", "one of tensorboard"), ("experiment=foo", "one of controls"),
     ("prune.rat=0.2", "did you mean prune.rate"), ("+prune.rat=0.2", "did you mean prune.rate"), ("+foo=1", "foo is no key"),
     ("+seed.x=1", "seed"), ("~prune.rate", "prune.rate"), ("prune=5", "takes the name of a choice"),

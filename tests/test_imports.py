@@ -12,10 +12,11 @@ import lth
 ROOT = Path(lth.__file__).parent
 GROUND = {"config", "errors"}
 ALLOWED = {
-    "run": {"rounds", "results", "usage", "sweep", *GROUND},
+    "run": {"rounds", "results", "usage", "sweep", "guard", *GROUND},
     "report": {"results", *GROUND},
     "board": GROUND,
     "sweep": set(),
+    "guard": GROUND,
     "usage": GROUND,
     "verify": {"rounds", "errors"},
     "rounds": {"rounds", "data", "models", "pruning", "results", "tensors", *GROUND},

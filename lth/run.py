@@ -74,9 +74,10 @@ def _show(outputs: Path, records: list[dict], logger: str) -> None:
     several = len({record["seed"] for record in unique}) > 1
     tables = [table.summary(unique)] * several + [table.table(unique)]
     files.write_bytes(outputs / "table.md", ("\n\n".join(tables) + "\n").encode())
-    files.write_bytes(outputs / "verdict.md", verdict.text(unique).encode())
+    judged = verdict.text(unique)
+    files.write_bytes(outputs / "verdict.md", judged.encode())
     if logger == "tensorboard":
-        experiment.verdict(outputs, verdict.text(unique))
+        experiment.verdict(outputs, judged)
     written = [_draw(outputs / f"{name}.png", figure) for name, figure in _figures(unique).items()]
     print("\n" + "\n\n".join([table.table(records), *tables[:-1]]) + "\n")
     print("\n".join(verdict.brief(unique)))

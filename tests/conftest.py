@@ -31,13 +31,16 @@ def write_images(root: Path, per_class: int, seed: int = 0, suffix: str = "png")
     return root
 
 
+def write_parts(root: Path, train: int, test: int) -> Path:
+    """A folder with train/ and test/, so many images a class."""
+    write_images(root / "train", train)
+    write_images(root / "test", test, seed=1)
+    return root
+
+
 @pytest.fixture(scope="session")
 def images(tmp_path_factory) -> Path:
-    """A folder with train/ (40 a class) and test/ (12 a class)."""
-    root = tmp_path_factory.mktemp("images")
-    write_images(root / "train", 40)
-    write_images(root / "test", 12, seed=1)
-    return root
+    return write_parts(tmp_path_factory.mktemp("images"), 40, 12)
 
 
 @pytest.fixture

@@ -13,16 +13,13 @@ import lth.run as door
 from lth.rounds import search
 from tests import damage as D
 from tests.bad import BASE, FOLDERS, KEYS
-from tests.conftest import write_images
+from tests.conftest import write_parts
 from tests.test_run import run
 
 
 @pytest.fixture(scope="session")
 def good(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("good")
-    write_images(root / "train", 6)
-    write_images(root / "test", 3, seed=1)
-    return root
+    return write_parts(tmp_path_factory.mktemp("good"), 6, 3)
 
 
 @pytest.fixture(scope="session")

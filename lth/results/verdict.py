@@ -107,37 +107,43 @@ def sparsest(judged: Sequence[Verdict]) -> Verdict | None:
 
 def text(records: Sequence[dict[str, Any]], accuracy: str = "test_acc", margin: float = MARGIN, slack: float = SLACK) -> str:
     """The verdicts as Markdown: for each chain a table, a row a density, and its sparsest winning ticket; then the test."""
-    chains = naming.chains(records)
-    parts: dict[tuple[str, str], list[Verdict]] = {}
-    for verdict in verdicts(records, accuracy, margin, slack):
-        parts.setdefault((verdict.recipe, chains[verdict.step]), []).append(verdict)
+    parts = _by_chain(records, accuracy, margin, slack)
     if not parts:
         return "No ticket to judge: there is no pruned round.\n"
-    return "\n\n".join([*(_part(judged) for judged in parts.values()), _test(accuracy, margin, slack)]) + "\n"
+    return "\n\n".join([*map(_part, parts), _test(accuracy, margin, slack)]) + "\n"
 
 
 def brief(records: Sequence[dict[str, Any]]) -> list[str]:
     """One line a chain: its sparsest winning ticket, or that none is shown, and over how many seeds."""
+    return [_brief(judged) for judged in _by_chain(records)]
+
+
+def _by_chain(
+    records: Sequence[dict[str, Any]], accuracy: str = "test_acc", margin: float = MARGIN, slack: float = SLACK
+) -> list[list[Verdict]]:
+    """The verdicts of each chain."""
     chains = naming.chains(records)
     parts: dict[tuple[str, str], list[Verdict]] = {}
-    for judged in verdicts(records):
-        parts.setdefault((judged.recipe, chains[judged.step]), []).append(judged)
-    return [_brief(judged) for judged in parts.values()]
+    for verdict in verdicts(records, accuracy, margin, slack):
+        parts.setdefault((verdict.recipe, chains[verdict.step]), []).append(verdict)
+    return list(parts.values())
+
+
+def _found(judged: list[Verdict]) -> str:
+    best = sparsest(judged)
+    return f"{best.density:.2%} of weights remaining" if best else "none shown"
 
 
 def _brief(judged: list[Verdict]) -> str:
-    best, n = sparsest(judged), max(len(v.seeds) for v in judged)
-    found = f"{best.density:.2%} of weights remaining" if best else "none shown"
+    n = max(len(v.seeds) for v in judged)
     alone = "; one seed shows nothing beyond its binomial interval" if n == 1 else ""
-    return f"verdict      {judged[0].name}: sparsest winning ticket {found} (n = {n}{alone})"
+    return f"verdict      {judged[0].name}: sparsest winning ticket {_found(judged)} (n = {n}{alone})"
 
 
 def _part(judged: list[Verdict]) -> str:
-    best = sparsest(judged)
-    found = f"{best.density:.2%} of weights remaining" if best else "none shown"
     controls = [[_controls(judged)]] if any(v.controls for v in judged) else []
     heading = f"**{judged[0].name}** (recipe {judged[0].recipe[:6]})"
-    blocks = [[heading], [_table(judged)], *controls, _notes(judged), [f"Sparsest winning ticket: {found}."]]
+    blocks = [[heading], [_table(judged)], *controls, _notes(judged), [f"Sparsest winning ticket: {_found(judged)}."]]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 

@@ -22,7 +22,6 @@ from lth.rounds.store import Store
 from lth.rounds.ticket import Ticket
 
 State = dict[str, Tensor]
-AT_START = ("snip", "grasp", "synflow")  # criteria of the weights that training starts from, not of the trained ones
 
 
 @dataclass(frozen=True)

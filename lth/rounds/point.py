@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
@@ -44,9 +44,13 @@ def steps(rewind: str, per_epoch: int, total: int) -> int:
     return count
 
 
-def moments(optimizer: Optimizer, names: dict[int, str]) -> State:
-    """A copy of the optimiser's state, by the names of parameters; ``names`` maps their ids to them."""
-    found = {}
+def _names(network: nn.Module) -> dict[int, str]:
+    return {id(p): name for name, p in network.named_parameters()}
+
+
+def moments(optimizer: Optimizer, network: nn.Module) -> State:
+    """A copy of the optimiser's state, by the names of the network's parameters."""
+    names, found = _names(network), {}
     for parameter, held in optimizer.state.items():
         for name, value in held.items():
             tensor = value if isinstance(value, Tensor) else torch.tensor(value)
@@ -91,23 +95,21 @@ def load(path: Path) -> Point:
     return unpack(tensors, about["step"])
 
 
-def whole(path: Path) -> bool:
-    """Whether there is a point to be loaded; a damaged one is named."""
+def found(path: Path) -> Point | None:
+    """The point that ``save`` wrote; None where there is none, or a damaged one, which is named."""
     if not path.exists():
-        return False
+        return None
     try:
-        load(path)
+        return load(path)
     except DataError:
         notice(f"{path} is damaged; it is computed again.")
-        return False
-    return True
+        return None
 
 
 def of(trainer: pl.Trainer, pl_module: pl.LightningModule, step: int, epoch_ended: bool) -> Point:
     """Where a training is, after ``step`` steps of its schedule."""
-    names = {id(p): name for name, p in pl_module.net.named_parameters()}
     state = {n: t.detach().cpu().clone() for n, t in pl_module.net.state_dict().items()}
-    return Point(step, state, moments(trainer.optimizers[0], names), None if epoch_ended else torch.get_rng_state())
+    return Point(step, state, moments(trainer.optimizers[0], pl_module.net), None if epoch_ended else torch.get_rng_state())
 
 
 class Capture(pl.Callback):
@@ -143,7 +145,7 @@ class Continue(pl.Callback):
         if self.exactly:
             pl_module.net.load_state_dict(self.begin.state)
         if self.begin.moments:
-            self._give(trainer.optimizers[0], {id(p): name for name, p in pl_module.net.named_parameters()})
+            self._give(trainer.optimizers[0], _names(pl_module.net))
 
     def _give(self, optimizer: Optimizer, names: dict[int, str]) -> None:
         params = [p for group in optimizer.param_groups for p in group["params"]]

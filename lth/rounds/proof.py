@@ -134,7 +134,7 @@ class Witness(pl.Callback):
         optimizer = trainer.optimizers[0]
         rate = optimizer.param_groups[0]["lr"]
         network = self.ticket.network(pl_module)
-        held = point.moments(optimizer, {id(p): name for name, p in network.named_parameters()})
+        held = point.moments(optimizer, network)
         self.start = started(network.state_dict(), self.expected, held, self.moments, rate, self.lr)
         if self.before and self.start["holds"]:
             self.start = self.before

@@ -47,10 +47,10 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights))
     last, lab, records = len(specs) - 1, None, []
     wanted = [*specs, *controls(config, specs)]
-    outlook = Outlook(sum(spec.epochs for spec in wanted if store.read(spec.key) is None))
+    there = [store.read(spec.key) for spec in wanted]
+    outlook = Outlook(sum(spec.epochs for spec, record in zip(wanted, there) if record is None))
     experiment = Experiment(config, specs, store) if config.logger.name == "tensorboard" and device.is_first() else None
-    for spec in wanted:
-        record = store.read(spec.key)
+    for spec, record in zip(wanted, there):
         if record is None:
             signals.stop("all finished rounds are kept")
             with store.locked(spec.key, say) if device.is_first() else nullcontext():

@@ -126,10 +126,11 @@ class Lab:
     def reach(self, root: Spec, step: int) -> Point:
         """The point of round 0 after ``step`` steps: noted when it was trained, or else trained again up to there."""
         path = self.store.point(root.key, step)
-        if not point.whole(path):
-            capture = Capture(step, lambda found: point.save(path, found))
-            title = f"round 0 again, to iteration {step}"
-            self._run(self.maker.make(root), epochs=root.epochs, loggers=[], title=title, capture=capture, until=step)
+        if (found := point.found(path)) is not None:
+            return found
+        capture = Capture(step, lambda reached: point.save(path, reached))
+        title = f"round 0 again, to iteration {step}"
+        self._run(self.maker.make(root), epochs=root.epochs, loggers=[], title=title, capture=capture, until=step)
         return point.load(path)
 
     def prove(self, spec: Spec, folder: Path, attempt: Attempt, start: str, witness: proof.Witness) -> dict[str, dict[str, Any]]:

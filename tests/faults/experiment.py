@@ -11,7 +11,7 @@ from typing import Any
 
 from lth.rounds.search import search
 from lth.rounds.verify import verify
-from tests.conftest import write_images
+from tests.conftest import write_parts
 
 VARIES = {"seconds", "images_per_second", "finished", "command", "seal", "files"}  # of a round.json, from run to run
 FAILED = 99
@@ -19,8 +19,7 @@ FAILED = 99
 
 def pictures(root: Path) -> Path:
     """Eight by eight pixels, for a LeNet of 90,000 weights."""
-    write_images(root / "train", 30)
-    return write_images(root / "test", 6, seed=1).parent
+    return write_parts(root, 30, 6)
 
 
 def arguments(images: Path, outputs: Path, *more: str) -> list[str]:

@@ -83,6 +83,8 @@ def test_a_sweep_trains_each_dense_network_once(images, tmp_path):
     names = [p.parent.name for p in tmp_path.glob("rounds/*/round.json")]
     assert len(names) == 2 + 6
     assert sum("round00" in name for name in names) == 2
+    assert "job 1/6, round 0/1, 100.0% of weights, epoch 1/1: " in told.stderr
+    assert "job 6/6, round 1/1, " in told.stderr
     summary, rows = (tmp_path / "table.md").read_text().strip().split("\n\n")
     assert len(summary.splitlines()) == 2 + 1 + 3
     assert summary in told.stdout

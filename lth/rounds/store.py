@@ -5,6 +5,7 @@ outputs/
   starts/<hash>.safetensors  the weights that tickets start from, once for all rounds that share them
   points/<key>-<step>...     points in the training of a round 0 that others rewind to
   partial/<key>...           how far unfinished rounds have come
+  experiments/<chain>/       what TensorBoard shows of a chain, see experiment.py
   results.csv                one row a finished round
 """
 

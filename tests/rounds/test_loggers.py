@@ -61,4 +61,4 @@ def test_mlflow_has_a_run_a_round_in_one_file(make_config, tmp_path):
         runs = database.execute("select name, status from runs").fetchall()
         scores = database.execute("select value from metrics where key = 'hp/test_acc'").fetchall()
     assert sorted(runs) == [(record["name"], "FINISHED") for record in records]
-    assert sorted(scores) == sorted((pytest.approx(record["test_acc"]),) for record in records)
+    assert sorted(score for (score,) in scores) == pytest.approx(sorted(record["test_acc"] for record in records))

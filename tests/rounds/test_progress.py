@@ -35,15 +35,24 @@ def test_time_left_is_that_of_all_missing_rounds_at_the_pace_so_far(monkeypatch)
     assert left.left(4) == 0
 
 
+def _read(handle: int) -> bytes:
+    try:
+        return os.read(handle, 4096)
+    except BlockingIOError:
+        return b""
+
+
 def test_a_terminal_has_a_bar_of_the_whole_experiment(images, tmp_path):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
+    pytest.importorskip("termios").tcsetwinsize(theirs, (30, 120))
     options = "data=folder data.image_size=20 data.batch_size=16 epochs=2 model=lenet_300_100 trainer=cpu logger=none"
     command = [sys.executable, "-m", "lth.run", *options.split(), f"data.root={images}", f"outputs={tmp_path}", "prune.rounds=1"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120", "LINES": "30"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     told = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    os.set_blocking(ours, False)  # read before the other end is closed: what it holds would be lost
+    shown = b"".join(iter(lambda: _read(ours), b"")).decode()
     os.close(theirs)
-    shown = os.read(ours, 10**6).decode()
     os.close(ours)
     assert re.search(r"round 0/1, 100\.0% of weights, epoch 1/2 \|.*\| +\d+%, \d\d:\d\d left, loss \d", shown)
     assert re.search(r"round 1/1, 80\.0% of weights, epoch \d/2 \|.*\| +[5-9]\d%, \d\d:\d\d left", shown)

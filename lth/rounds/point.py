@@ -14,6 +14,7 @@ from typing_extensions import override
 from lth.errors import DataError, UsageError, notice
 from lth.pruning import masks as M
 from lth.rounds import files
+from lth.rounds.store import seal
 from lth.tensors import digest
 
 State = dict[str, Tensor]
@@ -81,16 +82,15 @@ def unpack(tensors: State, step: int) -> Point:
 def save(path: Path, point: Point) -> None:
     tensors = pack(point)
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_tensors(
-        path, tensors, {"format": "lth-point-1", "step": point.step, "name": path.name, "digest": digest(tensors)}
-    )
+    about = {"format": "lth-point-2", "step": point.step, "name": path.name, "digest": digest(tensors)}
+    files.write_tensors(path, tensors, about | {"seal": seal(about)})
 
 
 def load(path: Path) -> Point:
     """The point that ``save`` wrote. Raises DataError where the file is damaged."""
     tensors, about = files.read_tensors(path)
-    here = f"-{about.get('step')}.safetensors"
-    if digest(tensors) != about.get("digest") or about.get("name", path.name) != path.name or not path.name.endswith(here):
+    sealed = about.get("seal") == seal(about) and about.get("name") == path.name
+    if digest(tensors) != about.get("digest") or not (sealed or about.get("format") == "lth-point-1"):
         raise DataError(f"{path} does not match its hash; delete it, and it is computed again.")
     return unpack(tensors, about["step"])
 

@@ -1,31 +1,44 @@
 """MNIST and CIFAR-10: downloaded by torchvision, then written once as class folders. Imports no torch, but for a download."""
 
+import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from lth.data.made import Made, sums
 from lth.errors import DataError
 
 NAMES = {"mnist": "MNIST", "cifar10": "CIFAR10"}  # here and in torchvision
 PARTS = ("train", "test")
+MANIFEST = "sums.json"
+
+
+def made(name: str, cache: Path) -> Made:
+    """The folder cache/name with train/<class>/<number>.png and test/<class>/<number>.png."""
+    return Made(cache / name, PARTS, MANIFEST, partial(_make, name, cache))
 
 
 def fetch(name: str, cache: Path) -> Path:
-    """The folder cache/name with train/<class>/<number>.png and test/<class>/<number>.png, downloaded and written if need be.
+    """``made``'s folder, downloaded and written if need be.
 
     Raises DataError, saying what to do instead, where the download fails.
     """
-    root = cache / name
+    root = made(name, cache).root
     if not root.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{root}.lock"):
             if not root.is_dir():
-                download = cache / f"{name}.download"
-                write(_downloaded(name, download), root)
-                shutil.rmtree(download, ignore_errors=True)
+                _make(name, cache)
     return root
+
+
+def _make(name: str, cache: Path) -> None:
+    download = cache / f"{name}.download"
+    write(_downloaded(name, download), cache / name)
+    shutil.rmtree(download, ignore_errors=True)
 
 
 def _downloaded(name: str, folder: Path) -> dict[str, Any]:
@@ -43,7 +56,8 @@ def _downloaded(name: str, folder: Path) -> dict[str, Any]:
 def write(parts: dict[str, Any], root: Path) -> None:
     """Write root/<part>/<class>/<number>.png of data sets like torchvision's: ``classes``, and (PIL image, label) in order.
 
-    A class is called by its first word (MNIST's are ``0 - zero`` and so on). The folder appears at once, when it is whole.
+    A class is called by its first word (MNIST's are ``0 - zero`` and so on). The folder appears at once, when it is whole, with
+    its sums; what was there before goes.
     """
     draft = root.with_name(root.name + ".draft")
     shutil.rmtree(draft, ignore_errors=True)
@@ -54,6 +68,9 @@ def write(parts: dict[str, Any], root: Path) -> None:
         for number in range(len(images)):
             image, label = images[number]
             image.save(folders[label] / f"{number:05d}.png")
+    (draft / MANIFEST).write_text(json.dumps({"sums": sums(draft, parts)}) + "\n")
+    if root.exists():
+        shutil.rmtree(root) if root.is_dir() else root.unlink()
     draft.rename(root)
 
 

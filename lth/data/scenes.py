@@ -4,7 +4,6 @@ The pictures are drawn, not photographed, but are made to be about as hard: the 
 palettes, so that a linear model on the pixels does poorly and a small convolutional network does well, not perfectly.
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
+from lth.data.made import sums
 from lth.data.scene_canvas import Canvas
 from lth.data.scene_land import paint_forest, paint_glacier, paint_mountain, paint_sea
 from lth.data.scene_town import clutter, paint_buildings, paint_street
@@ -112,7 +112,7 @@ def write(root: Path, train_per_class: int, test_per_class: int, seed: int = 0) 
         for split, count in counts.items():
             for name in CLASSES:
                 _write_class(draft, split, name, count, seed)
-        (draft / MANIFEST).write_text(json.dumps(manifest | {"sums": sums(draft)}) + "\n")
+        (draft / MANIFEST).write_text(json.dumps(manifest | {"sums": sums(draft, SPLITS)}) + "\n")
         draft.chmod(0o755)  # mkdtemp makes it private to its owner
         try:
             draft.rename(root)
@@ -123,31 +123,6 @@ def write(root: Path, train_per_class: int, test_per_class: int, seed: int = 0) 
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return root
-
-
-def sums(root: Path) -> list[str]:
-    """For each split a hash over the names and contents of all its files but hidden ones, as pixels have it for fingerprint."""
-    return [_sum(root / split) for split in SPLITS]
-
-
-def _sum(folder: Path) -> str:
-    total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
-        total.update(f"{path.relative_to(folder).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest()[:16]
-
-
-def drawn(root: Path) -> list[str]:
-    """The sums of when the pictures were drawn; empty where that is not known."""
-    try:
-        return list(json.loads((root / MANIFEST).read_text())["sums"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def whole(root: Path) -> bool:
-    """Whether the pictures are those that were drawn."""
-    return drawn(root) == sums(root)
 
 
 def _write_class(root: Path, split: str, name: str, count: int, seed: int) -> None:

@@ -2,13 +2,15 @@
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
 
 from lth.config import Data
 from lth.data import published
-from lth.errors import DataError, notice
+from lth.data.made import Made
+from lth.errors import DataError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 KAGGLE = "puneet6060/intel-image-classification"
@@ -38,8 +40,8 @@ class Listing:
 
 def locate(data: Data) -> Folders:
     """The folders of ``data``, downloaded or rendered if need be. Raises DataError where there are none."""
-    if data.name == "scenes" and data.root is None:
-        return _parts(_rendered(data))
+    if data.name == "scenes" and (own := made(data)):
+        return _parts(_rendered(data, own))
     if data.root is not None:
         root = Path(data.root).expanduser()
         if root.is_file():
@@ -54,51 +56,41 @@ def locate(data: Data) -> Folders:
     raise DataError("data.root=null is not accepted with data=folder: it takes the folder of your images.")
 
 
-def _rendered(data: Data) -> Path:
-    from lth.data import scenes
+def made(data: Data) -> Made | None:
+    """The folder in the cache that is drawn or downloaded for ``data``; None where the images are the user's own."""
+    if data.root is not None:
+        return None
+    if data.name in published.NAMES:
+        return published.made(data.name, Path(data.cache))
+    if data.name == "scenes":
+        from lth.data import scenes
 
-    root = rendered(data)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{root}.lock"):
-        for draft in root.parent.glob(f".{root.name}-*"):  # of killed processes, as the lock is ours
+        root = Path(data.cache) / f"scenes-{data.train_per_class}-{data.test_per_class}-{data.render_seed}"
+        return Made(root, scenes.SPLITS, scenes.MANIFEST, partial(_redraw, data, root))
+    return None
+
+
+def _rendered(data: Data, own: Made) -> Path:
+    own.root.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{own.root}.lock"):
+        for draft in own.root.parent.glob(f".{own.root.name}-*"):  # of killed processes, as the lock is ours
             shutil.rmtree(draft, ignore_errors=True)
         try:
-            return scenes.write(root, data.train_per_class, data.test_per_class, data.render_seed)
+            _draw(data, own.root)
         except FileExistsError:
-            return _redrawn(data)
+            own.renew()
+    return own.root
 
 
-def rendered(data: Data) -> Path:
-    """The folder in the cache that rendered scenes have for themselves."""
-    return Path(data.cache) / f"scenes-{data.train_per_class}-{data.test_per_class}-{data.render_seed}"
-
-
-def as_drawn(data: Data, fingerprints: list[str]) -> bool:
-    """Whether the fingerprints of decoded scenes are those of the pictures that were drawn."""
-    from lth.data import scenes
-
-    return scenes.drawn(rendered(data)) == fingerprints
-
-
-def mended(data: Data) -> bool:
-    """Draw scenes again if their pictures are not those that were drawn; whether that was so."""
-    from lth.data import scenes
-
-    root = rendered(data)
-    with FileLock(f"{root}.lock"):
-        if scenes.whole(root):
-            return False
-        _redrawn(data)
-        return True
-
-
-def _redrawn(data: Data) -> Path:
-    from lth.data import scenes
-
-    root = rendered(data)
-    notice(f"{root} is damaged: it does not hold the pictures that were drawn; they are drawn again.")
+def _redraw(data: Data, root: Path) -> None:
     shutil.rmtree(root) if root.is_dir() else root.unlink()
-    return scenes.write(root, data.train_per_class, data.test_per_class, data.render_seed)
+    _draw(data, root)
+
+
+def _draw(data: Data, root: Path) -> None:
+    from lth.data import scenes
+
+    scenes.write(root, data.train_per_class, data.test_per_class, data.render_seed)
 
 
 def _downloaded() -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 from lth.config import Data
 from lth.data import decoded, sources
 from lth.data.decoded import Decoded
+from lth.data.made import Made
 from lth.data.sources import Folders
 from lth.errors import DataError
 
@@ -59,21 +60,20 @@ def leaked(splits: Splits) -> int:
 
 def prepare(data: Data) -> Splits:
     """Find, decode and split the images of ``data``. Raises DataError where that cannot be done."""
-    if data.name == "scenes" and data.root is None:
-        return _scenes(data)
-    return _prepared(data, sources.locate(data))
+    own = sources.made(data)
+    return _prepared(data, sources.locate(data)) if own is None else _sound(data, own)
 
 
-def _scenes(data: Data) -> Splits:
-    """Of rendered scenes, which are drawn again if they are damaged."""
-    fault = DataError(f"{data.cache} holds pixels that are not those of its scenes; delete it, and it is made again.")
+def _sound(data: Data, own: Made) -> Splits:
+    """Of images that were made here, which are made again if they are damaged."""
+    fault = DataError(f"{data.cache} holds pixels that are not those of its {data.name}; delete it, and it is made again.")
     try:
         splits = _prepared(data, sources.locate(data))
-        if sources.as_drawn(data, [splits.train_images.fingerprint, splits.test_images.fingerprint]):
+        if own.recorded() == [splits.train_images.fingerprint, splits.test_images.fingerprint]:
             return splits
     except DataError as error:
         fault = error
-    if not sources.mended(data):
+    if not own.root.exists() or not own.mended():
         raise fault
     return _prepared(data, sources.locate(data))
 

@@ -1,5 +1,7 @@
 """MNIST and CIFAR-10 without a network: torchvision's data sets are replaced by small ones of the same form."""
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,59 @@ def test_it_is_downloaded_once(tmp_path, digits, monkeypatch):
     root = published.fetch("mnist", tmp_path)
     monkeypatch.setattr(torchvision.datasets, "MNIST", lambda *_, **__: pytest.fail("downloaded again"))
     assert published.fetch("mnist", tmp_path) == root
+
+
+def decay(path: Path) -> None:
+    """A flipped bit that neither the size nor the time of a file shows."""
+    content, times = path.read_bytes(), path.stat()
+    path.write_bytes(content[:-30] + bytes([content[-30] ^ 16]) + content[-29:])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+DAMAGE = {
+    "decayed": lambda root: decay(root / "train" / "2" / "00011.png"),
+    "empty": lambda root: (root / "test" / "1" / "00001.png").write_bytes(b""),
+    "foreign": lambda root: shutil.copy(root / "test" / "1" / "00001.png", root / "train" / "1" / "9.png"),
+    "missing": lambda root: (root / "train" / "1" / "00001.png").unlink(),
+    "a part missing": lambda root: shutil.rmtree(root / "test"),
+    "sums empty": lambda root: (root / published.MANIFEST).write_text(""),
+    "sums missing": lambda root: (root / published.MANIFEST).unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_class_folders_are_named_and_downloaded_again(tmp_path, digits, capsys, damage):
+    data, beside = (
+        Data(name="mnist", image_size=28, channels=1, cache=str(cache), on_error="skip") for cache in (tmp_path, tmp_path / "b")
+    )
+    expected = split.prepare(beside)
+    split.prepare(data)
+    for pixels in tmp_path.glob("pixels-*/"):
+        shutil.rmtree(pixels)
+    DAMAGE[damage](tmp_path / "mnist")
+    capsys.readouterr()
+    found = split.prepare(data)
+    assert f"{tmp_path / 'mnist'} is damaged" in capsys.readouterr().err
+    assert found.fingerprint == expected.fingerprint
+    assert (found.train_images.images.array == expected.train_images.images.array).all()
+    assert split.prepare(data).fingerprint == expected.fingerprint
+    assert capsys.readouterr().err == ""
+
+
+def test_damaged_class_folders_stay_where_no_download_is_to_be_had(tmp_path, digits, monkeypatch):
+    data = Data(name="mnist", image_size=28, channels=1, cache=str(tmp_path))
+    split.prepare(data)
+    decay(tmp_path / "mnist" / "train" / "2" / "00011.png")
+    for pixels in tmp_path.glob("pixels-*/"):
+        shutil.rmtree(pixels)
+
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", offline)
+    with pytest.raises(DataError, match="the download of MNIST failed"):
+        split.prepare(data)
+    assert len(list((tmp_path / "mnist").rglob("*.png"))) == 24
 
 
 def test_a_killed_export_leaves_nothing_that_looks_finished(tmp_path, digits, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 from lth.config import Data
 from lth.data import scenes, split
+from lth.data.made import Made, sums
 from lth.errors import DataError
 
 
@@ -71,13 +72,12 @@ def test_pixels_of_other_scenes_are_refused(drawn, tmp_path):
     picture = cache / "scenes-4-1-0" / "seg_train" / "sea" / "2.jpg"
     whole, times = picture.read_bytes(), picture.stat()
     decay(picture)
-    scenes_whole = scenes.whole
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scenes, "drawn", scenes.sums)  # nobody looks
+        patch.setattr(Made, "recorded", lambda own: sums(own.root, own.parts))  # nobody looks
         prepared(cache)
     picture.write_bytes(whole)
     os.utime(picture, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert scenes_whole(cache / "scenes-4-1-0")
+    assert Made(cache / "scenes-4-1-0", scenes.SPLITS, scenes.MANIFEST, lambda: None).whole()
     with pytest.raises(DataError, match="pixels that are not those of its scenes; delete it"):
         prepared(cache)
 

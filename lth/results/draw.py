@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lth.results.plot import Heat, Line, Lines, Plot, log_ticks, pretty, weight_ticks
+from lth.results.plot import BLUES, PUOR, Heat, Line, Lines, Plot, log_ticks, pretty, weight_ticks
 
 
 def draw(plot: Plot) -> Figure:
@@ -95,9 +96,11 @@ def heat(plot: Heat) -> Figure:
     picture = Figure(figsize=size, dpi=110, layout="constrained")
     axes = picture.add_subplot()
     z = np.array([[np.nan if v is None else v for v in row] for row in plot.z], dtype=float)
-    image = axes.imshow(z, cmap="PuOr" if plot.diverging else "Blues", vmin=plot.ends[0], vmax=plot.ends[1], aspect="auto")
+    scale = LinearSegmentedColormap.from_list("heat", PUOR if plot.diverging else BLUES)
+    image = axes.imshow(z, cmap=scale, vmin=plot.ends[0], vmax=plot.ends[1], aspect="auto")
     if plot.text and max(rows, columns) <= 20:
-        _cells(axes, plot, z)
+        for i, j in np.ndindex(z.shape):
+            axes.text(j, i, plot.text[i][j], ha="center", va="center", fontsize=7, color="black", parse_math=False)
     slanted = {"rotation": 40, "ha": "right"} if max(map(len, plot.columns), default=0) > 4 else {}
     axes.set_xticks(range(columns), plot.columns, fontsize=8, parse_math=False, **slanted)
     axes.set_yticks(range(rows), plot.rows, fontsize=8, parse_math=False)
@@ -106,11 +109,3 @@ def heat(plot: Heat) -> Figure:
     axes.set_title(plot.title, fontsize=10, loc="left", parse_math=False, wrap=True)
     picture.colorbar(image, label=plot.unit, shrink=0.9)
     return picture
-
-
-def _cells(axes: Any, plot: Heat, z: np.ndarray) -> None:
-    low, high = plot.ends
-    for (i, j), value in np.ndenumerate(z):
-        place = (value - low) / (high - low) if high > low else 0.5
-        white = abs(place - 0.5) > 0.35 if plot.diverging else place > 0.5
-        axes.text(j, i, plot.text[i][j], ha="center", va="center", fontsize=7, color="white" if white else "black")

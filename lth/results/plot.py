@@ -7,6 +7,9 @@ from typing import Any
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's
 MARKERS = "os^Dvx"
+# of heat maps, from least to most: none so dark that black text on it is hard to read (a contrast of at least 5)
+BLUES = ("#f7fbff", "#c6dbef", "#9ecae1", "#4292c6")
+PUOR = ("#e08214", "#fdb863", "#f7f7f7", "#b2abd2", "#8073ac")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What a round.json says besides scores and proofs."""
 
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -88,6 +89,6 @@ def machine(device: Device) -> dict[str, Any]:
         "accelerator": device.accelerator,
         "precision": device.precision,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "pytorch_lightning": pl.__version__},
-        "command": " ".join(sys.argv[1:]),
+        "command": shlex.join(sys.argv[1:]),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }

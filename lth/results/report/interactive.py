@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lth.results.plot import Heat, Line, Lines, Plot, log_ticks, weight_ticks
+from lth.results.plot import BLUES, PUOR, Heat, Line, Lines, Plot, log_ticks, weight_ticks
 
 DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
-SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "x": "x"}
-BLUES = [[0, "#f7fbff"], [0.25, "#c6dbef"], [0.5, "#6baed6"], [0.75, "#2171b5"], [1, "#08306b"]]
-PUOR = [[0, "#7f3b08"], [0.25, "#fdb863"], [0.5, "#f7f7f7"], [0.75, "#b2abd2"], [1, "#2d004b"]]
+SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "x": "x-thin"}
 INK = "#000000"  # black lines take the colour of the page's text
 
 
@@ -42,7 +40,8 @@ def _lines(plot: Lines) -> dict[str, Any]:
     for line in plot.lines:
         own = _traces(line, plot, ends)
         numbers = list(range(len(traces), len(traces) + len(own)))
-        form = {"colour": line.colour, "dash": DASHES.get(line.dash, "longdashdot") if line.dash else "", "shown": line.shown}
+        dash = DASHES.get(line.dash, "longdashdot") if line.dash else ""
+        form = {"colour": line.colour, "dash": dash, "marker": line.marker, "shown": line.shown}
         series.append({"label": line.label, "traces": numbers, **form})
         traces += own
     layout = {
@@ -60,12 +59,18 @@ def _traces(line: Line, plot: Lines, ends: list[Any]) -> list[dict[str, Any]]:
     trace: dict[str, Any] = {
         "type": "scatter", "x": x, "y": y, "mode": "+".join(modes), "name": escape(line.label), "visible": line.shown,
         "line": {"color": line.colour, "width": 2, "dash": DASHES.get(line.dash, "longdashdot")},
-        "marker": {"color": line.colour, "size": 7, "symbol": SYMBOLS.get(line.marker, "circle")},
+        "marker": _marker(line),
         "hovertemplate": _hover(line, plot),
     }  # fmt: skip
     if line.notes is not None:
         trace["customdata"] = [escape(note) for note in line.notes]
     return [trace] if line.band is None else [_band(line), trace]
+
+
+def _marker(line: Line) -> dict[str, Any]:
+    """Points that no line joins are larger; a cross is an outline, which a point under it shows through."""
+    style = {"color": line.colour, "size": 7 if line.dash else 10, "symbol": SYMBOLS.get(line.marker, "circle")}
+    return style | ({"line": {"color": line.colour, "width": 3}} if line.marker == "x" else {})
 
 
 def _hover(line: Line, plot: Lines) -> str:
@@ -111,19 +116,24 @@ def _heat(plot: Heat) -> dict[str, Any]:
     small = max(len(plot.rows), len(plot.columns)) <= 12 and max(map(len, cells), default=0) <= 5
     trace = {
         "type": "heatmap", "z": plot.z, "x": list(range(len(plot.columns))), "y": list(range(len(plot.rows))),
-        "zmin": plot.ends[0], "zmax": plot.ends[1], "colorscale": PUOR if plot.diverging else BLUES, "xgap": 1, "ygap": 1,
+        "zmin": plot.ends[0], "zmax": plot.ends[1], "colorscale": _scale(plot), "xgap": 1, "ygap": 1,
         "colorbar": {"title": {"text": escape(plot.unit), "side": "right"}, "thickness": 12},
         "customdata": [[f"{_short(row)} / {_short(column)}" for column in plot.columns] for row in plot.rows],
         "hovertemplate": f"{escape(plot.y)} / {escape(plot.x)}:<br><b>%{{customdata}}</b>"
         f"<br>{escape(plot.unit)}: %{{z:.4~g}}<extra></extra>",
     }  # fmt: skip
     if plot.text and small:
-        trace |= {"text": plot.text, "texttemplate": "%{text}"}
+        trace |= {"text": plot.text, "texttemplate": "%{text}", "textfont": {"color": INK}}
     axes = {
         "xaxis": _names(plot.x, plot.columns),
         "yaxis": _names(plot.y, plot.rows) | {"autorange": "reversed", "tickangle": 0},
     }
     return {"data": [trace], "layout": axes, "series": [], "rows": len(plot.rows)}
+
+
+def _scale(plot: Heat) -> list[tuple[float, str]]:
+    colours = PUOR if plot.diverging else BLUES
+    return [(i / (len(colours) - 1), colour) for i, colour in enumerate(colours)]
 
 
 def _names(title: str, names: Any) -> dict[str, Any]:

@@ -42,13 +42,14 @@ function show(plot, printing = false) {
 function swatch(series) {
   const dashes = { dash: "6 4", dot: "2 3", dashdot: "6 3 2 3", longdashdot: "9 3 2 3" };
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const mark = document.createElementNS(svg.namespaceURI, series.dash ? "line" : "circle");
+  const cross = !series.dash && series.marker === "x", shape = series.dash ? "line" : cross ? "path" : "circle";
+  const mark = document.createElementNS(svg.namespaceURI, shape);
   const set = (node, values) => Object.entries(values).forEach(([name, value]) => node.setAttribute(name, value));
   const colour = { "#000000": "var(--ink)", "#666666": "var(--soft)" }[series.colour] || series.colour;
   set(svg, { width: 26, height: 8, "aria-hidden": "true" });
   set(mark, series.dash ? { x1: 0, x2: 26, y1: 4, y2: 4, "stroke-width": 3, "stroke-dasharray": dashes[series.dash] || "none" }
-    : { cx: 13, cy: 4, r: 4 });
-  mark.style[series.dash ? "stroke" : "fill"] = colour;
+    : cross ? { d: "M10 1l6 6m0-6l-6 6", "stroke-width": 2 } : { cx: 13, cy: 4, r: 4 });
+  mark.style[series.dash || cross ? "stroke" : "fill"] = colour;
   svg.append(mark);
   return svg;
 }

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lth.results import naming
-from lth.results.plot import COLOURS, MARKERS, Heat, Line, Lines, pretty
+from lth.results.plot import COLOURS, Heat, Line, Lines, pretty
 from lth.results.report import read
 from lth.results.report.choose import Chain
 from lth.results.report.read import Found, Record
@@ -80,7 +80,7 @@ def density(chain: Chain) -> Heat | None:
         [[None if v is None else 100 * v for v in row] for row in share],
         [str(r["round"] * r["at_once"]) for r in rounds],
         [name.removesuffix(".weight") for name in names],
-        [["" if v is None else f"{100 * v:.3g}" for v in row] for row in share],
+        [["" if v is None else f"{100 * v:.1f}" for v in row] for row in share],
         (0.0, 100.0),
     )
 
@@ -108,7 +108,7 @@ def classes(chain: Chain, found: Found) -> tuple[list[Heat], Lines | None]:
     if len(told) == 2 and told[1][1][0] == names:
         heats.append(_change(f"{short(told[1][0])}, less {short(told[0][0])}", names, told[1][1][1] - told[0][1][1]))
     lines = [
-        Line(short(record) + where, own, np.diag(shares).tolist(), dash="", marker=MARKERS[i], colour=COLOURS[i])
+        Line(short(record) + where, own, np.diag(shares).tolist(), dash="", marker="ox"[i], colour=COLOURS[i])
         for i, (record, (own, shares)) in enumerate(told)
     ]
     title = f"{chain.label}{where}"

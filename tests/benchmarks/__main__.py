@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from tests.benchmarks import epochs, frozen, scenes, start, steps, transfer_levers
+from tests.benchmarks import epochs, frozen, report, scenes, start, steps, transfer_levers
 
 ALL = {
     "start": start.start,
@@ -18,6 +18,7 @@ ALL = {
     "turnaround": epochs.turnaround,
     "frozen": frozen.frozen,
     "scenes": scenes.scenes,
+    "report": report.report,
 }
 
 if __name__ == "__main__":

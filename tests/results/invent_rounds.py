@@ -12,10 +12,10 @@ CLASSES = ["across", "down", "plain"]
 
 
 def outputs(
-    root: Path, seeds: int = 2, rounds: int = 4, files: bool = True, classes: list[str] = CLASSES, **changes: Any
+    root: Path, seeds: int = 2, rounds: int = 4, files: bool = True, classes: list[str] = CLASSES, first: int = 0, **changes: Any
 ) -> Path:
-    """``seeds`` chains of ``rounds`` tickets and a control of the last, each a folder with its files (or round.json alone)."""
-    for seed in range(seeds):
+    """``seeds`` chains, from ``first`` on, of ``rounds`` tickets and a control: folders with their files, or round.json alone."""
+    for seed in range(first, first + seeds):
         rng, parent = np.random.default_rng(seed), None
         start = {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in LAYERS.items()}
         for k in range(rounds + 1):
@@ -52,7 +52,7 @@ def _record(seed: int, k: int, parent: str | None, classes: list[str]) -> dict[s
         "flops_remaining": round(2000 * density),
         "parameters": 387, "model_density": density, "seconds": 3.5, "classes": classes, "test_confusion": matrix.tolist(),
         "images": {"train": 90, "val": 10, "test": 12}, "start": f"start{seed}",
-        "finished": f"2026-01-0{seed + 1}T10:00:00+00:00", "command": f"model=lenet seed={seed}",
+        "finished": f"2026-01-{seed % 28 + 1:02d}T10:00:00+00:00", "command": f"model=lenet seed={seed}",
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 import lth
 
 ROOT = Path(lth.__file__).parent
-GROUND = {"config", "errors"}
+GROUND = {"config", "errors", "seals"}
 ALLOWED = {
     "run": {"rounds", "results", "usage", "sweep", "guard", *GROUND},
     "report": {"results", *GROUND},
@@ -23,10 +23,11 @@ ALLOWED = {
     "data": {"data", *GROUND},
     "models": {"models", "tensors", *GROUND},
     "pruning": {"pruning", *GROUND},
-    "results": {"results"},
+    "results": {"results", "seals"},
     "tensors": set(),
     "config": GROUND,
     "errors": set(),
+    "seals": set(),
 }
 
 

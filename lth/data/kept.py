@@ -4,7 +4,6 @@ A kept folder holds one .npy file, if any, and meta.json, which has its CRC-32 (
 folder is called, and a seal over all of that.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ import numpy as np
 from filelock import FileLock
 
 from lth.errors import notice
+from lth.seals import seal
 
 
 def meta(folder: Path) -> dict[str, Any] | None:
@@ -25,7 +25,7 @@ def meta(folder: Path) -> dict[str, Any] | None:
     path = folder / "meta.json"
     try:
         found = json.loads(path.read_bytes())
-        if found["seal"] == _seal(found) and found["name"] == folder.name:
+        if found["seal"] == seal(found) and found["name"] == folder.name:
             return found
     except FileNotFoundError:
         return None
@@ -66,7 +66,7 @@ def empty(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
 def finish(beside: Path, folder: Path, file: str | None, about: dict[str, Any]) -> dict[str, Any]:
     """Make a draft the folder, with its meta.json; returns that. ``file``: the name of its array."""
     found = {**about, "name": folder.name, "file": file, "sum": _sum(beside / file) if file else None}
-    found["seal"] = _seal(found)
+    found["seal"] = seal(found)
     path = beside / "meta.json"
     _named(lambda: path.write_text(json.dumps(found)), path)
     _remove(folder)
@@ -106,8 +106,3 @@ def _once(path: Path, inode: int, size: int, time: int) -> int:
 
 def _sum(path: Path) -> int:
     return zlib.crc32(np.memmap(path, np.uint8, "r"))
-
-
-def _seal(about: dict[str, Any]) -> str:
-    rest = {name: value for name, value in about.items() if name != "seal"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -6,13 +6,12 @@ so a new option never renames old work.
 """
 
 import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from lth.config import CONTROLS, Config
 from lth.errors import UsageError
+from lth.seals import hashed
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Spec:
     @property
     def key(self) -> str:
         """12 hexadecimal digits."""
-        return _hash(self.content)
+        return hashed(self.content)[:12]
 
     @property
     def root(self) -> "Spec":
@@ -43,24 +42,19 @@ class Spec:
     @property
     def recipe(self) -> str:
         """What replicates share: all that determines the dense network of this chain, but the seed. 12 digits."""
-        return _hash(_without(self.root.content, "seed"))
+        return hashed(_without(self.root.content, "seed"))[:12]
 
     @property
     def family(self) -> str:
         """What a network and the same trained for longer share: the recipe without the number of epochs. 12 digits."""
-        return _hash(_without(self.root.content, "seed", "epochs"))
+        return hashed(_without(self.root.content, "seed", "epochs"))[:12]
 
     @property
     def step(self) -> str:
         """The prune step that leads to this round, or to the ticket of this control, hashed; empty for round 0."""
         if self.parent is None:
             return ""
-        return self.parent.step if self.control else _hash(self.content["prune"])
-
-
-def _hash(content: dict[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return self.parent.step if self.control else hashed(self.content["prune"])[:12]
 
 
 def _without(content: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ outputs/
   results.csv                one row a finished round
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,12 +20,7 @@ from typing import Any
 
 from lth.errors import DataError, LthError, notice
 from lth.rounds import files, ledger, locks, signals
-
-
-def seal(record: dict[str, Any]) -> str:
-    """SHA-256 over all fields of a record but ``seal``, whatever their order; the same before and after a round.json."""
-    rest = {name: value for name, value in record.items() if name != "seal"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+from lth.seals import seal
 
 
 def load(folder: Path) -> dict[str, Any]:

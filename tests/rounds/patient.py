@@ -12,9 +12,10 @@ from lth.pruning import masks as M
 from lth.rounds import files, record
 from lth.rounds import ticket as tickets
 from lth.rounds.search import search
-from lth.rounds.store import Store, load, seal
+from lth.rounds.store import Store, load
 from lth.rounds.ticket import Ticket
 from lth.rounds.verify import Doctor, verify
+from lth.seals import seal
 
 EXPERIMENTS = (
     {"rounds": 2, "controls": "reinit+shuffle+random+order+dense"},

@@ -14,7 +14,8 @@ from lth import load_ticket
 from lth.errors import DataError
 from lth.rounds import files
 from lth.rounds.search import search
-from lth.rounds.store import Store, seal
+from lth.rounds.store import Store
+from lth.seals import seal
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):

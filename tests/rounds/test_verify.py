@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from lth.errors import DataError, UsageError
-from lth.rounds.store import load, seal
+from lth.rounds.store import load
 from lth.rounds.verify import verify
+from lth.seals import seal
 from tests.rounds.patient import Patient, experiment, told
 
 

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 
 from lth.data import kept
 from lth.data.sources import Listing
-from lth.errors import DataError
+from lth.errors import DataError, notice
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice its limit is an error, which names the file
 VERSION = 1  # of the decoding below: counts up when the pixels of any file would change
@@ -137,12 +137,31 @@ def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error
 
 
 def _digests(folder: Path, paths: list[Path]) -> np.ndarray:
-    """SHA-256 of each file, uint8 (n, 32), from a cache; made anew beside one that is older than they are, or damaged."""
+    """SHA-256 of each file, uint8 (n, 32), from a cache; made anew where that is damaged, or older than they are."""
     place = folder / "digests.bin"
-    if not place.exists() or place.stat().st_size != 32 * len(paths):
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            _write_digests(place, pool.map(_digest, paths))
-    return np.fromfile(place, np.uint8).reshape(len(paths), 32)
+    if (found := _read_digests(place, len(paths))) is None:
+        with FileLock(f"{folder}.lock"):
+            if (found := _read_digests(place, len(paths))) is None:
+                if place.exists():
+                    notice(f"{place} is damaged, or of an older version; it is made again.")
+                draft = folder / "digests.draft"
+                with ThreadPoolExecutor(os.cpu_count()) as pool:
+                    _write_digests(draft, pool.map(_digest, paths))
+                kept.remove(place)
+                draft.replace(place)
+                return _digests(folder, paths)
+    return found
+
+
+def _read_digests(place: Path, count: int) -> np.ndarray | None:
+    """What ``_write_digests`` wrote; None where it is missing, or not whole."""
+    try:
+        content = place.read_bytes()
+    except OSError:
+        return None
+    digests, last = content[:-32], content[-32:]
+    whole = len(content) == 32 * (count + 1) and hashlib.sha256(digests).digest() == last
+    return np.frombuffer(digests, np.uint8).reshape(count, 32) if whole else None
 
 
 def _digest(path: Path) -> str:
@@ -150,9 +169,9 @@ def _digest(path: Path) -> str:
 
 
 def _write_digests(place: Path, digests: Iterable[str]) -> None:
-    draft = place.with_name(f"{place.name}.{os.getpid()}")
-    draft.write_bytes(bytes.fromhex("".join(digests)))
-    draft.replace(place)
+    """One after the other, and a hash of them all."""
+    content = bytes.fromhex("".join(digests))
+    place.write_bytes(content + hashlib.sha256(content).digest())
 
 
 def _name(listing: Listing, size: int, on_error: str, channels: int) -> str:

@@ -24,6 +24,8 @@ def main(count: int) -> int:
         started = time.monotonic()
         assert do(lambda: command(*arguments(images, whole)), base / "whole.txt") == 0, (base / "whole.txt").read_text()
         expected, longest = told(whole), time.monotonic() - started
+        odd = kills.names(images, base / "one") ^ kills.names(images, base / "other")
+        assert not odd, f"boundaries whose names differ from process to process: {sorted(odd)[:5]}"
         names = kills.at_boundaries(images, here, 1.0 if count >= 100 else count / 2 / 400)
         ends = kills.at_random(images, there, max(count - len(names), count // 4), longest)
         wrong = [fault for path in [here, *there.parent.glob("outputs*")] for fault in faults(path, expected)]

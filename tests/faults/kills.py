@@ -14,6 +14,7 @@ from tests.faults.boundaries import Boundaries
 from tests.faults.experiment import FAILED, arguments, command, config, do, end, quiet, start
 
 SIGNALS = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGUSR1")
+MOST = 2000  # kills; more means that the names of boundaries are new in each process
 CODES = {0, 75, *(-getattr(signal, name) for name in SIGNALS)}
 
 
@@ -25,11 +26,30 @@ def at_boundaries(images: Path, outputs: Path, share: float) -> list[str]:
         Boundaries(outputs, log, chosen)
         quiet(made)
 
-    chosen = partial(_chosen, share)
-    while code := do(partial(work, chosen), outputs.with_name("said.txt")):
-        if code != -signal.SIGKILL:
-            raise AssertionError(f"exit code {code}: {outputs.with_name('said.txt').read_text()}")
-    return log.read_text().splitlines()
+    said, chosen = outputs.with_name("said.txt"), partial(_chosen, share)
+    for _ in range(MOST):
+        code = do(partial(work, chosen), said)
+        if code == 0:
+            return log.read_text().splitlines()
+        assert code == -signal.SIGKILL, f"exit code {code}: {said.read_text()}"
+    raise AssertionError(f"{MOST} kills without an end; the last were at {log.read_text().splitlines()[-3:]}")
+
+
+def names(images: Path, outputs: Path) -> set[str]:
+    """The names of all write boundaries of an experiment on an empty folder; they must be the same in any process."""
+    log, found = outputs.with_name(f"{outputs.name}.txt"), outputs.with_name(f"{outputs.name}.names")
+
+    def noted(name: str) -> bool:
+        with open(found, "a") as file:
+            file.write(f"{name}\n")
+        return False
+
+    def work() -> None:
+        Boundaries(outputs, log, noted)
+        quiet(config(images, outputs))
+
+    assert do(work, outputs.with_name("said.txt")) == 0, outputs.with_name("said.txt").read_text()
+    return set(found.read_text().splitlines())
 
 
 def _chosen(share: float, name: str) -> bool:

@@ -136,7 +136,7 @@ class Store:
 
     def tidy(self) -> None:
         """Clear away what killed processes left half written. A round's own folder is tidied when the round is gone on with."""
-        for folder in (self.outputs, self.starts, self.outputs / "points", self.outputs / "partial", self._locks):
+        for folder in (self.outputs, self.starts, *(self.outputs / name for name in ("points", "partial", "tests")), self._locks):
             files.tidy(folder)
 
     def look(self) -> None:

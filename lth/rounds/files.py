@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 DAY = 24 * 60 * 60  # seconds
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write atomically; a reader sees the old file or the new one, whatever happens. Raises OSError naming the file."""
-    draft = beside(path)
+def write_bytes(path: Path, content: bytes, name: str = "") -> None:
+    """Write atomically; a reader sees the old file or the new one, whatever happens. Raises OSError naming the file.
+
+    ``name``: what its draft is called after, if not after the file.
+    """
+    draft = beside(path.with_name(name or path.name))
     try:
         with open(draft, "wb") as file:
             file.write(content)

@@ -136,7 +136,8 @@ class Store:
 
     def tidy(self) -> None:
         """Clear away what killed processes left half written. A round's own folder is tidied when the round is gone on with."""
-        for folder in (self.outputs, self.starts, *(self.outputs / name for name in ("points", "partial", "tests")), self._locks):
+        inside = (self.outputs / name for name in ("points", "partial", "tests"))
+        for folder in (self.outputs, self.starts, self._locks, *inside, *self.outputs.glob("experiments/*")):
             files.tidy(folder)
 
     def look(self) -> None:

@@ -25,7 +25,7 @@ def pictures(root: Path) -> Path:
 def arguments(images: Path, outputs: Path, *more: str) -> list[str]:
     """Three rounds that rewind to a step of the first one, and a control; saved at each step."""
     options = (
-        f"data=folder data.root={images} data.image_size=8 data.batch_size=16 model=lenet_300_100 trainer=cpu logger=none "
+        f"data=folder data.root={images} data.image_size=8 data.batch_size=16 model=lenet_300_100 trainer=cpu logger=tensorboard "
         "epochs=2 prune.rounds=2 prune.rewind=6it prune.controls=reinit prune.control_rounds=2 trainer.checkpoint_minutes=1e-9"
     )
     return [*options.split(), f"outputs={outputs}", *more]

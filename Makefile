@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 
-.PHONY: help setup demo test faults bench board lint clean
+.PHONY: help setup demo test faults bench audit board lint clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
@@ -28,6 +28,11 @@ faults: setup ## kill an experiment at every write boundary, fill its disk, crow
 
 bench: setup ## measure what the README claims about speed
 	$(BIN)/python -m tests.benchmarks
+
+audit: setup ## look the pinned packages up among the known vulnerabilities; needs the network
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	.venv/audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 board: setup ## open TensorBoard on all rounds and chains of outputs/
 	$(BIN)/python -m lth.board outputs

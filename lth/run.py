@@ -4,6 +4,7 @@ import io
 import math
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,8 @@ def _show(outputs: Path, records: list[dict], logger: str) -> None:
     if logger == "tensorboard":
         experiment.verdict(outputs, judged)
     written = [_draw(outputs / f"{name}.png", figure) for name, figure in _figures(unique).items()]
-    print("\n" + "\n\n".join([table.table(records), *tables[:-1]]) + "\n")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    print("\n" + "\n\n".join(table.fitting(text, width) for text in [table.table(records), *tables[:-1]]) + "\n")
     print("\n".join(verdict.brief(unique)))
     print(f"tables       {outputs / 'table.md'}, {outputs / 'verdict.md'}, {outputs / 'results.csv'}")
     print(f"figures      {', '.join(map(str, written))}")

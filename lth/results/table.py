@@ -20,6 +20,7 @@ COLUMNS = {  # of a record: title, how it is printed
     "seconds": ("seconds", "{:.1f}"),
 }
 MEANS = ("train_acc", "val_acc", "test_acc", "best_test_acc", "early_stop_iteration")
+SPARED = ("seconds", "theoretical speed-up", "recipe", "finetune", "train acc", "test acc at best val", "val acc")
 INTERVAL, ENOUGH = "95% interval of the mean test acc", 3  # seeds from which on an interval is more than a guess
 BARRIER = {"barrier": ("error barrier", "{:.3f}")}  # of copies that saw the images in another order, see rounds/connectivity.py
 
@@ -107,3 +108,13 @@ def markdown(frame: pd.DataFrame) -> str:
     widths = [max(len(row[i]) for row in cells) for i in range(len(frame.columns))]
     lines = ["| " + " | ".join(c.rjust(w) for c, w in zip(row, widths)) + " |" for row in cells]
     return "\n".join([lines[0], "|" + "|".join("-" * (w + 1) + ":" for w in widths) + "|", *lines[1:]])
+
+
+def fitting(text: str, width: int) -> str:
+    """A Markdown table without the least needed of its columns, as far as it is wider than ``width`` characters."""
+    rows = [line.strip("|").split("|") for line in text.splitlines()]
+    for title in SPARED:
+        if sum(len(cell) + 1 for cell in rows[0]) < width:
+            break
+        rows = [[cell for cell, name in zip(row, rows[0]) if name.strip() != title] for row in rows]
+    return "\n".join(f"|{'|'.join(row)}|" for row in rows)

@@ -17,6 +17,17 @@ def test_the_table_has_a_row_a_round_and_prints_percent():
     assert cells == ["0", "1", "80.00%", "0.510", "0.510", "0.510", "0.510", "96", "1.50x", "12.3"]
 
 
+@pytest.mark.parametrize("width", [60, 80, 110, 1000])
+def test_a_table_fits_its_terminal_and_keeps_what_matters(width):
+    whole = table.table(CHAINS)
+    lines = table.fitting(whole, width).splitlines()
+    assert max(map(len, lines)) <= max(width, 80)  # what matters takes 80
+    assert len({line.count("|") for line in lines}) == 1
+    for title in ("seed", "round", "weights remaining", "test acc", "early-stop iteration"):
+        assert f" {title} |" in lines[0]
+    assert (("\n".join(lines)) == whole) == (width == 1000)
+
+
 def test_the_summary_has_mean_and_deviation_over_seeds():
     rows = [
         [c.strip() for c in line.strip("|").split("|")]

@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,44 @@ def test_a_field_of_another_kind_is_damage(tmp_path, field):
     found = read.read(tmp_path)
     assert found.records == []
     assert all(field in why for _, why in found.skipped)
+
+
+@pytest.mark.parametrize("field", [*read.OPTIONAL, "layers"])
+def test_an_optional_field_of_another_kind_is_damage(tmp_path, field):
+    path = next(outputs(tmp_path, seeds=1, rounds=1, files=False).glob("rounds/*-round01-*1/round.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: [1]}))
+    found = read.read(tmp_path)
+    assert len(found.records) == 2
+    assert [name for name, _ in found.skipped] == [path.parent.name]
+
+
+@pytest.mark.parametrize("line", [{}, {"alphas": [0, 1], "errors": [0.1]}, {"alphas": ["a"], "errors": ["b"]}])
+def test_a_line_between_copies_that_is_none_is_damage(tmp_path, line):
+    assert read.read(outputs(tmp_path, seeds=1, rounds=0, files=False, line=line)).records == []
+
+
+def test_a_pruned_round_without_a_rate_is_damage(tmp_path):
+    assert {r["round"] for r in read.read(outputs(tmp_path, seeds=1, rounds=2, files=False, rate=None)).records} == {0}
+
+
+def test_a_copied_folder_counts_once(tmp_path):
+    root = outputs(tmp_path, seeds=1, rounds=1, files=False)
+    folder = next(root.glob("rounds/*-round00-*"))
+    shutil.copytree(folder, folder.with_name(f"{folder.name} copy"))
+    found = read.read(root)
+    assert len(found.records) == 3
+    assert found.skipped == [(f"{folder.name} copy", f"a copy: another folder holds round {folder.name[-12:]}, too")]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_tickets_whose_dense_network_is_gone_are_reported(quick, tmp_path, seeds):
+    root = outputs(tmp_path, seeds=seeds, rounds=2)
+    shutil.rmtree(next(root.glob("rounds/*-seed0-round00-*")))
+    found = read.read(root)
+    assert len(found.records) == 4 * seeds - 1
+    assert "report.html" in dict(build.files("title", found))
+    chain = choose.chains(found.records)[0]
+    assert [record["round"] for record in chain.by_seed[0]] == [1, 2]
 
 
 def test_filters_choose_rounds(tmp_path):

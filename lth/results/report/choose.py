@@ -75,7 +75,10 @@ def chains(records: list[Record]) -> list[Chain]:
 
 
 def _chain(recipe: str, step: str, tickets: dict[int, list[Record]], dense: dict[int, Record]) -> Chain:
-    by_seed = {s: [dense[s]] * (s in dense) + sorted(rows, key=lambda r: -r["density"]) for s, rows in sorted(tickets.items())}
+    by_seed = {
+        seed: [dense[seed] for _ in range(seed in dense)] + sorted(rows, key=lambda r: -r["density"])
+        for seed, rows in sorted(tickets.items())
+    }
     last = next(iter(by_seed.values()))[-1]
     return Chain(recipe, step, f"{last['model']} {last['finetune']}, {naming.pace(last) if last['round'] else 'dense'}", by_seed)
 

@@ -1,5 +1,6 @@
 """Pictures of plots, by matplotlib without pyplot: no state, no display."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,17 @@ def _line(axes: Any, line: Line) -> None:
     if line.level:
         axes.axhline(line.y[0], color=line.colour, ls=line.dash, lw=1.2, label=line.label, zorder=1)
         return
-    y = np.array([np.nan if v is None else v for v in line.y], dtype=float)
+    y = _numbers(line.y)
     style = {"ls": line.dash or "none", "marker": line.marker or None, "color": line.colour}
     axes.plot(line.x, y, ms=4, lw=1.6, label=line.label, **style)
     if line.band is not None:
-        axes.fill_between(line.x, y - line.band, y + line.band, color=line.colour, alpha=0.15, lw=0)
+        half = _numbers(line.band)
+        axes.fill_between(line.x, y - half, y + half, color=line.colour, alpha=0.15, lw=0)
+
+
+def _numbers(values: Sequence[float | None]) -> np.ndarray:
+    """NaN, which is not drawn, for None."""
+    return np.array([np.nan if v is None else v for v in values], dtype=float)
 
 
 def _axis(axes: Any, plot: Lines) -> None:
@@ -95,7 +102,7 @@ def heat(plot: Heat) -> Figure:
     size = (min(14, 2.6 + 0.07 * longest + 0.55 * columns), min(14, 2.2 + 0.36 * rows))
     picture = Figure(figsize=size, dpi=110, layout="constrained")
     axes = picture.add_subplot()
-    z = np.array([[np.nan if v is None else v for v in row] for row in plot.z], dtype=float)
+    z = np.stack([_numbers(row) for row in plot.z])
     scale = LinearSegmentedColormap.from_list("heat", PUOR if plot.diverging else BLUES)
     image = axes.imshow(z, cmap=scale, vmin=plot.ends[0], vmax=plot.ends[1], aspect="auto")
     if plot.text and max(rows, columns) <= 20:

@@ -22,7 +22,7 @@ class Line:
     colour: str = COLOURS[0]
     dash: Any = "-"  # matplotlib's; '' joins no points
     marker: str = ""
-    band: Sequence[float] | None = None  # half the height of the band around y
+    band: Sequence[float | None] | None = None  # half the height of the band around y, which is open where there is none
     level: bool = False
     notes: Sequence[str] | None = None  # what each point's hover says beside x and y
     shown: bool = True  # whether an interactive figure begins with it

@@ -231,10 +231,18 @@ def test_the_histogram_is_of_kept_weights_before_and_after(tmp_path):
     assert np.allclose(after, 2 * before)
 
 
-def test_the_tree_shows_a_shared_round_once():
-    def node(key: str, parent: str | None, seconds: float = 1.0) -> dict:
-        return {"key": key, "parent": parent, "seconds": seconds, "control": None, "round": 0, "name": key}
+def test_a_band_is_open_where_a_point_has_none():
+    line = plot.Line("a", [1, 0.8, 0.5, 0.4, 0.3], [1.0, 2, 3, 4, 5], band=[0.5, 0.25, None, 1, 2])
+    band = interactive.spec(plot.Lines("t", "x", "y", [line]))["data"][0]
+    assert band["x"] == [1, 0.8, 0.8, 1, None, 0.4, 0.3, 0.3, 0.4]
+    assert band["y"] == [1.5, 2.25, 1.75, 0.5, None, 5, 7, 3, 3]
 
+
+def node(key: str, parent: str | None, seconds: float = 1.0, control: str | None = None) -> dict:
+    return {"key": key, "parent": parent, "seconds": seconds, "control": control, "round": 0, "name": key}
+
+
+def test_the_tree_shows_a_shared_round_once():
     found = tree.nodes([node("a", None, 10), node("b", "a"), node("c", "a"), node("d", "b"), node("x", "gone")])
     assert [(n.record["key"], n.depth, n.chains) for n in found] == [
         ("a", 0, 2), ("b", 1, 1), ("d", 2, 1), ("c", 1, 1), ("x", 0, 1),
@@ -242,6 +250,14 @@ def test_the_tree_shows_a_shared_round_once():
     assert tree.seconds(found) == (14, 24)
     deep = [node("0", None), *(node(str(i), str(i - 1)) for i in range(1, 3000))]
     assert tree.nodes(deep)[-1].depth == 2999
+
+
+def test_a_control_needs_the_rounds_before_its_ticket_not_the_ticket():
+    chain = [node("a", None, 100), node("b", "a", 10), node("c", "b", 1)]
+    controls = [node("order", "a", control="order"), node("b1", "b", control="reinit"), node("b2", "b", control="shuffle")]
+    found = tree.nodes([*chain, *controls, node("c1", "c", control="reinit")])
+    assert {n.record["key"]: n.chains for n in found} == {"a": 4, "b": 2, "c": 1, "order": 1, "b1": 1, "b2": 1, "c1": 1}
+    assert tree.seconds(found) == (115, 4 * 100 + 2 * 10 + 5)
 
 
 def test_durations_are_for_people():

@@ -2,7 +2,7 @@
 
 import json
 from html import escape
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 import numpy as np
@@ -87,10 +87,16 @@ def _words(label: str) -> str:
 
 
 def _band(line: Line) -> dict[str, Any]:
-    upper, lower = ([y + sign * sd for y, sd in zip(line.y, line.band)] for sign in (1, -1))
+    """One closed shape for each run of points that have a band; None parts them."""
+    x, y = [], []
+    for inside, points in groupby(zip(line.x, line.y, line.band), lambda point: None not in point):
+        if inside:
+            there = list(points)
+            x += [p[0] for p in there] + [p[0] for p in reversed(there)] + [None]
+            y += [p[1] + p[2] for p in there] + [p[1] - p[2] for p in reversed(there)] + [None]
     red, green, blue = (int(line.colour[i : i + 2], 16) for i in (1, 3, 5))
     return {
-        "type": "scatter", "x": [*line.x, *reversed(list(line.x))], "y": [*upper, *reversed(lower)], "fill": "toself",
+        "type": "scatter", "x": x[:-1], "y": y[:-1], "fill": "toself",
         "mode": "lines", "line": {"width": 0}, "fillcolor": f"rgba({red},{green},{blue},0.18)", "hoverinfo": "skip",
         "visible": line.shown,
     }  # fmt: skip

@@ -106,10 +106,10 @@ def _tree(records: Sequence[Record]) -> str:
     ]
     text = (
         f"Each round was trained once and then read by all that start from it: {tree.clock(took)} of training; "
-        f"{tree.clock(apart)} if each end of the tree had been trained from the dense network on."
+        f"{tree.clock(apart)} if each chain, and each control with the rounds before its ticket, had been trained by itself."
         + (f" The first {TREE} of {len(nodes)} rounds; all are in results.csv." if len(nodes) > TREE else "")
     )
-    table = html.table(("round", "weights remaining", "test accuracy", "time", "chains that share it"), rows)
+    table = html.table(("round", "weights remaining", "test accuracy", "time", "chains and controls that need it"), rows)
     return f'<h2 id="rounds">Rounds</h2><p class="soft">{escape(text)}</p><div class="tree">{table}</div>'
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lth import report
 from lth.results import plot
-from lth.results.report import build, choose, costs, html, images, interactive, read, tree, weights
+from lth.results.report import build, choose, costs, html, images, interactive, plots, read, rows, tree, weights
 from tests.results.invent_rounds import outputs
 
 FIGURES = {
@@ -151,6 +151,51 @@ def test_tickets_whose_dense_network_is_gone_are_reported(quick, tmp_path, seeds
     assert "report.html" in dict(build.files("title", found))
     chain = choose.chains(found.records)[0]
     assert [record["round"] for record in chain.by_seed[0]] == [1, 2]
+
+
+def mixed(root: Path) -> Path:
+    """Two recipes of one model and data set, that differ in their epochs, and another way of pruning."""
+    outputs(root, seeds=1, rounds=1, files=False)
+    outputs(root, seeds=1, rounds=1, files=False, recipe="123456abcdef", epochs=40)
+    return outputs(root, seeds=1, rounds=1, files=False, recipe="777777abcdef", model="conv2", criterion="snip")
+
+
+def test_rounds_of_different_recipes_have_different_names(quick, tmp_path):
+    found = read.read(mixed(tmp_path))
+    names = [row[0] for row in rows.rows(found.records)]
+    assert len(set(names)) == len(names) == 9
+    assert "lenet, all on stripes, dense, 4 epochs (recipe abcdef)" in names
+    assert "lenet, all on stripes, 20% a round, re-initialised, 40 epochs (recipe 123456)" in names
+    assert "conv2, all on stripes, 20% a round, snip" in names, "the only recipe of its model"
+    labels = [chain.label for chain in choose.chains(found.records)]
+    assert len(set(labels)) == 3
+    page = dict(build.files("title", found))["report.html"].decode()
+    assert "dense network, lenet all on stripes, seed 0, 40 epochs (recipe 123456) (" in page
+    assert "round 1, 80%, 20% a round, snip (" in page
+
+
+def test_the_curves_shown_at_first_differ_in_colour(tmp_path):
+    found = read.read(outputs(tmp_path, seeds=1, rounds=11))
+    for figure in plots.curves(choose.chains(found.records)[0], found):
+        shown = [line for line in figure.lines if line.shown]
+        assert [line.label for line in shown] == ["dense network", "round 4, 41%", "round 7, 21%", "round 11, 8.6%"]
+        assert len({line.colour for line in shown}) == 4
+        assert len({(line.colour, line.dash) for line in figure.lines}) == 12
+
+
+def test_the_page_says_how_many_rounds_had_not_come_to_an_end(quick, tmp_path):
+    outputs(tmp_path / "one", seeds=1, rounds=2, files=False, iterations=100)
+    outputs(tmp_path / "two", seeds=1, rounds=2, files=False, iterations=200)
+    one, two = (dict(build.files("title", read.read(tmp_path / n)))["report.html"].decode() for n in ("one", "two"))
+    assert "In 1 of 4 rounds it is the last iteration" in one
+    assert "it is the last iteration" not in two
+
+
+def test_where_not_all_chains_are_shown_every_part_says_so(quick, tmp_path):
+    for i in range(8):
+        outputs(tmp_path, seeds=1, rounds=1, files=False, recipe=f"recipe{i}", family=f"family{i}", model=f"model{i}")
+    page = dict(build.files("title", read.read(tmp_path)))["report.html"].decode()
+    assert page.count("Of 8 chains the 7 with most seeds and rounds") == 4
 
 
 def test_filters_choose_rounds(tmp_path):

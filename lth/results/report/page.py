@@ -9,6 +9,7 @@ from string import Template
 
 from plotly.offline import get_plotlyjs
 
+from lth.results import naming
 from lth.results.plot import Heat, Plot
 from lth.results.report import html, interactive, tree
 from lth.results.report.plots import short
@@ -94,9 +95,10 @@ def _figure(name: str, plot: Plot, svg: bytes) -> str:
 def _tree(records: Sequence[Record]) -> str:
     nodes = tree.nodes(list(records))
     took, apart = tree.seconds(nodes)
+    differs = naming.recipes(records)
     rows = [
         [
-            "\u2003" * min(node.depth, 30) + ("└ " if node.depth else "") + _node_name(node.record),
+            "\u2003" * min(node.depth, 30) + ("└ " if node.depth else "") + _node_name(node.record, differs),
             f"{node.record['density']:.2%}",
             f"{node.record['test_acc']:.3f}",
             tree.clock(node.record["seconds"]),
@@ -113,9 +115,18 @@ def _tree(records: Sequence[Record]) -> str:
     return f'<h2 id="rounds">Rounds</h2><p class="soft">{escape(text)}</p><div class="tree">{table}</div>'
 
 
-def _node_name(record: Record) -> str:
-    where = f", {record['model']} on {record['data']}, seed {record['seed']}" if not record["round"] else ""
-    return f"{short(record)}{where} ({record['key'][:6]})"
+def _node_name(record: Record, differs: dict[str, str]) -> str:
+    """What tells a round from the others in the tree: a dense network its recipe and seed, a ticket how it was pruned."""
+    what = [short(record)]
+    if not record["round"]:
+        what += [
+            f"{record['model']} {record['finetune']} on {record['data']}",
+            f"seed {record['seed']}",
+            differs[record["recipe"]],
+        ]
+    elif record["at_once"] > 1 or not naming.plain(record):
+        what += [naming.pace(record)]
+    return f"{', '.join(filter(None, what))} ({record['key'][:6]})"
 
 
 def _commands(records: Sequence[Record]) -> str:

@@ -26,6 +26,12 @@ def spread(records: list[Record], count: int) -> list[Record]:
     return [records[i] for i in sorted({round(i) for i in np.linspace(0, len(records) - 1, count)})]
 
 
+def styles(rounds: list[Record], first: set[str]) -> dict[str, dict[str, str]]:
+    """Key -> style: those whose keys are ``first`` have the first colours, so that no two of them share one."""
+    ordered = sorted(rounds, key=lambda record: record["key"] not in first)
+    return {record["key"]: style(i) for i, record in enumerate(ordered)}
+
+
 def style(i: int) -> dict[str, str]:
     """A colour, and a dash once the colours are used up: told apart without colour, too."""
     return {"colour": COLOURS[i % len(COLOURS)], "dash": DASHES[i // len(COLOURS) % len(DASHES)]}
@@ -35,6 +41,7 @@ def curves(chain: Chain, found: Found) -> list[Lines]:
     """Validation loss and accuracy of the rounds of a seed against iterations; [] where no metrics.csv can be read."""
     rounds = spread(chain.rounds, 14)
     first = {record["key"] for record in spread(rounds, BEGIN_WITH)}
+    drawn = styles(rounds, first)
     histories = []
     for record in rounds:
         try:
@@ -46,8 +53,14 @@ def curves(chain: Chain, found: Found) -> list[Lines]:
 
     def lines(name: str) -> list[Line]:
         return [
-            Line(short(record), [r["iteration"] for r in rows], [r[name] for r in rows], shown=record["key"] in first, **style(i))
-            for i, (record, rows) in enumerate(histories)
+            Line(
+                short(r),
+                [row["iteration"] for row in rows],
+                [row[name] for row in rows],
+                shown=r["key"] in first,
+                **drawn[r["key"]],
+            )
+            for r, rows in histories
         ]
 
     where = f"{chain.label}, seed {chain.seed}"

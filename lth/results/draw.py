@@ -8,7 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lth.results.plot import BLUES, PUOR, Heat, Line, Lines, Plot, log_ticks, pretty, weight_ticks
+from lth.results.plot import BLUES, PUOR, Heat, Line, Lines, Plot, brief, log_ticks, pretty, weight_ticks
 
 
 def draw(plot: Plot) -> Figure:
@@ -56,7 +56,7 @@ def _axis(axes: Any, plot: Lines) -> None:
     if plot.x_form == "weights":
         _weights(axes, [x for line in plot.lines if not line.level for x in line.x] or [1.0])
     elif plot.x_form == "category":
-        names = list(dict.fromkeys(x for line in plot.lines for x in line.x))
+        names = [brief(name) for name in dict.fromkeys(x for line in plot.lines for x in line.x)]
         slanted = {"rotation": 40, "ha": "right", "fontsize": 8} if max(map(len, names), default=0) > 4 else {}
         axes.set_xticks(range(len(names)), names, parse_math=False, **slanted)
     elif plot.x_form != "number":
@@ -98,7 +98,8 @@ def legend_below(picture: Figure) -> None:
 def heat(plot: Heat) -> Figure:
     """A heat map with its colour bar; the cells' texts where there are at most 20 rows and columns."""
     rows, columns = len(plot.rows), len(plot.columns)
-    longest = max(map(len, plot.rows), default=0)
+    names, above = [brief(name) for name in plot.rows], [brief(name) for name in plot.columns]
+    longest = max(map(len, names), default=0)
     size = (min(14, 2.6 + 0.07 * longest + 0.55 * columns), min(14, 2.2 + 0.36 * rows))
     picture = Figure(figsize=size, dpi=110, layout="constrained")
     axes = picture.add_subplot()
@@ -108,9 +109,9 @@ def heat(plot: Heat) -> Figure:
     if plot.text and max(rows, columns) <= 20:
         for i, j in np.ndindex(z.shape):
             axes.text(j, i, plot.text[i][j], ha="center", va="center", fontsize=7, color="black", parse_math=False)
-    slanted = {"rotation": 40, "ha": "right"} if max(map(len, plot.columns), default=0) > 4 else {}
-    axes.set_xticks(range(columns), plot.columns, fontsize=8, parse_math=False, **slanted)
-    axes.set_yticks(range(rows), plot.rows, fontsize=8, parse_math=False)
+    slanted = {"rotation": 40, "ha": "right"} if max(map(len, above), default=0) > 4 else {}
+    axes.set_xticks(range(columns), above, fontsize=8, parse_math=False, **slanted)
+    axes.set_yticks(range(rows), names, fontsize=8, parse_math=False)
     axes.set_xlabel(plot.x)
     axes.set_ylabel(plot.y)
     axes.set_title(plot.title, fontsize=10, loc="left", parse_math=False, wrap=True)

@@ -66,6 +66,12 @@ def pretty(fraction: float) -> str:
     return f"{round(100 * fraction, 1):g}%"
 
 
+def brief(name: str) -> str:
+    """A name on one line, and its middle left out where it is long: what stands at an axis."""
+    name = " ".join(name.split())
+    return name if len(name) <= 24 else name[:11] + "…" + name[-12:]
+
+
 def weight_ticks(densities: Sequence[float]) -> list[float]:
     """Round densities at which a log axis of weights remaining has ticks, from the sparsest to 1; thinned to eight or so."""
     low = min(densities, default=1.0)

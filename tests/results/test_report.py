@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lth import report
-from lth.results import plot
+from lth.results import draw, plot
 from lth.results.report import build, choose, costs, html, images, interactive, plots, read, rows, tree, weights
 from tests.results.invent_rounds import outputs
 
@@ -198,6 +198,48 @@ def test_where_not_all_chains_are_shown_every_part_says_so(quick, tmp_path):
     assert page.count("Of 8 chains the 7 with most seeds and rounds") == 4
 
 
+def test_of_many_classes_those_that_differ_most_are_shown(tmp_path):
+    root = outputs(tmp_path, seeds=1, rounds=1, classes=[f"class {i}" for i in range(90)])
+    path = next(root.glob("rounds/*-round01-*1/round.json"))
+    told = json.loads(path.read_text())
+    told["test_confusion"][77] = [1] * 77 + [0] + [1] * 12
+    path.write_text(json.dumps(told))
+    found = read.read(root)
+    heats, lines, note = plots.classes(choose.chains(found.records)[0], found)
+    assert note == " Of 90 classes the 40 whose accuracies differ most."
+    assert [len(heat.rows) for heat in heats] == [40] * 3
+    assert "class 77" in heats[0].rows
+    assert lines.lines[1].y[lines.lines[1].x.index("class 77")] == 0
+    row = heats[0].rows.index("class 77")
+    assert heats[0].z[row][row] == pytest.approx(100 * (20 + 77 + 1) / (20 + 77 + 90)), "a share of all images of the class"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["a" * 150, "two\nlines", "数据", "$x_1$", "_below", "%{x}", "<b>"])
+def test_no_name_of_a_class_upsets_a_figure(tmp_path, name):
+    found = read.read(outputs(tmp_path, seeds=1, rounds=1, classes=["plain", name]))
+    heats, lines, _ = plots.classes(choose.chains(found.records)[0], found)
+    for figure in (heats[2], lines):
+        assert build.saved(draw.draw(figure), "png")
+    assert all(len(tick) <= 40 and "\n" not in tick for tick in interactive.spec(lines)["layout"]["xaxis"]["ticktext"])
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence_and_exit_code_1(tmp_path):
+    root = outputs(tmp_path, seeds=1, rounds=0, files=False)
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "lth.report", str(root), "--to", str(tmp_path / "file")]
+    told = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert told.returncode == 1
+    assert told.stderr == f"lth: the report cannot be written to {tmp_path / 'file'}: Not a directory.\n"
+
+
+def test_figures_have_words_and_tables_can_be_scrolled_by_keys(made):
+    page = (made / "report.html").read_text()
+    assert page.count('class="plot') == page.count('role="img" aria-label="') == len(FIGURES)
+    assert 'aria-label="stripes: test accuracy, last epoch by weights remaining, % of the prunable"' in page
+    assert page.count('<div class="scroll"') == page.count('<div class="scroll" tabindex="0"')
+
+
 def test_filters_choose_rounds(tmp_path):
     root = outputs(tmp_path, seeds=3, rounds=1, files=False)
     assert {r["seed"] for r in read.read(root, {"seed": ["0", "2"], "model": ["lenet"]}).records} == {0, 2}
@@ -334,7 +376,7 @@ def test_markdown_of_ours_becomes_html():
     text = "**a <b>**\n\n| x | y |\n|---|---|\n| 1 | <i> |\n\n- one\n- two\n\nend"
     assert html.markdown(text).split("\n") == [
         "<p><strong>a &lt;b&gt;</strong></p>",
-        '<div class="scroll"><table><thead><tr><th>x</th><th>y</th></tr></thead><tbody>',
+        '<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">x</th><th scope="col">y</th></tr></thead><tbody>',
         '<tr><td class="number">1</td><td>&lt;i&gt;</td></tr>',
         "</tbody></table></div>",
         "<ul><li>one</li><li>two</li></ul>",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lth.results.plot import BLUES, PUOR, Heat, Line, Lines, Plot, log_ticks, weight_ticks
+from lth.results.plot import BLUES, PUOR, Heat, Line, Lines, Plot, brief, log_ticks, weight_ticks
 
 DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "x": "x-thin"}
@@ -111,7 +111,7 @@ def _axis(title: str, form: str, values: list[Any]) -> dict[str, Any]:
         return axis | {"type": "log", "range": ends, "tickvals": ticks, "ticktext": [f"{100 * t:.3g}%" for t in ticks]}
     if form == "category":
         names = list(dict.fromkeys(values))
-        return axis | {"type": "category", "tickvals": names, "ticktext": [escape(name) for name in names]}
+        return axis | {"type": "category", "tickvals": names, "ticktext": [escape(brief(name)) for name in names]}
     if form == "log" and (ticks := log_ticks(values)):
         return axis | {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
     return axis | ({"tickformat": ".4~p"} if form == "percent" else {})
@@ -124,7 +124,7 @@ def _heat(plot: Heat) -> dict[str, Any]:
         "type": "heatmap", "z": plot.z, "x": list(range(len(plot.columns))), "y": list(range(len(plot.rows))),
         "zmin": plot.ends[0], "zmax": plot.ends[1], "colorscale": _scale(plot), "xgap": 1, "ygap": 1,
         "colorbar": {"title": {"text": escape(plot.unit), "side": "right"}, "thickness": 12},
-        "customdata": [[f"{_short(row)} / {_short(column)}" for column in plot.columns] for row in plot.rows],
+        "customdata": [[escape(f"{brief(row)} / {brief(column)}") for column in plot.columns] for row in plot.rows],
         "hovertemplate": f"{escape(plot.y)} / {escape(plot.x)}:<br><b>%{{customdata}}</b>"
         f"<br>{escape(plot.unit)}: %{{z:.4~g}}<extra></extra>",
     }  # fmt: skip
@@ -146,8 +146,4 @@ def _names(title: str, names: Any) -> dict[str, Any]:
     every = -(-len(names) // 40)
     ticks = list(range(0, len(names), every))
     slanted = {"tickangle": -45} if max(map(len, names), default=0) > 4 else {}
-    return {"title": {"text": escape(title)}, "tickvals": ticks, "ticktext": [_short(names[i]) for i in ticks], **slanted}
-
-
-def _short(name: str) -> str:
-    return escape(name if len(name) <= 24 else name[:11] + "…" + name[-12:])
+    return {"title": {"text": escape(title)}, "tickvals": ticks, "ticktext": [escape(brief(names[i])) for i in ticks], **slanted}

@@ -83,12 +83,13 @@ def _part(part: Part, pictures: dict[str, bytes]) -> str:
 def _figure(name: str, plot: Plot, svg: bytes) -> str:
     note = f" <span>{escape(plot.note)}</span>" if not isinstance(plot, Heat) and plot.note else ""
     tall = f' style="--tall: {min(900, 160 + 26 * max(len(plot.rows), 6))}px"' if isinstance(plot, Heat) else ""
+    said = escape(f"{plot.title}: {plot.y} by {plot.x}")
     picture = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
     return (
         f'<div class="figure"><p class="figcaption">{escape(plot.title)}{note}</p>'
-        f'<div class="plot{" tall" * bool(tall)}" id="{escape(name)}"{tall}></div>'
+        f'<div class="plot{" tall" * bool(tall)}" id="{escape(name)}"{tall} role="img" aria-label="{said}"></div>'
         f'<script type="application/json">{interactive.dumps(interactive.spec(plot))}</script>'
-        f'<noscript><img src="{picture}" alt="{escape(f"{plot.title}: {plot.y} by {plot.x}")}"></noscript></div>'
+        f'<noscript><img src="{picture}" alt="{said}"></noscript></div>'
     )
 
 

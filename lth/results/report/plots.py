@@ -9,7 +9,9 @@ from lth.results.report.choose import Chain
 from lth.results.report.read import Found, Record
 
 BEGIN_WITH = 4  # learning curves that are shown at first
+CLASSES = 40  # in a confusion matrix: as many as have room for their names
 DASHES = ("-", "--", ":", "-.")
+Shares = tuple[list[str], np.ndarray]  # class names; fractions of each true class (rows) that are given each class
 
 
 def short(record: Record) -> str:
@@ -98,7 +100,7 @@ def density(chain: Chain) -> Heat | None:
     )
 
 
-def _confusion(record: Record, found: Found) -> tuple[list[str], np.ndarray] | None:
+def _confusion(record: Record, found: Found) -> Shares | None:
     """Class names, and the fraction of each true class (rows) that is given each class (columns)."""
     try:
         told = read.whole(record)
@@ -111,11 +113,15 @@ def _confusion(record: Record, found: Found) -> tuple[list[str], np.ndarray] | N
     return names, counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
 
 
-def classes(chain: Chain, found: Found) -> tuple[list[Heat], Lines | None]:
-    """Confusion matrices of the dense network, of the ticket, and their difference; and the accuracy of each class."""
+def classes(chain: Chain, found: Found) -> tuple[list[Heat], Lines | None, str]:
+    """Confusion matrices of the dense network, of the ticket, and their difference; the accuracy of each class; what is left out.
+
+    Of many classes the CLASSES are shown whose accuracies differ most.
+    """
     told = [(record, shares) for record in chain.ends if (shares := _confusion(record, found)) is not None]
     if not told:
-        return [], None
+        return [], None, ""
+    told, note = _few(told)
     names, where = told[0][1][0], f", seed {chain.seed}"
     heats = [_matrix(short(record) + where, names, shares) for record, (_, shares) in told]
     if len(told) == 2 and told[1][1][0] == names:
@@ -125,9 +131,21 @@ def classes(chain: Chain, found: Found) -> tuple[list[Heat], Lines | None]:
         for i, (record, (own, shares)) in enumerate(told)
     ]
     title = f"{chain.label}{where}"
-    return heats, Lines(
+    accuracies = Lines(
         f"Accuracy of each class: {title}", "class", "test accuracy of the class, last epoch", lines, "category", "percent"
     )
+    return heats, accuracies, note
+
+
+def _few(told: list[tuple[Record, Shares]]) -> tuple[list[tuple[Record, Shares]], str]:
+    """The same, of CLASSES classes alone where there are more, and a sentence that says so."""
+    names = told[0][1][0]
+    if len(names) <= CLASSES or any(own != names for _, (own, _) in told):
+        return told, ""
+    first, last = (np.diag(shares) for _, (_, shares) in (told[0], told[-1]))
+    some = np.sort(np.argsort(-np.abs(last - first), kind="stable")[:CLASSES])
+    few = [(record, ([names[i] for i in some], shares[np.ix_(some, some)])) for record, (_, shares) in told]
+    return few, f" Of {len(names)} classes the {CLASSES} whose accuracies differ most."
 
 
 def _matrix(title: str, names: list[str], shares: np.ndarray) -> Heat:

@@ -141,11 +141,11 @@ def _histogram(chain: Chain, found: Found, slug: str) -> Part:
 
 
 def _classes(chain: Chain, found: Found, slug: str) -> Part:
-    heats, lines = plots.classes(chain, found)
+    heats, lines, note = plots.classes(chain, found)
     names = ("dense", "ticket", "difference")
     figures: list[tuple[str, Plot]] = [(f"confusion_{name}-{slug}", heat) for name, heat in zip(names, heats)]
     which = "the sparsest winning ticket" if chain.winner else "the sparsest ticket (none is shown to win)"
-    text = f"{_where(chain)} Test images, last epoch: the dense network, {which}, and the ticket less the dense network."
+    text = f"{_where(chain)} Test images, last epoch: the dense network, {which}, and the ticket less the dense network.{note}"
     figures += [(f"classes-{slug}", lines)] if lines else []
     return Part("Classes", text if figures else "No confusion matrix of these rounds can be read.", figures=figures)
 

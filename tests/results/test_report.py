@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from lth import report
 from lth.results import draw, plot
 from lth.results.report import build, choose, costs, html, images, interactive, plots, read, rows, tree, weights
+from lth.results.report import masks as overlaps
 from tests.results.invent_rounds import outputs
 
 FIGURES = {
@@ -171,7 +173,8 @@ def test_rounds_of_different_recipes_have_different_names(quick, tmp_path):
     assert len(set(labels)) == 3
     page = dict(build.files("title", found))["report.html"].decode()
     assert "dense network, lenet all on stripes, seed 0, 40 epochs (recipe 123456) (" in page
-    assert "round 1, 80%, 20% a round, snip (" in page
+    assert "└ round 1, 80%, 20% a round, snip (" in page
+    assert "└ round 1, 80%, re-initialised (" in page, "how it is pruned is said once a chain"
 
 
 def test_the_curves_shown_at_first_differ_in_colour(tmp_path):
@@ -308,6 +311,16 @@ def test_the_overlap_is_that_of_the_masks():
     assert abs(weights.by_chance({"w": (1003, 0.3)}) - 0.3 / 1.7) < 1e-12
     with pytest.raises(ValueError, match="different layers"):
         weights.overlap(packed[0], {"w": np.packbits(one[:90])})
+
+
+@pytest.mark.parametrize("masks", [{"w": np.zeros(3, np.uint8)}, {"fc1.weight": np.zeros(40, np.float32)}])
+def test_masks_that_do_not_fit_are_left_out_of_overlaps(quick, tmp_path, masks):
+    root = outputs(tmp_path, seeds=3, rounds=1)
+    save_file(masks, next(root.glob("rounds/*-seed2-round01-*1")) / "ticket.safetensors")
+    found = read.read(root)
+    lines = overlaps.between_seeds(choose.chains(found.records)[0], found).lines
+    assert [line.notes for line in lines] == [["1 pair"], None]
+    assert "report.html" in dict(build.files("title", found))
 
 
 def test_the_histogram_is_of_kept_weights_before_and_after(tmp_path):

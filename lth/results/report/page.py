@@ -96,38 +96,41 @@ def _figure(name: str, plot: Plot, svg: bytes) -> str:
 def _tree(records: Sequence[Record]) -> str:
     nodes = tree.nodes(list(records))
     took, apart = tree.seconds(nodes)
-    differs = naming.recipes(records)
-    rows = [
-        [
-            "\u2003" * min(node.depth, 30) + ("└ " if node.depth else "") + _node_name(node.record, differs),
-            f"{node.record['density']:.2%}",
-            f"{node.record['test_acc']:.3f}",
-            tree.clock(node.record["seconds"]),
-            f"{node.chains}" if node.chains > 1 else "-",
-        ]
-        for node in nodes[:TREE]
-    ]
+    differs, step = naming.recipes(records), {record["key"]: record["step"] for record in records}
+    rows = [_node(node, differs, step.get(node.record["parent"])) for node in nodes[:TREE]]
     text = (
         f"Each round was trained once and then read by all that start from it: {tree.clock(took)} of training; "
-        f"{tree.clock(apart)} if each chain, and each control with the rounds before its ticket, had been trained by itself."
+        f"{tree.clock(apart)} if each chain, and each control with the rounds before its ticket, had been trained by itself. "
+        "Last column: how many of these need the round."
         + (f" The first {TREE} of {len(nodes)} rounds; all are in results.csv." if len(nodes) > TREE else "")
     )
-    table = html.table(("round", "weights remaining", "test accuracy", "time", "chains and controls that need it"), rows)
+    table = html.table(("round", "weights remaining", "test accuracy", "time", "needed by"), rows)
     return f'<h2 id="rounds">Rounds</h2><p class="soft">{escape(text)}</p><div class="tree">{table}</div>'
 
 
-def _node_name(record: Record, differs: dict[str, str]) -> str:
-    """What tells a round from the others in the tree: a dense network its recipe and seed, a ticket how it was pruned."""
-    what = [short(record)]
+def _node(node: tree.Node, differs: dict[str, str], before: str | None) -> list[str]:
+    """Cells of a round: a dense network says its recipe and seed, the first round of a chain how it is pruned.
+
+    Args:
+        before: the step of the round's parent, if that is in the tree.
+    """
+    record, what = node.record, [short(node.record)]
     if not record["round"]:
         what += [
             f"{record['model']} {record['finetune']} on {record['data']}",
             f"seed {record['seed']}",
             differs[record["recipe"]],
         ]
-    elif record["at_once"] > 1 or not naming.plain(record):
+    elif record["step"] != before:
         what += [naming.pace(record)]
-    return f"{', '.join(filter(None, what))} ({record['key'][:6]})"
+    name = f"{', '.join(filter(None, what))} ({record['key'][:6]})"
+    return [
+        "\u2003" * min(node.depth, 30) + ("└ " if node.depth else "") + name,
+        f"{record['density']:.2%}",
+        f"{record['test_acc']:.3f}",
+        tree.clock(record["seconds"]),
+        f"{node.chains}" if node.chains > 1 else "-",
+    ]
 
 
 def _commands(records: Sequence[Record]) -> str:

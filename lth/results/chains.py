@@ -13,6 +13,7 @@ from lth.results import naming
 from lth.results.plot import COLOURS, Line, Lines, pretty
 
 WEIGHTS = "weights remaining, % of the prunable"  # title of an axis
+DENSE = (0, (8, 3))  # dashes, as no control has them
 STYLES = {  # of a control: line, marker, and its colour where there is one chain
     "reinit": ("--", "s", "#D55E00"),
     "shuffle": (":", "^", "#009E73"),
@@ -51,7 +52,7 @@ def _plot(records: Sequence[dict[str, Any]], score: str, *, longer: bool) -> tup
         for (chain, label), colour in drawn:
             found += _lines(chain, score, colour, f"{name}, {label}", several)
         colour, prefix = ("#666666", "") if alone else (drawn[0][1] if drawn else next(colours), f"{name}, ")
-        found += _horizontal(rows[(rows["round"] == 0) & (rows["control"] == "")], score, colour, "--", f"{prefix}dense network")
+        found += _horizontal(rows[(rows["round"] == 0) & (rows["control"] == "")], score, colour, DENSE, f"{prefix}dense network")
         others = extra[extra["family"] == first["family"]] if longer else extra[:0]
         for epochs, dense in others.groupby("epochs"):
             matched = "compute-matched " if epochs >= (rows["epochs"] * (rows["round"] + 1)).max() else ""

@@ -289,8 +289,38 @@ def test_a_report_of_the_same_rounds_is_the_same_bytes(tmp_path):
 
 
 def test_a_dense_network_alone_is_reported(quick, tmp_path):
-    pages = dict(build.files("title", read.read(outputs(tmp_path, seeds=1, rounds=0))))
-    assert b"There are no two tickets" in pages["report.html"]
+    root = outputs(tmp_path, seeds=1, rounds=0)
+    for path in root.glob("rounds/*/round.json"):
+        if json.loads(path.read_text())["control"]:
+            shutil.rmtree(path.parent)
+    pages = dict(build.files("title", read.read(root)))
+    page = pages["report.html"].decode()
+    for said in ("no two tickets", "no ticket to judge", "no ticket together with its dense network", "Test images, last epoch."):
+        assert said in page
+    [line] = told_of(page, "accuracy-stripes")["data"]
+    assert (line["x"], line["name"]) == ([2, 0.5], "dense network, 70%"), "across the whole figure"
+    assert told_of(page, "accuracy-stripes")["layout"]["yaxis"]["range"] == pytest.approx([0.65, 0.75])
+
+
+def told_of(page: str, name: str) -> dict:
+    """What plotly is to draw."""
+    return json.loads(re.search(rf'id="{name}"[^>]*></div><script type="application/json">(.*?)</script>', page)[1])
+
+
+def test_controls_alone_are_reported(quick, tmp_path):
+    root = outputs(tmp_path, seeds=2, rounds=2)
+    for path in root.glob("rounds/*/round.json"):
+        if not json.loads(path.read_text())["control"]:
+            shutil.rmtree(path.parent)
+    page = dict(build.files("title", read.read(root)))["report.html"].decode()
+    assert "There is no ticket to judge." in page
+    assert told_of(page, "accuracy-stripes")["series"][0]["label"] == "re-initialised (n = 2 seeds)"
+
+
+def test_no_control_is_dashed_as_the_dense_network(quick, tmp_path):
+    told = told_of(dict(build.files("title", read.read(mixed(tmp_path))))["report.html"].decode(), "accuracy-stripes")
+    form = {(s["colour"], s["dash"]) for s in told["series"]}
+    assert len(form) == len(told["series"]) == 9
 
 
 def test_many_rounds_are_read_in_a_stream(tmp_path):

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from lth.results.chains import DENSE
 from lth.results.plot import BLUES, PUOR, Heat, Line, Lines, Plot, brief, log_ticks, weight_ticks
 
-DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
+DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot", DENSE: "longdash"}
 SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "x": "x-thin"}
 INK = "#000000"  # black lines take the colour of the page's text
 
@@ -54,7 +55,7 @@ def _lines(plot: Lines) -> dict[str, Any]:
 
 
 def _traces(line: Line, plot: Lines, ends: list[Any]) -> list[dict[str, Any]]:
-    x, y = ([max(ends, default=1), min(ends, default=0)], [line.y[0]] * 2) if line.level else (line.x, line.y)
+    x, y = ([max(ends, default=2), min(ends, default=0.5)], [line.y[0]] * 2) if line.level else (line.x, line.y)
     modes = [name for name, on in (("lines", line.dash), ("markers", line.marker)) if on]
     trace: dict[str, Any] = {
         "type": "scatter", "x": x, "y": y, "mode": "+".join(modes), "name": escape(line.label), "visible": line.shown,
@@ -114,7 +115,10 @@ def _axis(title: str, form: str, values: list[Any]) -> dict[str, Any]:
         return axis | {"type": "category", "tickvals": names, "ticktext": [escape(brief(name)) for name in names]}
     if form == "log" and (ticks := log_ticks(values)):
         return axis | {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
-    return axis | ({"tickformat": ".4~p"} if form == "percent" else {})
+    if form != "percent":
+        return axis
+    alone = {"range": [values[0] - 0.05, values[0] + 0.05]} if len(set(values)) == 1 else {}  # or else from -100% to 200%
+    return axis | {"tickformat": ".4~p"} | alone
 
 
 def _heat(plot: Heat) -> dict[str, Any]:

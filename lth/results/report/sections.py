@@ -102,7 +102,11 @@ def _costs(chains: list[Chain], name: str, slug: str) -> Part:
         "Points on the Pareto front are beaten in accuracy by none that costs as much or less." + _some(chains)
     )
     figures = [(f"{kind}-{slug}", plot) for kind, plot in zip(("flops", "size"), found)]
-    return Part("Accuracy against cost", text if found else "No round has its FLOPs on record.", figures=figures)
+    return Part(
+        "Accuracy against cost",
+        text if found else "There is no ticket or dense network whose FLOPs are on record.",
+        figures=figures,
+    )
 
 
 def _curves(chain: Chain, found: Found, slug: str) -> Part:
@@ -145,14 +149,18 @@ def _classes(chain: Chain, found: Found, slug: str) -> Part:
     names = ("dense", "ticket", "difference")
     figures: list[tuple[str, Plot]] = [(f"confusion_{name}-{slug}", heat) for name, heat in zip(names, heats)]
     which = "the sparsest winning ticket" if chain.winner else "the sparsest ticket (none is shown to win)"
-    text = f"{_where(chain)} Test images, last epoch: the dense network, {which}, and the ticket less the dense network.{note}"
+    first = "the densest ticket" if chain.rounds[0]["round"] else "the dense network"
+    compared = f": {first}, {which}, and the second less the first" * (len(heats) == 3)
+    text = f"{_where(chain)} Test images, last epoch{compared}.{note}"
     figures += [(f"classes-{slug}", lines)] if lines else []
     return Part("Classes", text if figures else "No confusion matrix of these rounds can be read.", figures=figures)
 
 
 def _images(chain: Chain, found: Found, slug: str) -> Part:
     title = "Images that the ticket loses and gains"
-    told = images.changes(*chain.ends, found) if len(chain.ends) == 2 and not chain.rounds[0]["round"] else None
+    if len(chain.ends) < 2 or chain.rounds[0]["round"]:
+        return Part(title, "There is no ticket together with its dense network.")
+    told = images.changes(*chain.ends, found)
     if told is None:
         return Part(title, "These rounds do not keep what they predicted for each image, so this cannot be shown.")
     text = (

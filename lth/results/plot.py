@@ -80,7 +80,7 @@ def weight_ticks(densities: Sequence[float]) -> list[float]:
 
 def log_ticks(values: Sequence[float | None]) -> list[float]:
     """Round numbers at which a log axis over these values has ticks; [] without a positive one."""
-    positive = [v for v in values if v is not None and v > 0]
+    positive = [v for v in values if v is not None and 0 < v < math.inf]
     if not positive:
         return []
     low, high = min(positive), max(positive)

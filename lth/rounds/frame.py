@@ -33,6 +33,15 @@ def read(outputs: str | Path = "outputs") -> pd.DataFrame:
     place = Path(outputs) / "rounds"
     if not place.is_dir():
         raise DataError(f"{outputs} holds no rounds; train some with python -m lth.run outputs={outputs}.")
+    rows, skipped = _read(place)
+    if skipped:
+        warnings.warn(f"left out of {place}: {'; '.join(skipped)}", stacklevel=3)
+    frame = pd.DataFrame(list(rows.values()))
+    return frame.sort_values(ORDER, na_position="first", ignore_index=True) if rows else frame
+
+
+def _read(place: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Key -> row of each finished round, and what is said of the other folders."""
     rows, skipped = {}, []
     for folder in sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")):
         try:
@@ -43,10 +52,7 @@ def read(outputs: str | Path = "outputs") -> pd.DataFrame:
             skipped.append(f"{folder.name} (not finished)")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             skipped.append(f"{folder.name} (damaged: {type(error).__name__}: {error})")
-    if skipped:
-        warnings.warn(f"left out of {place}: {'; '.join(skipped)}", stacklevel=3)
-    frame = pd.DataFrame(list(rows.values()))
-    return frame.sort_values(ORDER, na_position="first", ignore_index=True) if rows else frame
+    return rows, skipped
 
 
 def _row(record: dict[str, Any], folder: Path) -> dict[str, Any]:

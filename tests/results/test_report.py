@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -91,6 +92,7 @@ def test_a_damaged_file_of_a_round_is_named_and_the_rest_is_shown(quick, tmp_pat
     found = read.read(root)
     pages = dict(build.files("title", found))
     assert {why.split()[1] for _, why in found.skipped} <= {name, "weights"}
+    assert str(tmp_path) not in pages["report.html"].decode()
     assert found.skipped
     assert "figures/accuracy-stripes.png" in pages
 
@@ -184,6 +186,19 @@ def test_the_curves_shown_at_first_differ_in_colour(tmp_path):
         assert [line.label for line in shown] == ["dense network", "round 4, 41%", "round 7, 21%", "round 11, 8.6%"]
         assert len({line.colour for line in shown}) == 4
         assert len({(line.colour, line.dash) for line in figure.lines}) == 12
+
+
+def test_a_loss_that_overflowed_is_a_gap(tmp_path):
+    root = outputs(tmp_path, seeds=1, rounds=1)
+    path = next(root.glob("rounds/*-round00-*")) / "metrics.csv"
+    head, *epochs = path.read_text().splitlines()
+    cells = epochs[1].split(",")
+    cells[4] = "inf"
+    path.write_text("\n".join([head, epochs[0], ",".join(cells), *epochs[2:]]) + "\n")
+    found = read.read(root)
+    loss, _ = plots.curves(choose.chains(found.records)[0], found)
+    assert build.saved(draw.draw(loss), "png")
+    assert json.loads(interactive.dumps(interactive.spec(loss)))["data"][0]["y"][1] is None
 
 
 def test_the_page_says_how_many_rounds_had_not_come_to_an_end(quick, tmp_path):
@@ -407,7 +422,7 @@ def test_the_size_of_a_file():
 def test_ticks_are_round_numbers():
     assert plot.log_ticks([0.09, 0.3]) == [0.1, 0.15, 0.2, 0.3]
     assert plot.log_ticks([3, 400]) == [5, 10, 20, 50, 100, 200, 500]
-    assert plot.log_ticks([0, None]) == []
+    assert plot.log_ticks([0, None, math.inf, math.nan]) == []
 
 
 def test_json_in_a_page_is_inert_and_strict():

@@ -43,15 +43,8 @@ def curves(chain: Chain, found: Found) -> list[Lines]:
     """Validation loss and accuracy of the rounds of a seed against iterations; [] where no metrics.csv can be read."""
     rounds = spread(chain.rounds, 14)
     first = {record["key"] for record in spread(rounds, BEGIN_WITH)}
-    drawn = styles(rounds, first)
-    histories = []
-    for record in rounds:
-        try:
-            histories.append((record, read.history(record["folder"])))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            found.skip(record["folder"], f"its metrics.csv cannot be read ({error}); left out of learning curves")
-    if not histories:
-        return []
+    drawn, histories = styles(rounds, first), _histories(rounds, found)
+    where, x = f"{chain.label}, seed {chain.seed}", "iteration (optimiser steps)"
 
     def lines(name: str) -> list[Line]:
         return [
@@ -65,19 +58,21 @@ def curves(chain: Chain, found: Found) -> list[Lines]:
             for r, rows in histories
         ]
 
-    where = f"{chain.label}, seed {chain.seed}"
     return [
-        Lines(
-            f"Validation loss: {where}", "iteration (optimiser steps)", "validation loss, nats", lines("val_loss"), y_form="log"
-        ),
-        Lines(
-            f"Validation accuracy: {where}",
-            "iteration (optimiser steps)",
-            "validation accuracy",
-            lines("val_acc"),
-            y_form="percent",
-        ),
-    ]
+        Lines(f"Validation loss: {where}", x, "validation loss, nats", lines("val_loss"), y_form="log"),
+        Lines(f"Validation accuracy: {where}", x, "validation accuracy", lines("val_acc"), y_form="percent"),
+    ] * bool(histories)
+
+
+def _histories(rounds: list[Record], found: Found) -> list[tuple[Record, list[dict[str, float]]]]:
+    """The rounds whose metrics.csv can be read, with its rows; the others are noted as skipped."""
+    good = []
+    for record in rounds:
+        try:
+            good.append((record, read.history(record["folder"])))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            found.skip(record["folder"], f"its metrics.csv cannot be read ({error}); left out of learning curves")
+    return good
 
 
 def density(chain: Chain) -> Heat | None:

@@ -34,7 +34,10 @@ class Found:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def skip(self, folder: str | Path, why: str) -> None:
-        """Note, once, that a folder or a part of it is left out."""
+        """Note, once, that a folder or a part of it is left out; the page may travel, so where the outputs lie is not said."""
+        if isinstance(folder, Path):
+            for place in (folder, folder.parent.parent):
+                why = why.replace(f"{place}{os.sep}", "")
         if (note := (Path(folder).name, why)) not in self.skipped:
             self.skipped.append(note)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from lth import report
-from lth.results import draw, plot
+from lth.results import draw, plot, verdict
 from lth.results.report import build, choose, costs, html, images, interactive, plots, read, rows, tree, weights
 from lth.results.report import masks as overlaps
 from tests.results.invent_rounds import outputs
@@ -320,6 +320,24 @@ def test_a_dense_network_alone_is_reported(quick, tmp_path):
 def told_of(page: str, name: str) -> dict:
     """What plotly is to draw."""
     return json.loads(re.search(rf'id="{name}"[^>]*></div><script type="application/json">(.*?)</script>', page)[1])
+
+
+def test_the_ticket_that_is_shown_is_the_winner_or_not_called_so(quick, tmp_path):
+    found = read.read(outputs(tmp_path, seeds=3, rounds=3))
+    judged = verdict.verdicts(found.records)
+    chain = choose.with_winner(choose.chains(found.records)[0], judged, found.records)
+    assert (chain.ticket["round"], chain.wins(chain.ticket)) == (3, True)
+    assert "the sparsest winning ticket, and" in dict(build.files("title", found))["report.html"].decode()
+    for record in [r for r in found.records if (r["seed"], r["round"]) == (0, 3)]:
+        found.records.remove(record)
+    extra = [
+        r | {"round": k, "density": 0.9, "test_acc": 0.1}
+        for k in (8, 9)
+        for r in found.records
+        if (r["seed"], r["round"]) == (0, 1)
+    ]
+    chain = choose.with_winner(choose.chains(found.records + extra)[0], judged, found.records + extra)
+    assert (chain.seed, chain.wins(chain.ticket)) == (0, False), "the seed with most rounds lacks the winner"
 
 
 def test_controls_alone_are_reported(quick, tmp_path):

@@ -37,12 +37,12 @@ class Chain:
     @property
     def ticket(self) -> Record | None:
         """The sparsest winning ticket of the seed that is shown, or its sparsest one; None if there is none."""
-        if self.winner is not None:
-            for record in self.rounds:
-                if (record["step"], record["round"]) == (self.winner.step, self.winner.round):
-                    return record
         last = self.rounds[-1]
-        return last if last["round"] else None
+        return next(filter(self.wins, self.rounds), last if last["round"] else None)
+
+    def wins(self, record: Record) -> bool:
+        """Whether a round is the sparsest winning ticket, of one seed or another."""
+        return self.winner is not None and (record["step"], record["round"]) == (self.winner.step, self.winner.round)
 
     @property
     def ends(self) -> list[Record]:

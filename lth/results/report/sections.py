@@ -148,7 +148,8 @@ def _classes(chain: Chain, found: Found, slug: str) -> Part:
     heats, lines, note = plots.classes(chain, found)
     names = ("dense", "ticket", "difference")
     figures: list[tuple[str, Plot]] = [(f"confusion_{name}-{slug}", heat) for name, heat in zip(names, heats)]
-    which = "the sparsest winning ticket" if chain.winner else "the sparsest ticket (none is shown to win)"
+    best = "none is shown to win" if chain.winner is None else "this seed has none that is shown to win"
+    which = "the sparsest winning ticket" if chain.ticket and chain.wins(chain.ticket) else f"the sparsest ticket ({best})"
     first = "the densest ticket" if chain.rounds[0]["round"] else "the dense network"
     compared = f": {first}, {which}, and the second less the first" * (len(heats) == 3)
     text = f"{_where(chain)} Test images, last epoch{compared}.{note}"

@@ -25,6 +25,9 @@ def command(arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Become TensorBoard; exit code 1 and one sentence where there is nothing to show."""
+    if {"-h", "--help"} & set(sys.argv[1:2]):
+        print(f"{__doc__}\n\nusage: python -m lth.board [outputs] [options of TensorBoard]")
+        return
     try:
         line = command(sys.argv[1:])
     except LthError as error:

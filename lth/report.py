@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from lth.errors import LthError, UsageError
+from lth.errors import DataError, LthError, UsageError
 from lth.results.report.read import FILTERS
 
 NAMED = 10  # skipped folders that are named on stdout
@@ -44,7 +44,10 @@ def report(argv: list[str]) -> None:
     if not found.records:
         which = " that passes " + " ".join(f"{name}={','.join(v)}" for name, v in filters.items()) if filters else ""
         raise UsageError(f"{outputs} holds no finished round{which} ({len(found.skipped)} unfinished or damaged).")
-    (to / "figures").mkdir(parents=True, exist_ok=True)
+    try:
+        (to / "figures").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"the report cannot be written to {to}: {error.strerror}.") from error
     for name, content in build.files(page.title(outputs, filters), found):
         _write(to / name, content)
     for folder, why in found.skipped[:NAMED]:

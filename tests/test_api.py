@@ -1,6 +1,7 @@
 """``lth.rounds(outputs)``: finished rounds as a table, whatever was imported before."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -29,13 +30,23 @@ def test_one_row_a_finished_round_with_columns_for_its_scores(make_config, tmp_p
 def test_unfinished_and_damaged_rounds_are_named_and_left_out(tmp_path):
     whole = {"key": "k", "model": "m", "data": "d", "recipe": "r", "seed": 0, "step": "", "round": 0, "density": 1.0}
     contents = {"whole": json.dumps(whole | {"test_acc": 0.5, "proof": {"nested": {"holds": True}}}), "empty": "{}"}
-    for name, content in (contents | {"cut": '{"key": "k", "mo', "list": "[1]"}).items():
+    for name, content in (contents | {"cut": '{"key": "k", "mo', "list": "[1]", "deep": "[" * 10**5}).items():
         (tmp_path / "rounds" / name).mkdir(parents=True)
         (tmp_path / "rounds" / name / "round.json").write_text(content)
+    shutil.copytree(tmp_path / "rounds" / "whole", tmp_path / "rounds" / "whole copy")
     (tmp_path / "rounds" / "training").mkdir()
     (tmp_path / "rounds" / ".locks").mkdir()
-    with pytest.warns(UserWarning, match=r"cut \(damaged.*empty \(damaged.*list \(damaged.*training \(not finished\)$") as told:
+    with pytest.warns(UserWarning, match=r"left out of .*: cut \(damaged") as told:
         frame = lth.rounds(tmp_path)
+    for why in (
+        "cut (damaged",
+        "deep (damaged",
+        "empty (damaged",
+        "list (damaged",
+        "training (not",
+        "whole copy (a copy of round k)",
+    ):
+        assert why in str(told[0].message)
     assert told[0].filename == __file__
     assert list(frame["key"]) == ["k"]
 

@@ -13,6 +13,7 @@ from lth.results import naming
 from lth.results.plot import COLOURS, Line, Lines, pretty
 
 WEIGHTS = "weights remaining, % of the prunable"  # title of an axis
+DENSE = (0, (8, 3))  # dashes, as no control has them
 STYLES = {  # of a control: line, marker, and its colour where there is one chain
     "reinit": ("--", "s", "#D55E00"),
     "shuffle": (":", "^", "#009E73"),
@@ -51,7 +52,7 @@ def _plot(records: Sequence[dict[str, Any]], score: str, *, longer: bool) -> tup
         for (chain, label), colour in drawn:
             found += _lines(chain, score, colour, f"{name}, {label}", several)
         colour, prefix = ("#666666", "") if alone else (drawn[0][1] if drawn else next(colours), f"{name}, ")
-        found += _horizontal(rows[rows["round"] == 0], score, colour, "--", f"{prefix}dense network")
+        found += _horizontal(rows[(rows["round"] == 0) & (rows["control"] == "")], score, colour, DENSE, f"{prefix}dense network")
         others = extra[extra["family"] == first["family"]] if longer else extra[:0]
         for epochs, dense in others.groupby("epochs"):
             matched = "compute-matched " if epochs >= (rows["epochs"] * (rows["round"] + 1)).max() else ""
@@ -99,10 +100,10 @@ def _lines(chain: pd.DataFrame, score: str, colour: str, label: str, several: bo
 def _line(rows: pd.DataFrame, score: str, label: str, **style: Any) -> Line:
     points = rows.groupby(rows["density"].round(6)).agg(y=(score, "mean"), sd=(score, "std"), n=("seed", "nunique"))
     points = points.sort_index(ascending=False)
-    n = int(points["n"].max())
-    band = points["sd"].fillna(0).tolist() if n > 1 else None
+    least, most = int(points["n"].min()), int(points["n"].max())
+    band = [None if pd.isna(sd) else sd for sd in points["sd"]] if most > 1 else None  # a single seed has no deviation
     notes = [f"± {sd:.2g}, {count} seeds" if count > 1 else "1 seed" for sd, count in zip(points["sd"], points["n"])]
-    label += f" (n = {n} seeds)" if n > 1 else ""
+    label += f" (n = {f'{least} to {most}' if least < most else most} seeds)" if most > 1 else ""
     return Line(label, points.index.tolist(), points["y"].tolist(), band=band, notes=notes, **style)
 
 

@@ -1,5 +1,6 @@
 """Pictures of plots, by matplotlib without pyplot: no state, no display."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lth.results.plot import BLUES, PUOR, Heat, Line, Lines, Plot, log_ticks, pretty, weight_ticks
+from lth.results.plot import BLUES, PUOR, Heat, Line, Lines, Plot, brief, log_ticks, pretty, weight_ticks
 
 
 def draw(plot: Plot) -> Figure:
@@ -36,11 +37,17 @@ def _line(axes: Any, line: Line) -> None:
     if line.level:
         axes.axhline(line.y[0], color=line.colour, ls=line.dash, lw=1.2, label=line.label, zorder=1)
         return
-    y = np.array([np.nan if v is None else v for v in line.y], dtype=float)
+    y = _numbers(line.y)
     style = {"ls": line.dash or "none", "marker": line.marker or None, "color": line.colour}
     axes.plot(line.x, y, ms=4, lw=1.6, label=line.label, **style)
     if line.band is not None:
-        axes.fill_between(line.x, y - line.band, y + line.band, color=line.colour, alpha=0.15, lw=0)
+        half = _numbers(line.band)
+        axes.fill_between(line.x, y - half, y + half, color=line.colour, alpha=0.15, lw=0)
+
+
+def _numbers(values: Sequence[float | None]) -> np.ndarray:
+    """NaN, which is not drawn, for None."""
+    return np.array([np.nan if v is None else v for v in values], dtype=float)
 
 
 def _axis(axes: Any, plot: Lines) -> None:
@@ -49,7 +56,7 @@ def _axis(axes: Any, plot: Lines) -> None:
     if plot.x_form == "weights":
         _weights(axes, [x for line in plot.lines if not line.level for x in line.x] or [1.0])
     elif plot.x_form == "category":
-        names = list(dict.fromkeys(x for line in plot.lines for x in line.x))
+        names = [brief(name) for name in dict.fromkeys(x for line in plot.lines for x in line.x)]
         slanted = {"rotation": 40, "ha": "right", "fontsize": 8} if max(map(len, names), default=0) > 4 else {}
         axes.set_xticks(range(len(names)), names, parse_math=False, **slanted)
     elif plot.x_form != "number":
@@ -91,19 +98,20 @@ def legend_below(picture: Figure) -> None:
 def heat(plot: Heat) -> Figure:
     """A heat map with its colour bar; the cells' texts where there are at most 20 rows and columns."""
     rows, columns = len(plot.rows), len(plot.columns)
-    longest = max(map(len, plot.rows), default=0)
+    names, above = [brief(name) for name in plot.rows], [brief(name) for name in plot.columns]
+    longest = max(map(len, names), default=0)
     size = (min(14, 2.6 + 0.07 * longest + 0.55 * columns), min(14, 2.2 + 0.36 * rows))
     picture = Figure(figsize=size, dpi=110, layout="constrained")
     axes = picture.add_subplot()
-    z = np.array([[np.nan if v is None else v for v in row] for row in plot.z], dtype=float)
+    z = np.stack([_numbers(row) for row in plot.z])
     scale = LinearSegmentedColormap.from_list("heat", PUOR if plot.diverging else BLUES)
     image = axes.imshow(z, cmap=scale, vmin=plot.ends[0], vmax=plot.ends[1], aspect="auto")
     if plot.text and max(rows, columns) <= 20:
         for i, j in np.ndindex(z.shape):
             axes.text(j, i, plot.text[i][j], ha="center", va="center", fontsize=7, color="black", parse_math=False)
-    slanted = {"rotation": 40, "ha": "right"} if max(map(len, plot.columns), default=0) > 4 else {}
-    axes.set_xticks(range(columns), plot.columns, fontsize=8, parse_math=False, **slanted)
-    axes.set_yticks(range(rows), plot.rows, fontsize=8, parse_math=False)
+    slanted = {"rotation": 40, "ha": "right"} if max(map(len, above), default=0) > 4 else {}
+    axes.set_xticks(range(columns), above, fontsize=8, parse_math=False, **slanted)
+    axes.set_yticks(range(rows), names, fontsize=8, parse_math=False)
     axes.set_xlabel(plot.x)
     axes.set_ylabel(plot.y)
     axes.set_title(plot.title, fontsize=10, loc="left", parse_math=False, wrap=True)

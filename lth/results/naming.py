@@ -46,6 +46,20 @@ def plain(record: dict[str, Any]) -> bool:
     return method(record) in ("", DEFAULTS["criterion"])
 
 
+def recipes(records: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Recipe -> what tells it from the others of its model, finetune and data set, '' where it is the only one."""
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    for record in records:
+        alike = groups.setdefault((record["model"], record["finetune"], record["data"]), {})
+        alike.setdefault(record["recipe"], record.get("epochs"))
+    found = dict.fromkeys((recipe for alike in groups.values() for recipe in alike), "")
+    for alike in (alike for alike in groups.values() if len(alike) > 1):
+        for recipe, epochs in alike.items():
+            told = f"{epochs} epochs " if epochs is not None and len(set(alike.values())) > 1 else ""
+            found[recipe] = f"{told}(recipe {recipe[:6]})"
+    return found
+
+
 def chains(records: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Step -> chain, for pruned rounds: a chain is one step taken again and again, or the one shots that differ in depth alone.
 

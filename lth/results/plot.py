@@ -22,7 +22,7 @@ class Line:
     colour: str = COLOURS[0]
     dash: Any = "-"  # matplotlib's; '' joins no points
     marker: str = ""
-    band: Sequence[float] | None = None  # half the height of the band around y
+    band: Sequence[float | None] | None = None  # half the height of the band around y, which is open where there is none
     level: bool = False
     notes: Sequence[str] | None = None  # what each point's hover says beside x and y
     shown: bool = True  # whether an interactive figure begins with it
@@ -66,6 +66,12 @@ def pretty(fraction: float) -> str:
     return f"{round(100 * fraction, 1):g}%"
 
 
+def brief(name: str) -> str:
+    """A name on one line, and its middle left out where it is long: what stands at an axis."""
+    name = " ".join(name.split())
+    return name if len(name) <= 24 else name[:11] + "…" + name[-12:]
+
+
 def weight_ticks(densities: Sequence[float]) -> list[float]:
     """Round densities at which a log axis of weights remaining has ticks, from the sparsest to 1; thinned to eight or so."""
     low = min(densities, default=1.0)
@@ -74,7 +80,7 @@ def weight_ticks(densities: Sequence[float]) -> list[float]:
 
 def log_ticks(values: Sequence[float | None]) -> list[float]:
     """Round numbers at which a log axis over these values has ticks; [] without a positive one."""
-    positive = [v for v in values if v is not None and v > 0]
+    positive = [v for v in values if v is not None and 0 < v < math.inf]
     if not positive:
         return []
     low, high = min(positive), max(positive)

@@ -109,7 +109,7 @@ def text(records: Sequence[dict[str, Any]], accuracy: str = "test_acc", margin: 
     """The verdicts as Markdown: for each chain a table, a row a density, and its sparsest winning ticket; then the test."""
     parts = _by_chain(records, accuracy, margin, slack)
     if not parts:
-        return "No ticket to judge: there is no pruned round.\n"
+        return "There is no ticket to judge.\n"
     return "\n\n".join([*map(_part, parts), _test(accuracy, margin, slack)]) + "\n"
 
 

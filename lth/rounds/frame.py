@@ -21,7 +21,7 @@ def read(outputs: str | Path = "outputs") -> pd.DataFrame:
     ``lth.load_ticket``), ``proved`` (whether all its proofs hold), ``images.test`` and the like. Dicts by name in ``layers``,
     ``layer_weights``, ``layer_flops`` and ``test_class_acc``; rows of counts (truth, given) in ``test_confusion``.
 
-    Rounds that are unfinished or damaged are left out, with a warning that names them.
+    Rounds that are unfinished or damaged, and copies of a round's folder, are left out, with a warning that names them.
 
     Raises:
         DataError: ``outputs`` holds no folder of rounds.
@@ -33,23 +33,31 @@ def read(outputs: str | Path = "outputs") -> pd.DataFrame:
     place = Path(outputs) / "rounds"
     if not place.is_dir():
         raise DataError(f"{outputs} holds no rounds; train some with python -m lth.run outputs={outputs}.")
-    rows, skipped = [], []
-    for folder in sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        try:
-            rows.append(_row(json.loads((folder / "round.json").read_text()), folder))
-        except FileNotFoundError:
-            skipped.append(f"{folder.name} (not finished)")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            skipped.append(f"{folder.name} (damaged: {type(error).__name__}: {error})")
+    rows, skipped = _read(place)
     if skipped:
         warnings.warn(f"left out of {place}: {'; '.join(skipped)}", stacklevel=3)
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(list(rows.values()))
     return frame.sort_values(ORDER, na_position="first", ignore_index=True) if rows else frame
+
+
+def _read(place: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Key -> row of each finished round, and what is said of the other folders."""
+    rows, skipped = {}, []
+    for folder in sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        try:
+            row = _row(json.loads((folder / "round.json").read_text()), folder)
+            if rows.setdefault(row["key"], row) is not row:
+                skipped.append(f"{folder.name} (a copy of round {row['key']})")
+        except FileNotFoundError:
+            skipped.append(f"{folder.name} (not finished)")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            skipped.append(f"{folder.name} (damaged: {type(error).__name__}: {error})")
+    return rows, skipped
 
 
 def _row(record: dict[str, Any], folder: Path) -> dict[str, Any]:
     row = {name: value for name, value in record.items() if name not in (*NESTED, *LEFT_OUT)}
     nested = {f"{outer}.{name}": value for outer in NESTED for name, value in (record.get(outer) or {}).items()}
-    defaults = {name: record[name] for name in ("model", "data", "recipe", "seed", "step", "round", "density", "test_acc")}
+    defaults = {name: record[name] for name in ("key", "model", "data", "recipe", "seed", "step", "round", "density", "test_acc")}
     proved = all(proof["holds"] for proof in record["proof"].values() if "holds" in proof)
     return {"folder": str(folder), **defaults, "control": None, "at_once": 1, **row, **nested, "proved": proved}

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -26,6 +27,7 @@ def outputs(
 
 def _round(root: Path, seed: int, k: int, parent: str | None, start: dict, files: bool, classes: list[str], changes: dict) -> str:
     told = _record(seed, k, parent, classes) | changes
+    told["key"] = f"{crc32(str(told['recipe']).encode()) % 4096:03x}{seed:03x}{k:06x}"
     if told["control"]:
         told["key"] += "c"
     told["name"] = f"{told['model'].replace('/', '_')}-seed{seed}-round{k:02d}-{told['key']}"
@@ -42,7 +44,7 @@ def _record(seed: int, k: int, parent: str | None, classes: list[str]) -> dict[s
     score = 0.7 + 0.02 * k + 0.01 * seed
     matrix = np.full((n, n), 1, int) + np.diag([20 + k + i for i in range(n)])
     return {
-        "key": f"{seed:06x}{k:06x}", "parent": parent, "round": k, "control": None, "model": "lenet", "finetune": "all",
+        "parent": parent, "round": k, "control": None, "model": "lenet", "finetune": "all",
         "data": "stripes", "seed": seed, "epochs": 4, "rate": 0.2 if k else None, "at_once": 1, "criterion": "magnitude",
         "kept": round(368 * density), "prunable": 368, "density": density, "recipe": "abcdef012345", "family": "fedcba543210",
         "step": "012345abcdef" if k else "", "determined_by": {} if k else {"optim": {"lr": 0.002}},

@@ -84,6 +84,11 @@ def test_the_chooser_hides_and_shows_series(page):
         page.wait(f"{shown} === {number}")
 
 
+def test_every_series_is_named(page):
+    lines = "[...document.querySelectorAll('.plot')].filter(box => !box.querySelector('.heatmaplayer image, .hm'))"
+    assert page.run(f"{lines}.every(box => box.previousElementSibling.querySelectorAll('.chooser input').length > 0)")
+
+
 def test_the_dark_and_the_light_are_legible(page):
     ink = "getComputedStyle(document.querySelector('#accuracy-stripes .xtick text')).fill"
     seen = []

@@ -1,6 +1,8 @@
 import csv
 import json
+import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from lth import report
-from lth.results import plot
-from lth.results.report import build, choose, costs, html, images, interactive, read, tree, weights
+from lth.results import draw, plot, verdict
+from lth.results.report import build, choose, costs, html, images, interactive, plots, read, rows, tree, weights
+from lth.results.report import masks as overlaps
 from tests.results.invent_rounds import outputs
 
 FIGURES = {
@@ -88,6 +92,7 @@ def test_a_damaged_file_of_a_round_is_named_and_the_rest_is_shown(quick, tmp_pat
     found = read.read(root)
     pages = dict(build.files("title", found))
     assert {why.split()[1] for _, why in found.skipped} <= {name, "weights"}
+    assert str(tmp_path) not in pages["report.html"].decode()
     assert found.skipped
     assert "figures/accuracy-stripes.png" in pages
 
@@ -112,6 +117,145 @@ def test_a_field_of_another_kind_is_damage(tmp_path, field):
     found = read.read(tmp_path)
     assert found.records == []
     assert all(field in why for _, why in found.skipped)
+
+
+@pytest.mark.parametrize("field", [*read.OPTIONAL, "layers"])
+def test_an_optional_field_of_another_kind_is_damage(tmp_path, field):
+    path = next(outputs(tmp_path, seeds=1, rounds=1, files=False).glob("rounds/*-round01-*1/round.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: [1]}))
+    found = read.read(tmp_path)
+    assert len(found.records) == 2
+    assert [name for name, _ in found.skipped] == [path.parent.name]
+
+
+@pytest.mark.parametrize("line", [{}, {"alphas": [0, 1], "errors": [0.1]}, {"alphas": ["a"], "errors": ["b"]}])
+def test_a_line_between_copies_that_is_none_is_damage(tmp_path, line):
+    assert read.read(outputs(tmp_path, seeds=1, rounds=0, files=False, line=line)).records == []
+
+
+def test_a_pruned_round_without_a_rate_is_damage(tmp_path):
+    assert {r["round"] for r in read.read(outputs(tmp_path, seeds=1, rounds=2, files=False, rate=None)).records} == {0}
+
+
+def test_a_copied_folder_counts_once(tmp_path):
+    root = outputs(tmp_path, seeds=1, rounds=1, files=False)
+    folder = next(root.glob("rounds/*-round00-*"))
+    shutil.copytree(folder, folder.with_name(f"{folder.name} copy"))
+    found = read.read(root)
+    assert len(found.records) == 3
+    assert found.skipped == [(f"{folder.name} copy", f"a copy: another folder holds round {folder.name[-12:]}, too")]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_tickets_whose_dense_network_is_gone_are_reported(quick, tmp_path, seeds):
+    root = outputs(tmp_path, seeds=seeds, rounds=2)
+    shutil.rmtree(next(root.glob("rounds/*-seed0-round00-*")))
+    found = read.read(root)
+    assert len(found.records) == 4 * seeds - 1
+    assert "report.html" in dict(build.files("title", found))
+    chain = choose.chains(found.records)[0]
+    assert [record["round"] for record in chain.by_seed[0]] == [1, 2]
+
+
+def mixed(root: Path) -> Path:
+    """Two recipes of one model and data set, that differ in their epochs, and another way of pruning."""
+    outputs(root, seeds=1, rounds=1, files=False)
+    outputs(root, seeds=1, rounds=1, files=False, recipe="123456abcdef", epochs=40)
+    return outputs(root, seeds=1, rounds=1, files=False, recipe="777777abcdef", model="conv2", criterion="snip")
+
+
+def test_rounds_of_different_recipes_have_different_names(quick, tmp_path):
+    found = read.read(mixed(tmp_path))
+    names = [row[0] for row in rows.rows(found.records)]
+    assert len(set(names)) == len(names) == 9
+    assert "lenet, all on stripes, dense, 4 epochs (recipe abcdef)" in names
+    assert "lenet, all on stripes, 20% a round, re-initialised, 40 epochs (recipe 123456)" in names
+    assert "conv2, all on stripes, 20% a round, snip" in names, "the only recipe of its model"
+    labels = [chain.label for chain in choose.chains(found.records)]
+    assert len(set(labels)) == 3
+    page = dict(build.files("title", found))["report.html"].decode()
+    assert "dense network, lenet all on stripes, seed 0, 40 epochs (recipe 123456) (" in page
+    assert "└ round 1, 80%, 20% a round, snip (" in page
+    assert "└ round 1, 80%, re-initialised (" in page, "how it is pruned is said once a chain"
+
+
+def test_the_curves_shown_at_first_differ_in_colour(tmp_path):
+    found = read.read(outputs(tmp_path, seeds=1, rounds=11))
+    for figure in plots.curves(choose.chains(found.records)[0], found):
+        shown = [line for line in figure.lines if line.shown]
+        assert [line.label for line in shown] == ["dense network", "round 4, 41%", "round 7, 21%", "round 11, 8.6%"]
+        assert len({line.colour for line in shown}) == 4
+        assert len({(line.colour, line.dash) for line in figure.lines}) == 12
+
+
+def test_a_loss_that_overflowed_is_a_gap(tmp_path):
+    root = outputs(tmp_path, seeds=1, rounds=1)
+    path = next(root.glob("rounds/*-round00-*")) / "metrics.csv"
+    head, *epochs = path.read_text().splitlines()
+    cells = epochs[1].split(",")
+    cells[4] = "inf"
+    path.write_text("\n".join([head, epochs[0], ",".join(cells), *epochs[2:]]) + "\n")
+    found = read.read(root)
+    loss, _ = plots.curves(choose.chains(found.records)[0], found)
+    assert build.saved(draw.draw(loss), "png")
+    assert json.loads(interactive.dumps(interactive.spec(loss)))["data"][0]["y"][1] is None
+
+
+def test_the_page_says_how_many_rounds_had_not_come_to_an_end(quick, tmp_path):
+    outputs(tmp_path / "one", seeds=1, rounds=2, files=False, iterations=100)
+    outputs(tmp_path / "two", seeds=1, rounds=2, files=False, iterations=200)
+    one, two = (dict(build.files("title", read.read(tmp_path / n)))["report.html"].decode() for n in ("one", "two"))
+    assert "In 1 of 4 rounds it is the last iteration" in one
+    assert "it is the last iteration" not in two
+
+
+def test_where_not_all_chains_are_shown_every_part_says_so(quick, tmp_path):
+    for i in range(8):
+        outputs(tmp_path, seeds=1, rounds=1, files=False, recipe=f"recipe{i}", family=f"family{i}", model=f"model{i}")
+    page = dict(build.files("title", read.read(tmp_path)))["report.html"].decode()
+    assert page.count("Of 8 chains the 7 with most seeds and rounds") == 4
+
+
+def test_of_many_classes_those_that_differ_most_are_shown(tmp_path):
+    root = outputs(tmp_path, seeds=1, rounds=1, classes=[f"class {i}" for i in range(90)])
+    path = next(root.glob("rounds/*-round01-*1/round.json"))
+    told = json.loads(path.read_text())
+    told["test_confusion"][77] = [1] * 77 + [0] + [1] * 12
+    path.write_text(json.dumps(told))
+    found = read.read(root)
+    heats, lines, note = plots.classes(choose.chains(found.records)[0], found)
+    assert note == " Of 90 classes the 40 whose accuracies differ most."
+    assert [len(heat.rows) for heat in heats] == [40] * 3
+    assert "class 77" in heats[0].rows
+    assert lines.lines[1].y[lines.lines[1].x.index("class 77")] == 0
+    row = heats[0].rows.index("class 77")
+    assert heats[0].z[row][row] == pytest.approx(100 * (20 + 77 + 1) / (20 + 77 + 90)), "a share of all images of the class"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["a" * 150, "two\nlines", "数据", "$x_1$", "_below", "%{x}", "<b>"])
+def test_no_name_of_a_class_upsets_a_figure(tmp_path, name):
+    found = read.read(outputs(tmp_path, seeds=1, rounds=1, classes=["plain", name]))
+    heats, lines, _ = plots.classes(choose.chains(found.records)[0], found)
+    for figure in (heats[2], lines):
+        assert build.saved(draw.draw(figure), "png")
+    assert all(len(tick) <= 40 and "\n" not in tick for tick in interactive.spec(lines)["layout"]["xaxis"]["ticktext"])
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_sentence_and_exit_code_1(tmp_path):
+    root = outputs(tmp_path, seeds=1, rounds=0, files=False)
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "lth.report", str(root), "--to", str(tmp_path / "file")]
+    told = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert told.returncode == 1
+    assert told.stderr == f"lth: the report cannot be written to {tmp_path / 'file'}: Not a directory.\n"
+
+
+def test_figures_have_words_and_tables_can_be_scrolled_by_keys(made):
+    page = (made / "report.html").read_text()
+    assert page.count('class="plot') == page.count('role="img" aria-label="') == len(FIGURES)
+    assert 'aria-label="stripes: test accuracy, last epoch by weights remaining, % of the prunable"' in page
+    assert page.count('<div class="scroll"') == page.count('<div class="scroll" tabindex="0"')
 
 
 def test_filters_choose_rounds(tmp_path):
@@ -160,8 +304,56 @@ def test_a_report_of_the_same_rounds_is_the_same_bytes(tmp_path):
 
 
 def test_a_dense_network_alone_is_reported(quick, tmp_path):
-    pages = dict(build.files("title", read.read(outputs(tmp_path, seeds=1, rounds=0))))
-    assert b"There are no two tickets" in pages["report.html"]
+    root = outputs(tmp_path, seeds=1, rounds=0)
+    for path in root.glob("rounds/*/round.json"):
+        if json.loads(path.read_text())["control"]:
+            shutil.rmtree(path.parent)
+    pages = dict(build.files("title", read.read(root)))
+    page = pages["report.html"].decode()
+    for said in ("no two tickets", "no ticket to judge", "no ticket together with its dense network", "Test images, last epoch."):
+        assert said in page
+    [line] = told_of(page, "accuracy-stripes")["data"]
+    assert (line["x"], line["name"]) == ([2, 0.5], "dense network, 70%"), "across the whole figure"
+    assert told_of(page, "accuracy-stripes")["layout"]["yaxis"]["range"] == pytest.approx([0.65, 0.75])
+
+
+def told_of(page: str, name: str) -> dict:
+    """What plotly is to draw."""
+    return json.loads(re.search(rf'id="{name}"[^>]*></div><script type="application/json">(.*?)</script>', page)[1])
+
+
+def test_the_ticket_that_is_shown_is_the_winner_or_not_called_so(quick, tmp_path):
+    found = read.read(outputs(tmp_path, seeds=3, rounds=3))
+    judged = verdict.verdicts(found.records)
+    chain = choose.with_winner(choose.chains(found.records)[0], judged, found.records)
+    assert (chain.ticket["round"], chain.wins(chain.ticket)) == (3, True)
+    assert "the sparsest winning ticket, and" in dict(build.files("title", found))["report.html"].decode()
+    for record in [r for r in found.records if (r["seed"], r["round"]) == (0, 3)]:
+        found.records.remove(record)
+    extra = [
+        r | {"round": k, "density": 0.9, "test_acc": 0.1}
+        for k in (8, 9)
+        for r in found.records
+        if (r["seed"], r["round"]) == (0, 1)
+    ]
+    chain = choose.with_winner(choose.chains(found.records + extra)[0], judged, found.records + extra)
+    assert (chain.seed, chain.wins(chain.ticket)) == (0, False), "the seed with most rounds lacks the winner"
+
+
+def test_controls_alone_are_reported(quick, tmp_path):
+    root = outputs(tmp_path, seeds=2, rounds=2)
+    for path in root.glob("rounds/*/round.json"):
+        if not json.loads(path.read_text())["control"]:
+            shutil.rmtree(path.parent)
+    page = dict(build.files("title", read.read(root)))["report.html"].decode()
+    assert "There is no ticket to judge." in page
+    assert told_of(page, "accuracy-stripes")["series"][0]["label"] == "re-initialised (n = 2 seeds)"
+
+
+def test_no_control_is_dashed_as_the_dense_network(quick, tmp_path):
+    told = told_of(dict(build.files("title", read.read(mixed(tmp_path))))["report.html"].decode(), "accuracy-stripes")
+    form = {(s["colour"], s["dash"]) for s in told["series"]}
+    assert len(form) == len(told["series"]) == 9
 
 
 def test_many_rounds_are_read_in_a_stream(tmp_path):
@@ -184,6 +376,16 @@ def test_the_overlap_is_that_of_the_masks():
         weights.overlap(packed[0], {"w": np.packbits(one[:90])})
 
 
+@pytest.mark.parametrize("masks", [{"w": np.zeros(3, np.uint8)}, {"fc1.weight": np.zeros(40, np.float32)}])
+def test_masks_that_do_not_fit_are_left_out_of_overlaps(quick, tmp_path, masks):
+    root = outputs(tmp_path, seeds=3, rounds=1)
+    save_file(masks, next(root.glob("rounds/*-seed2-round01-*1")) / "ticket.safetensors")
+    found = read.read(root)
+    lines = overlaps.between_seeds(choose.chains(found.records)[0], found).lines
+    assert [line.notes for line in lines] == [["1 pair"], None]
+    assert "report.html" in dict(build.files("title", found))
+
+
 def test_the_histogram_is_of_kept_weights_before_and_after(tmp_path):
     root = outputs(tmp_path, seeds=1, rounds=1)
     record = next(r for r in read.read(root).records if r["round"] == 1 and not r["control"])
@@ -192,10 +394,18 @@ def test_the_histogram_is_of_kept_weights_before_and_after(tmp_path):
     assert np.allclose(after, 2 * before)
 
 
-def test_the_tree_shows_a_shared_round_once():
-    def node(key: str, parent: str | None, seconds: float = 1.0) -> dict:
-        return {"key": key, "parent": parent, "seconds": seconds, "control": None, "round": 0, "name": key}
+def test_a_band_is_open_where_a_point_has_none():
+    line = plot.Line("a", [1, 0.8, 0.5, 0.4, 0.3], [1.0, 2, 3, 4, 5], band=[0.5, 0.25, None, 1, 2])
+    band = interactive.spec(plot.Lines("t", "x", "y", [line]))["data"][0]
+    assert band["x"] == [1, 0.8, 0.8, 1, None, 0.4, 0.3, 0.3, 0.4]
+    assert band["y"] == [1.5, 2.25, 1.75, 0.5, None, 5, 7, 3, 3]
 
+
+def node(key: str, parent: str | None, seconds: float = 1.0, control: str | None = None) -> dict:
+    return {"key": key, "parent": parent, "seconds": seconds, "control": control, "round": 0, "name": key}
+
+
+def test_the_tree_shows_a_shared_round_once():
     found = tree.nodes([node("a", None, 10), node("b", "a"), node("c", "a"), node("d", "b"), node("x", "gone")])
     assert [(n.record["key"], n.depth, n.chains) for n in found] == [
         ("a", 0, 2), ("b", 1, 1), ("d", 2, 1), ("c", 1, 1), ("x", 0, 1),
@@ -203,6 +413,14 @@ def test_the_tree_shows_a_shared_round_once():
     assert tree.seconds(found) == (14, 24)
     deep = [node("0", None), *(node(str(i), str(i - 1)) for i in range(1, 3000))]
     assert tree.nodes(deep)[-1].depth == 2999
+
+
+def test_a_control_needs_the_rounds_before_its_ticket_not_the_ticket():
+    chain = [node("a", None, 100), node("b", "a", 10), node("c", "b", 1)]
+    controls = [node("order", "a", control="order"), node("b1", "b", control="reinit"), node("b2", "b", control="shuffle")]
+    found = tree.nodes([*chain, *controls, node("c1", "c", control="reinit")])
+    assert {n.record["key"]: n.chains for n in found} == {"a": 4, "b": 2, "c": 1, "order": 1, "b1": 1, "b2": 1, "c1": 1}
+    assert tree.seconds(found) == (115, 4 * 100 + 2 * 10 + 5)
 
 
 def test_durations_are_for_people():
@@ -222,7 +440,7 @@ def test_the_size_of_a_file():
 def test_ticks_are_round_numbers():
     assert plot.log_ticks([0.09, 0.3]) == [0.1, 0.15, 0.2, 0.3]
     assert plot.log_ticks([3, 400]) == [5, 10, 20, 50, 100, 200, 500]
-    assert plot.log_ticks([0, None]) == []
+    assert plot.log_ticks([0, None, math.inf, math.nan]) == []
 
 
 def test_json_in_a_page_is_inert_and_strict():
@@ -234,7 +452,7 @@ def test_markdown_of_ours_becomes_html():
     text = "**a <b>**\n\n| x | y |\n|---|---|\n| 1 | <i> |\n\n- one\n- two\n\nend"
     assert html.markdown(text).split("\n") == [
         "<p><strong>a &lt;b&gt;</strong></p>",
-        '<div class="scroll"><table><thead><tr><th>x</th><th>y</th></tr></thead><tbody>',
+        '<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">x</th><th scope="col">y</th></tr></thead><tbody>',
         '<tr><td class="number">1</td><td>&lt;i&gt;</td></tr>',
         "</tbody></table></div>",
         "<ul><li>one</li><li>two</li></ul>",

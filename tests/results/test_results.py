@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from lth.results import barrier, figures, table
+from lth.results import barrier, chains, figures, table
 from tests.results.invent import arm, record
 
 CHAINS = [record(s, k) for s in (0, 1) for k in range(4)]
@@ -132,6 +132,22 @@ def test_a_control_is_a_line_of_its_own():
     assert set(drawn) == {"simple_cnn, 20% a round (n = 2 seeds)", "re-initialised (n = 2 seeds)", "dense network, 51%"}
     assert np.allclose(drawn["re-initialised (n = 2 seeds)"], [[0.8, 0.3], [0.64, 0.3]])
     assert np.allclose(drawn["simple_cnn, 20% a round (n = 2 seeds)"][:, 1], [0.51, 0.52, 0.53, 0.54])
+
+
+def test_a_point_of_one_seed_has_no_band_and_the_legend_says_so():
+    some = [r for r in CHAINS if r["seed"] == 0 or r["round"] != 1]
+    line = chains.accuracy(some).lines[0]
+    assert line.label == "simple_cnn, 20% a round (n = 1 to 2 seeds)"
+    assert [half is None for half in line.band] == [False, True, False, False]
+    assert line.notes[1] == "1 seed"
+    (band,) = figures.accuracy(some).axes[0].collections
+    shapes = [path.vertices[:, 0] for path in band.get_paths()]
+    assert not any((x.min() < line.x[1]) & (line.x[1] < x.max()) for x in shapes), "no band across that point"
+
+
+def test_copies_of_the_dense_network_in_another_order_are_not_averaged_with_it():
+    copies = [record(s, 0, control="order", test_acc=0.1) for s in (0, 1)]
+    assert "dense network, 51%" in lines(figures.accuracy([*CHAINS, *copies]))
 
 
 def test_controls_of_two_chains_stand_apart():

@@ -171,3 +171,11 @@ def test_the_door_opens_tensorboard_on_rounds_and_experiments(tmp_path):
     )
     assert (told.returncode, told.stderr.count("\n")) == (1, 1)
     assert "holds no rounds" in told.stderr
+
+
+def test_the_door_says_how_it_is_used(tmp_path):
+    told = subprocess.run(
+        [sys.executable, "-m", "lth.board", "--help"], check=False, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert told.returncode == 0
+    assert "usage: python -m lth.board [outputs]" in told.stdout

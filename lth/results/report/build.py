@@ -1,6 +1,7 @@
 """All files of a report, made from what was read."""
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 
 import matplotlib
@@ -49,8 +50,9 @@ def markdown(records: Sequence[Record]) -> str:
 
 
 def saved(figure: Figure, form: str) -> bytes:
-    """A figure as PNG or SVG; equal figures are equal bytes."""
+    """A figure as PNG or SVG; equal figures are equal bytes. Letters that matplotlib's font lacks are boxes in it."""
     file = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "lth"}):
+    with matplotlib.rc_context({"svg.hashsalt": "lth"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(file, format=form, metadata={"Date": None} if form == "svg" else None)
     return file.getvalue()

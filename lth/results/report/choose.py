@@ -37,12 +37,12 @@ class Chain:
     @property
     def ticket(self) -> Record | None:
         """The sparsest winning ticket of the seed that is shown, or its sparsest one; None if there is none."""
-        if self.winner is not None:
-            for record in self.rounds:
-                if (record["step"], record["round"]) == (self.winner.step, self.winner.round):
-                    return record
         last = self.rounds[-1]
-        return last if last["round"] else None
+        return next(filter(self.wins, self.rounds), last if last["round"] else None)
+
+    def wins(self, record: Record) -> bool:
+        """Whether a round is the sparsest winning ticket, of one seed or another."""
+        return self.winner is not None and (record["step"], record["round"]) == (self.winner.step, self.winner.round)
 
     @property
     def ends(self) -> list[Record]:
@@ -70,14 +70,19 @@ def chains(records: list[Record]) -> list[Chain]:
             groups.setdefault((record["recipe"], step[record["step"]]), {}).setdefault(record["seed"], []).append(record)
     pruned = {recipe for recipe, _ in groups}
     groups |= {(recipe, ""): {seed: [] for seed in seeds} for recipe, seeds in dense.items() if recipe not in pruned}
-    found = [_chain(recipe, name, seeds, dense.get(recipe, {})) for (recipe, name), seeds in groups.items()]
+    differs = naming.recipes(records)
+    found = [_chain(recipe, name, seeds, dense.get(recipe, {}), differs[recipe]) for (recipe, name), seeds in groups.items()]
     return sorted(found, key=lambda chain: (-len(chain.by_seed), -chain.size, chain.label, chain.recipe, chain.step))
 
 
-def _chain(recipe: str, step: str, tickets: dict[int, list[Record]], dense: dict[int, Record]) -> Chain:
-    by_seed = {s: [dense[s]] * (s in dense) + sorted(rows, key=lambda r: -r["density"]) for s, rows in sorted(tickets.items())}
+def _chain(recipe: str, step: str, tickets: dict[int, list[Record]], dense: dict[int, Record], differs: str) -> Chain:
+    by_seed = {
+        seed: [dense[seed] for _ in range(seed in dense)] + sorted(rows, key=lambda r: -r["density"])
+        for seed, rows in sorted(tickets.items())
+    }
     last = next(iter(by_seed.values()))[-1]
-    return Chain(recipe, step, f"{last['model']} {last['finetune']}, {naming.pace(last) if last['round'] else 'dense'}", by_seed)
+    names = [f"{last['model']} {last['finetune']}", naming.pace(last) if last["round"] else "dense", differs]
+    return Chain(recipe, step, ", ".join(filter(None, names)), by_seed)
 
 
 def drawn(records: list[Record], found: list[Chain]) -> list[Record]:

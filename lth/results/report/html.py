@@ -6,10 +6,10 @@ from html import escape
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A table that scrolls by itself where it is too wide; the first ``left`` columns are texts, the others numbers."""
-    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    """A table that scrolls by itself, also by keys, where it is too wide; the first ``left`` columns are text, others numbers."""
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
     body = "".join("<tr>" + "".join(_cell(i, cell, left) for i, cell in enumerate(row)) + "</tr>\n" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
+    return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
 
 
 def _cell(i: int, cell: str, left: int) -> str:

@@ -2,14 +2,15 @@
 
 import json
 from html import escape
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 import numpy as np
 
-from lth.results.plot import BLUES, PUOR, Heat, Line, Lines, Plot, log_ticks, weight_ticks
+from lth.results.chains import DENSE
+from lth.results.plot import BLUES, PUOR, Heat, Line, Lines, Plot, brief, log_ticks, weight_ticks
 
-DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
+DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot", DENSE: "longdash"}
 SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "x": "x-thin"}
 INK = "#000000"  # black lines take the colour of the page's text
 
@@ -54,7 +55,7 @@ def _lines(plot: Lines) -> dict[str, Any]:
 
 
 def _traces(line: Line, plot: Lines, ends: list[Any]) -> list[dict[str, Any]]:
-    x, y = ([max(ends, default=1), min(ends, default=0)], [line.y[0]] * 2) if line.level else (line.x, line.y)
+    x, y = ([max(ends, default=2), min(ends, default=0.5)], [line.y[0]] * 2) if line.level else (line.x, line.y)
     modes = [name for name, on in (("lines", line.dash), ("markers", line.marker)) if on]
     trace: dict[str, Any] = {
         "type": "scatter", "x": x, "y": y, "mode": "+".join(modes), "name": escape(line.label), "visible": line.shown,
@@ -87,10 +88,16 @@ def _words(label: str) -> str:
 
 
 def _band(line: Line) -> dict[str, Any]:
-    upper, lower = ([y + sign * sd for y, sd in zip(line.y, line.band)] for sign in (1, -1))
+    """One closed shape for each run of points that have a band; None parts them."""
+    x, y = [], []
+    for inside, points in groupby(zip(line.x, line.y, line.band), lambda point: None not in point):
+        if inside:
+            there = list(points)
+            x += [p[0] for p in there] + [p[0] for p in reversed(there)] + [None]
+            y += [p[1] + p[2] for p in there] + [p[1] - p[2] for p in reversed(there)] + [None]
     red, green, blue = (int(line.colour[i : i + 2], 16) for i in (1, 3, 5))
     return {
-        "type": "scatter", "x": [*line.x, *reversed(list(line.x))], "y": [*upper, *reversed(lower)], "fill": "toself",
+        "type": "scatter", "x": x[:-1], "y": y[:-1], "fill": "toself",
         "mode": "lines", "line": {"width": 0}, "fillcolor": f"rgba({red},{green},{blue},0.18)", "hoverinfo": "skip",
         "visible": line.shown,
     }  # fmt: skip
@@ -105,10 +112,13 @@ def _axis(title: str, form: str, values: list[Any]) -> dict[str, Any]:
         return axis | {"type": "log", "range": ends, "tickvals": ticks, "ticktext": [f"{100 * t:.3g}%" for t in ticks]}
     if form == "category":
         names = list(dict.fromkeys(values))
-        return axis | {"type": "category", "tickvals": names, "ticktext": [escape(name) for name in names]}
+        return axis | {"type": "category", "tickvals": names, "ticktext": [escape(brief(name)) for name in names]}
     if form == "log" and (ticks := log_ticks(values)):
         return axis | {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
-    return axis | ({"tickformat": ".4~p"} if form == "percent" else {})
+    if form != "percent":
+        return axis
+    alone = {"range": [values[0] - 0.05, values[0] + 0.05]} if len(set(values)) == 1 else {}  # or else from -100% to 200%
+    return axis | {"tickformat": ".4~p"} | alone
 
 
 def _heat(plot: Heat) -> dict[str, Any]:
@@ -118,7 +128,7 @@ def _heat(plot: Heat) -> dict[str, Any]:
         "type": "heatmap", "z": plot.z, "x": list(range(len(plot.columns))), "y": list(range(len(plot.rows))),
         "zmin": plot.ends[0], "zmax": plot.ends[1], "colorscale": _scale(plot), "xgap": 1, "ygap": 1,
         "colorbar": {"title": {"text": escape(plot.unit), "side": "right"}, "thickness": 12},
-        "customdata": [[f"{_short(row)} / {_short(column)}" for column in plot.columns] for row in plot.rows],
+        "customdata": [[escape(f"{brief(row)} / {brief(column)}") for column in plot.columns] for row in plot.rows],
         "hovertemplate": f"{escape(plot.y)} / {escape(plot.x)}:<br><b>%{{customdata}}</b>"
         f"<br>{escape(plot.unit)}: %{{z:.4~g}}<extra></extra>",
     }  # fmt: skip
@@ -140,8 +150,4 @@ def _names(title: str, names: Any) -> dict[str, Any]:
     every = -(-len(names) // 40)
     ticks = list(range(0, len(names), every))
     slanted = {"tickangle": -45} if max(map(len, names), default=0) > 4 else {}
-    return {"title": {"text": escape(title)}, "tickvals": ticks, "ticktext": [_short(names[i]) for i in ticks], **slanted}
-
-
-def _short(name: str) -> str:
-    return escape(name if len(name) <= 24 else name[:11] + "…" + name[-12:])
+    return {"title": {"text": escape(title)}, "tickvals": ticks, "ticktext": [escape(brief(names[i])) for i in ticks], **slanted}

@@ -1,8 +1,5 @@
 """Plots of masks and weights: which weights tickets share, and how their values spread."""
 
-from itertools import combinations
-from statistics import fmean
-
 import numpy as np
 
 from lth.results import chains as scores
@@ -44,9 +41,11 @@ def between_seeds(chain: Chain, found: Found) -> Lines | None:
     points = []
     for records in spread([records for records in _depths(chain) if len(records) > 1], DEPTHS):
         packed = [masks for _, masks in weights.loaded(records, found)]
-        shared = [weights.overlap(a, b) for a, b in combinations(packed, 2) if a.keys() == b.keys()]
-        if shared:
-            points.append((records[0]["density"], fmean(shared), weights.by_chance(records[0]["layers"]), len(shared)))
+        pairs = weights.overlaps(packed)[np.triu_indices(len(packed), 1)]
+        shared = pairs[~np.isnan(pairs)]
+        if len(shared):
+            chance = weights.by_chance(records[0]["layers"])
+            points.append((records[0]["density"], float(shared.mean()), chance, len(shared)))
     if not points:
         return None
     x, shared, chance, pairs = (list(column) for column in zip(*points))

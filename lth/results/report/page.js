@@ -40,7 +40,7 @@ function show(plot, printing = false) {
 }
 
 function swatch(series) {
-  const dashes = { dash: "6 4", dot: "2 3", dashdot: "6 3 2 3", longdashdot: "9 3 2 3" };
+  const dashes = { dash: "6 4", dot: "2 3", dashdot: "6 3 2 3", longdash: "10 4", longdashdot: "9 3 2 3" };
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const cross = !series.dash && series.marker === "x", shape = series.dash ? "line" : cross ? "path" : "circle";
   const mark = document.createElementNS(svg.namespaceURI, shape);
@@ -84,7 +84,7 @@ function chooser(plot) {
 for (const box of document.querySelectorAll(".plot")) {
   const spec = JSON.parse(box.nextElementSibling.textContent), plot = { box, spec };
   spec.shown = spec.data.map(trace => trace.visible !== false);
-  if (spec.series.length > 1) box.before(chooser(plot));
+  if (spec.series.length) box.before(chooser(plot));
   plots.push(plot);
 }
 const drawn = Promise.all(plots.map(plot => show(plot)));

@@ -9,6 +9,7 @@ from string import Template
 
 from plotly.offline import get_plotlyjs
 
+from lth.results import naming
 from lth.results.plot import Heat, Plot
 from lth.results.report import html, interactive, tree
 from lth.results.report.plots import short
@@ -82,40 +83,54 @@ def _part(part: Part, pictures: dict[str, bytes]) -> str:
 def _figure(name: str, plot: Plot, svg: bytes) -> str:
     note = f" <span>{escape(plot.note)}</span>" if not isinstance(plot, Heat) and plot.note else ""
     tall = f' style="--tall: {min(900, 160 + 26 * max(len(plot.rows), 6))}px"' if isinstance(plot, Heat) else ""
+    said = escape(f"{plot.title}: {plot.y} by {plot.x}")
     picture = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
     return (
         f'<div class="figure"><p class="figcaption">{escape(plot.title)}{note}</p>'
-        f'<div class="plot{" tall" * bool(tall)}" id="{escape(name)}"{tall}></div>'
+        f'<div class="plot{" tall" * bool(tall)}" id="{escape(name)}"{tall} role="img" aria-label="{said}"></div>'
         f'<script type="application/json">{interactive.dumps(interactive.spec(plot))}</script>'
-        f'<noscript><img src="{picture}" alt="{escape(f"{plot.title}: {plot.y} by {plot.x}")}"></noscript></div>'
+        f'<noscript><img src="{picture}" alt="{said}"></noscript></div>'
     )
 
 
 def _tree(records: Sequence[Record]) -> str:
     nodes = tree.nodes(list(records))
     took, apart = tree.seconds(nodes)
-    rows = [
-        [
-            "\u2003" * min(node.depth, 30) + ("└ " if node.depth else "") + _node_name(node.record),
-            f"{node.record['density']:.2%}",
-            f"{node.record['test_acc']:.3f}",
-            tree.clock(node.record["seconds"]),
-            f"{node.chains}" if node.chains > 1 else "-",
-        ]
-        for node in nodes[:TREE]
-    ]
+    differs, step = naming.recipes(records), {record["key"]: record["step"] for record in records}
+    rows = [_node(node, differs, step.get(node.record["parent"])) for node in nodes[:TREE]]
     text = (
         f"Each round was trained once and then read by all that start from it: {tree.clock(took)} of training; "
-        f"{tree.clock(apart)} if each end of the tree had been trained from the dense network on."
+        f"{tree.clock(apart)} if each chain, and each control with the rounds before its ticket, had been trained by itself. "
+        "Last column: how many of these need the round."
         + (f" The first {TREE} of {len(nodes)} rounds; all are in results.csv." if len(nodes) > TREE else "")
     )
-    table = html.table(("round", "weights remaining", "test accuracy", "time", "chains that share it"), rows)
+    table = html.table(("round", "weights remaining", "test accuracy", "time", "needed by"), rows)
     return f'<h2 id="rounds">Rounds</h2><p class="soft">{escape(text)}</p><div class="tree">{table}</div>'
 
 
-def _node_name(record: Record) -> str:
-    where = f", {record['model']} on {record['data']}, seed {record['seed']}" if not record["round"] else ""
-    return f"{short(record)}{where} ({record['key'][:6]})"
+def _node(node: tree.Node, differs: dict[str, str], before: str | None) -> list[str]:
+    """Cells of a round: a dense network says its recipe and seed, the first round of a chain how it is pruned.
+
+    Args:
+        before: the step of the round's parent, if that is in the tree.
+    """
+    record, what = node.record, [short(node.record)]
+    if not record["round"]:
+        what += [
+            f"{record['model']} {record['finetune']} on {record['data']}",
+            f"seed {record['seed']}",
+            differs[record["recipe"]],
+        ]
+    elif record["step"] != before:
+        what += [naming.pace(record)]
+    name = f"{', '.join(filter(None, what))} ({record['key'][:6]})"
+    return [
+        "\u2003" * min(node.depth, 30) + ("└ " if node.depth else "") + name,
+        f"{record['density']:.2%}",
+        f"{record['test_acc']:.3f}",
+        tree.clock(record["seconds"]),
+        f"{node.chains}" if node.chains > 1 else "-",
+    ]
 
 
 def _commands(records: Sequence[Record]) -> str:

@@ -9,7 +9,9 @@ from lth.results.report.choose import Chain
 from lth.results.report.read import Found, Record
 
 BEGIN_WITH = 4  # learning curves that are shown at first
+CLASSES = 40  # in a confusion matrix: as many as have room for their names
 DASHES = ("-", "--", ":", "-.")
+Shares = tuple[list[str], np.ndarray]  # class names; fractions of each true class (rows) that are given each class
 
 
 def short(record: Record) -> str:
@@ -26,6 +28,12 @@ def spread(records: list[Record], count: int) -> list[Record]:
     return [records[i] for i in sorted({round(i) for i in np.linspace(0, len(records) - 1, count)})]
 
 
+def styles(rounds: list[Record], first: set[str]) -> dict[str, dict[str, str]]:
+    """Key -> style: those whose keys are ``first`` have the first colours, so that no two of them share one."""
+    ordered = sorted(rounds, key=lambda record: record["key"] not in first)
+    return {record["key"]: style(i) for i, record in enumerate(ordered)}
+
+
 def style(i: int) -> dict[str, str]:
     """A colour, and a dash once the colours are used up: told apart without colour, too."""
     return {"colour": COLOURS[i % len(COLOURS)], "dash": DASHES[i // len(COLOURS) % len(DASHES)]}
@@ -35,34 +43,36 @@ def curves(chain: Chain, found: Found) -> list[Lines]:
     """Validation loss and accuracy of the rounds of a seed against iterations; [] where no metrics.csv can be read."""
     rounds = spread(chain.rounds, 14)
     first = {record["key"] for record in spread(rounds, BEGIN_WITH)}
-    histories = []
-    for record in rounds:
-        try:
-            histories.append((record, read.history(record["folder"])))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            found.skip(record["folder"], f"its metrics.csv cannot be read ({error}); left out of learning curves")
-    if not histories:
-        return []
+    drawn, histories = styles(rounds, first), _histories(rounds, found)
+    where, x = f"{chain.label}, seed {chain.seed}", "iteration (optimiser steps)"
 
     def lines(name: str) -> list[Line]:
         return [
-            Line(short(record), [r["iteration"] for r in rows], [r[name] for r in rows], shown=record["key"] in first, **style(i))
-            for i, (record, rows) in enumerate(histories)
+            Line(
+                short(r),
+                [row["iteration"] for row in rows],
+                [row[name] for row in rows],
+                shown=r["key"] in first,
+                **drawn[r["key"]],
+            )
+            for r, rows in histories
         ]
 
-    where = f"{chain.label}, seed {chain.seed}"
     return [
-        Lines(
-            f"Validation loss: {where}", "iteration (optimiser steps)", "validation loss, nats", lines("val_loss"), y_form="log"
-        ),
-        Lines(
-            f"Validation accuracy: {where}",
-            "iteration (optimiser steps)",
-            "validation accuracy",
-            lines("val_acc"),
-            y_form="percent",
-        ),
-    ]
+        Lines(f"Validation loss: {where}", x, "validation loss, nats", lines("val_loss"), y_form="log"),
+        Lines(f"Validation accuracy: {where}", x, "validation accuracy", lines("val_acc"), y_form="percent"),
+    ] * bool(histories)
+
+
+def _histories(rounds: list[Record], found: Found) -> list[tuple[Record, list[dict[str, float]]]]:
+    """The rounds whose metrics.csv can be read, with its rows; the others are noted as skipped."""
+    good = []
+    for record in rounds:
+        try:
+            good.append((record, read.history(record["folder"])))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            found.skip(record["folder"], f"its metrics.csv cannot be read ({error}); left out of learning curves")
+    return good
 
 
 def density(chain: Chain) -> Heat | None:
@@ -85,7 +95,7 @@ def density(chain: Chain) -> Heat | None:
     )
 
 
-def _confusion(record: Record, found: Found) -> tuple[list[str], np.ndarray] | None:
+def _confusion(record: Record, found: Found) -> Shares | None:
     """Class names, and the fraction of each true class (rows) that is given each class (columns)."""
     try:
         told = read.whole(record)
@@ -98,11 +108,15 @@ def _confusion(record: Record, found: Found) -> tuple[list[str], np.ndarray] | N
     return names, counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
 
 
-def classes(chain: Chain, found: Found) -> tuple[list[Heat], Lines | None]:
-    """Confusion matrices of the dense network, of the ticket, and their difference; and the accuracy of each class."""
+def classes(chain: Chain, found: Found) -> tuple[list[Heat], Lines | None, str]:
+    """Confusion matrices of the dense network, of the ticket, and their difference; the accuracy of each class; what is left out.
+
+    Of many classes the CLASSES are shown whose accuracies differ most.
+    """
     told = [(record, shares) for record in chain.ends if (shares := _confusion(record, found)) is not None]
     if not told:
-        return [], None
+        return [], None, ""
+    told, note = _few(told)
     names, where = told[0][1][0], f", seed {chain.seed}"
     heats = [_matrix(short(record) + where, names, shares) for record, (_, shares) in told]
     if len(told) == 2 and told[1][1][0] == names:
@@ -112,9 +126,21 @@ def classes(chain: Chain, found: Found) -> tuple[list[Heat], Lines | None]:
         for i, (record, (own, shares)) in enumerate(told)
     ]
     title = f"{chain.label}{where}"
-    return heats, Lines(
+    accuracies = Lines(
         f"Accuracy of each class: {title}", "class", "test accuracy of the class, last epoch", lines, "category", "percent"
     )
+    return heats, accuracies, note
+
+
+def _few(told: list[tuple[Record, Shares]]) -> tuple[list[tuple[Record, Shares]], str]:
+    """The same, of CLASSES classes alone where there are more, and a sentence that says so."""
+    names = told[0][1][0]
+    if len(names) <= CLASSES or any(own != names for _, (own, _) in told):
+        return told, ""
+    first, last = (np.diag(shares) for _, (_, shares) in (told[0], told[-1]))
+    some = np.sort(np.argsort(-np.abs(last - first), kind="stable")[:CLASSES])
+    few = [(record, ([names[i] for i in some], shares[np.ix_(some, some)])) for record, (_, shares) in told]
+    return few, f" Of {len(names)} classes the {CLASSES} whose accuracies differ most."
 
 
 def _matrix(title: str, names: list[str], shares: np.ndarray) -> Heat:

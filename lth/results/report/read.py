@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+TEXT, NUMBER = str, (int, float)
 TEXTS = ("key", "name", "model", "finetune", "data", "recipe", "step")
 NUMBERS = (
     "density", "train_acc", "val_acc", "test_acc", "best_test_acc", "early_stop_iteration", "kept", "prunable", "seconds",
 )  # fmt: skip
 WHOLE = ("round", "seed", "at_once")
-OPTIONAL = (
-    "parent", "control", "family", "epochs", "rate", "criterion", "allocation", "rewind", "retrain", "determined_by",
-    "barrier", "line", "flops", "flops_remaining", "parameters", "model_density", "images", "start", "command", "finished",
-    "test",
-)  # fmt: skip
+OPTIONAL = {  # which older rounds lack, or which do not apply to each: then None
+    "parent": TEXT, "control": TEXT, "family": TEXT, "criterion": TEXT, "allocation": TEXT, "rewind": TEXT, "retrain": TEXT,
+    "start": TEXT, "command": TEXT, "finished": TEXT, "test": TEXT,
+    "epochs": NUMBER, "iterations": NUMBER, "rate": NUMBER, "barrier": NUMBER, "flops": NUMBER, "flops_remaining": NUMBER,
+    "parameters": NUMBER, "model_density": NUMBER, "determined_by": dict, "line": dict, "images": dict,
+}  # fmt: skip
 FILTERS = ("model", "data", "seed", "finetune")
 
 Record = dict[str, Any]
@@ -32,7 +34,10 @@ class Found:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def skip(self, folder: str | Path, why: str) -> None:
-        """Note, once, that a folder or a part of it is left out."""
+        """Note, once, that a folder or a part of it is left out; the page may travel, so where the outputs lie is not said."""
+        if isinstance(folder, Path):
+            for place in (folder, folder.parent.parent):
+                why = why.replace(f"{place}{os.sep}", "")
         if (note := (Path(folder).name, why)) not in self.skipped:
             self.skipped.append(note)
 
@@ -44,16 +49,20 @@ def read(outputs: Path, filters: Mapping[str, Sequence[str]] | None = None) -> F
         filters: field (one of FILTERS) -> the values that it may have, as text.
     """
     found = Found()
+    keys: set[str] = set()
     for folder in _folders(outputs / "rounds"):
         try:
             record = _slim(json.loads((folder / "round.json").read_bytes()), folder)
         except FileNotFoundError:
             found.skip(folder, "unfinished: it has no round.json yet")
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             found.skip(folder, f"damaged: its round.json cannot be read ({type(error).__name__}: {error})")
         else:
-            if all(str(record[name]) in values for name, values in (filters or {}).items()):
+            if record["key"] in keys:
+                found.skip(folder, f"a copy: another folder holds round {record['key']}, too")
+            elif all(str(record[name]) in values for name, values in (filters or {}).items()):
                 found.records.append(record)
+            keys.add(record["key"])
     return found
 
 
@@ -68,15 +77,27 @@ def _slim(record: Any, folder: Path) -> Record:
     """What is kept of a round.json; raises ValueError where a field is not what it must be, KeyError where it is missing."""
     if not isinstance(record, dict):
         raise ValueError("it is no JSON object")
-    for names, kinds in ((TEXTS, str), (NUMBERS, (int, float)), (WHOLE, int)):
-        for name in names:
-            value = record[name]
-            if not isinstance(value, kinds) or (not isinstance(value, str) and not math.isfinite(value)):
-                raise ValueError(f"{name}={value!r}")
+    must = dict.fromkeys(TEXTS, TEXT) | dict.fromkeys(NUMBERS, NUMBER) | dict.fromkeys(WHOLE, int)
+    kept = {name: record[name] for name in must} | {name: record.get(name) for name in OPTIONAL}
+    for name, kinds in (must | OPTIONAL).items():
+        absent = kept[name] is None and name in OPTIONAL
+        if not absent and (not isinstance(kept[name], kinds) or (kinds is NUMBER and not math.isfinite(kept[name]))):
+            raise ValueError(f"{name}={kept[name]!r}")
     if not 0 < record["density"] <= 1:
         raise ValueError(f"density={record['density']!r}")
-    kept = {name: record[name] for name in (*TEXTS, *NUMBERS, *WHOLE)} | {name: record.get(name) for name in OPTIONAL}
-    return kept | {"layers": _layers(record), "folder": folder}
+    if record["round"] and kept["rate"] is None:
+        raise ValueError(f"rate=None in round {record['round']}")
+    return kept | {"layers": _layers(record), "line": _line(kept["line"]), "folder": folder}
+
+
+def _line(line: Any) -> dict[str, list[float]] | None:
+    """Errors along the line between two copies, as numbers, one for each point."""
+    if line is None:
+        return None
+    alphas, errors = ([float(value) for value in line[name]] for name in ("alphas", "errors"))
+    if not alphas or len(alphas) != len(errors):
+        raise ValueError(f"{len(alphas)} points and {len(errors)} errors on the line between copies")
+    return {"alphas": alphas, "errors": errors}
 
 
 def _layers(record: Record) -> dict[str, tuple[int, float]]:

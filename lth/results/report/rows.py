@@ -24,7 +24,8 @@ FIELDS = (
 def rows(records: Sequence[Record]) -> list[list[str]]:
     """Cells under TITLES: accuracies of the last epoch, mean ± standard deviation (n - 1) over the n seeds."""
     rates = {r["recipe"]: _rate(r) for r in records if r["round"] == 0}
-    return [_row(list(arm.values()), rates) for arm in pairs.arms(records).values()]
+    differs = naming.recipes(records)
+    return [_row(list(arm.values()), rates, differs) for arm in pairs.arms(records).values()]
 
 
 def _rate(record: Record) -> float | None:
@@ -32,11 +33,11 @@ def _rate(record: Record) -> float | None:
     return (told.get("optim") or {}).get("lr", RATE) if isinstance(told, dict) else None
 
 
-def _row(arm: list[Record], rates: dict[str, float | None]) -> list[str]:
+def _row(arm: list[Record], rates: dict[str, float | None], differs: dict[str, str]) -> list[str]:
     first, lr = arm[0], rates.get(arm[0]["recipe"])
     control = naming.CONTROLS.get(naming.control(first), naming.control(first))
     parts = [first["model"], f"{first['finetune']} on {first['data']}", *([naming.pace(first)] if first["round"] else ["dense"])]
-    name = ", ".join(parts + [control] * bool(control))
+    name = ", ".join(filter(None, [*parts, control, differs[first["recipe"]]]))
     scores = (_mean([r[field] for r in arm]) for field in ("train_acc", "val_acc", "test_acc"))
     return [name, "-" if lr is None else f"{lr:g}", *scores, f"{first['density']:.2%}", str(len(arm))]
 

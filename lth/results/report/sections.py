@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lth.results import barrier, naming, verdict
+from lth.results import barrier, verdict
 from lth.results import chains as scores
 from lth.results.plot import Line, Lines, Plot
 from lth.results.report import choose, costs, html, images, masks, plots, rows
@@ -30,7 +30,7 @@ def of_data(name: str, records: list[Record], found: Found) -> list[Part]:
     chains = choose.chains(records)
     drawn = choose.drawn(records, chains) or records
     slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
-    parts = [_results(records), *_scores(drawn, chains, name, slug), _verdicts(drawn), _costs(chains, name, slug)]
+    parts = [_results(records), *_scores(drawn, chains, name, slug), _verdicts(drawn, chains), _costs(chains, name, slug)]
     if not chains:
         return parts
     chain = choose.with_winner(chains[0], judged, records)
@@ -46,24 +46,33 @@ def _results(records: list[Record]) -> Part:
 
 
 def _scores(drawn: list[Record], chains: list[Chain], name: str, slug: str) -> list[Part]:
-    some = f" Of {len(chains)} chains the {choose.SERIES} with most seeds and rounds; filters choose others." * (
-        len(chains) > choose.SERIES
-    )
     parts = [
         Part(
             "Accuracy against weights remaining",
-            "Solid lines are tickets, broken ones their controls, horizontals dense networks." + some,
+            "Solid lines are tickets, broken ones their controls, horizontals dense networks." + _some(chains),
             figures=[(f"accuracy-{slug}", scores.accuracy(drawn, name))],
         ),
         Part(
             "Early stop against weights remaining",
-            "The iteration of lowest validation loss: lower is faster learning." + some,
+            "The iteration of lowest validation loss: lower is faster learning." + _unended(drawn) + _some(chains),
             figures=[(f"early_stop-{slug}", scores.early_stop(drawn, name))],
         ),
     ]
     if curves := barrier.curves(drawn):
         parts.append(Part("Linear mode connectivity", _BARRIER, figures=[(f"barrier-{slug}", _barrier(curves, name))]))
     return parts
+
+
+def _some(chains: list[Chain]) -> str:
+    """What is to be said where not all chains are drawn."""
+    more = len(chains) > choose.SERIES
+    return f" Of {len(chains)} chains the {choose.SERIES} with most seeds and rounds; filters choose others." * more
+
+
+def _unended(drawn: list[Record]) -> str:
+    """Rounds whose loss was lowest at the very end are at least that slow."""
+    last = sum(r["early_stop_iteration"] >= r["iterations"] for r in drawn if r["iterations"] is not None)
+    return f" In {last} of {len(drawn)} rounds it is the last iteration: trained longer, they might stop later." * bool(last)
 
 
 _BARRIER = "Test error along the line between a network and its copy that saw the images in another order, mean over seeds."
@@ -81,8 +90,8 @@ def _barrier(curves: list[dict], name: str) -> Lines:
     return Lines(name, "interpolation from one copy (0) to the other (1)", "test error", lines, y_form="percent")
 
 
-def _verdicts(drawn: list[Record]) -> Part:
-    return Part("Is it a winning ticket?", inside=html.markdown(verdict.text(drawn)))
+def _verdicts(drawn: list[Record], chains: list[Chain]) -> Part:
+    return Part("Is it a winning ticket?", _some(chains).strip(), html.markdown(verdict.text(drawn)))
 
 
 def _costs(chains: list[Chain], name: str, slug: str) -> Part:
@@ -90,10 +99,14 @@ def _costs(chains: list[Chain], name: str, slug: str) -> Part:
     text = (
         "What a perfectly sparse engine would compute (a multiplication and an addition are 2 FLOPs), and the size of a plain "
         "file: 4 bytes a parameter that remains and, for a ticket, 1 bit a prunable weight. Nothing here was timed. "
-        "Points on the front are beaten by no other in accuracy at their cost."
+        "Points on the Pareto front are beaten in accuracy by none that costs as much or less." + _some(chains)
     )
     figures = [(f"{kind}-{slug}", plot) for kind, plot in zip(("flops", "size"), found)]
-    return Part("Accuracy against cost", text if found else "No round has its FLOPs on record.", figures=figures)
+    return Part(
+        "Accuracy against cost",
+        text if found else "There is no ticket or dense network whose FLOPs are on record.",
+        figures=figures,
+    )
 
 
 def _curves(chain: Chain, found: Found, slug: str) -> Part:
@@ -116,8 +129,9 @@ def _overlap(chain: Chain, found: Found, slug: str) -> Part:
     between, heat = masks.between_seeds(chain, found), masks.overlap(chain, found)
     figures = [(f"overlap_seeds-{slug}", between)] * bool(between) + [(f"overlap-{slug}", heat)] * bool(heat)
     text = (
-        f"Intersection over union of the weights that two tickets keep (Jaccard index). Rounds of one seed are nested, so theirs "
-        f"is the ratio of their densities. Of {len(chain.by_seed)} seeds at most {masks.SEEDS} are read."
+        "Intersection over union of the weights that two tickets keep (Jaccard index)."
+        + " Rounds of one seed are nested, so theirs is the ratio of their densities." * (chain.rounds[-1]["at_once"] == 1)
+        + f" Of {len(chain.by_seed)} seeds {masks.SEEDS} are read." * (len(chain.by_seed) > masks.SEEDS)
     )
     return Part("Mask overlap", text if figures else "There are no two tickets whose masks can be read.", figures=figures)
 
@@ -131,23 +145,30 @@ def _histogram(chain: Chain, found: Found, slug: str) -> Part:
 
 
 def _classes(chain: Chain, found: Found, slug: str) -> Part:
-    heats, lines = plots.classes(chain, found)
+    heats, lines, note = plots.classes(chain, found)
     names = ("dense", "ticket", "difference")
     figures: list[tuple[str, Plot]] = [(f"confusion_{name}-{slug}", heat) for name, heat in zip(names, heats)]
-    which = "the sparsest winning ticket" if chain.winner else "the sparsest ticket (none is shown to win)"
-    text = f"{_where(chain)} Test images, last epoch: the dense network, {which}, and the ticket less the dense network."
+    best = "none is shown to win" if chain.winner is None else "this seed has none that is shown to win"
+    which = "the sparsest winning ticket" if chain.ticket and chain.wins(chain.ticket) else f"the sparsest ticket ({best})"
+    first = "the densest ticket" if chain.rounds[0]["round"] else "the dense network"
+    compared = f": {first}, {which}, and the second less the first" * (len(heats) == 3)
+    text = f"{_where(chain)} Test images, last epoch{compared}.{note}"
     figures += [(f"classes-{slug}", lines)] if lines else []
     return Part("Classes", text if figures else "No confusion matrix of these rounds can be read.", figures=figures)
 
 
 def _images(chain: Chain, found: Found, slug: str) -> Part:
     title = "Images that the ticket loses and gains"
-    told = images.changes(*chain.ends, found) if len(chain.ends) == 2 and not chain.rounds[0]["round"] else None
+    if len(chain.ends) < 2 or chain.rounds[0]["round"]:
+        return Part(title, "There is no ticket together with its dense network.")
+    told = images.changes(*chain.ends, found)
     if told is None:
         return Part(title, "These rounds do not keep what they predicted for each image, so this cannot be shown.")
     text = (
-        f"{_where(chain)} Of {told.n} test images, {naming.pace(chain.ticket)}, {chain.ticket['density']:.2%} of weights: "
-        f"{told.losses} that the dense network got right are lost, {told.gains} that it got wrong are gained."
+        f"{_where(chain)} Of {told.n} test images the ticket of {chain.ticket['density']:.2%} of weights loses {told.losses}, "
+        f"which the dense network got right, and gains {told.gains}, which that got wrong."
+        + f" At most {images.SHOWN} of each are shown."
+        * (max(told.losses, told.gains) > images.SHOWN)
     )
     return Part(title, text, _cases("Lost", told.lost) + _cases("Gained", told.gained))
 

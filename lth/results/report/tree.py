@@ -7,7 +7,10 @@ from lth.results.report.read import Record
 
 @dataclass(frozen=True)
 class Node:
-    """A round in the tree; ``chains`` is the number of ends beneath it, for each of which it would else be trained."""
+    """A round in the tree; ``chains``: how many ends of the tree need it, for each of which it would else be trained.
+
+    Ends are the last tickets of chains, and controls, which need the rounds before their ticket, but not its training.
+    """
 
     record: Record
     depth: int
@@ -28,10 +31,20 @@ def nodes(records: list[Record]) -> list[Node]:
         ordered.append((record, depth))
         below = sorted(children.get(record["key"], []), key=lambda r: (not r["control"], r["round"], r["name"]), reverse=True)
         stack += [(child, depth + 1) for child in below]
-    ends: dict[str, int] = {}
-    for record, _ in reversed(ordered):
-        ends[record["key"]] = sum(ends[child["key"]] for child in children.get(record["key"], [])) or 1
-    return [Node(record, depth, ends[record["key"]]) for record, depth in ordered]
+    needed = _needed([record for record, _ in ordered], by_key)
+    return [Node(record, depth, needed[record["key"]]) for record, depth in ordered]
+
+
+def _needed(ordered: list[Record], by_key: dict[str, Record]) -> dict[str, int]:
+    """Key -> how many ends need the round; ``ordered``: parents before their children."""
+    needed = dict.fromkeys(by_key, 0)
+    for record in reversed(ordered):
+        needed[record["key"]] = needed[record["key"]] or 1
+        parent = by_key.get(record["parent"])
+        before = by_key.get(parent["parent"]) if parent is not None and record["control"] else parent
+        if before is not None:
+            needed[before["key"]] += needed[record["key"]]
+    return needed
 
 
 def seconds(found: list[Node]) -> tuple[float, float]:

@@ -18,7 +18,10 @@ def bits(folder: Path) -> Bits:
 
     Raises one of BROKEN where ticket.safetensors is missing or damaged.
     """
-    return _tensors(folder / "ticket.safetensors")
+    masks = _tensors(folder / "ticket.safetensors")
+    if any(mask.dtype != np.uint8 for mask in masks.values()):
+        raise ValueError("masks that are not packed bits")
+    return masks
 
 
 def _tensors(path: Path, names: Callable[[str], bool] = lambda name: True) -> dict[str, np.ndarray]:

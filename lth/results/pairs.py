@@ -1,5 +1,6 @@
 """Arms of an experiment, paired by seed."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -39,12 +40,28 @@ def shared(one: Arm, other: Arm) -> tuple[list[int], list[int]]:
     return sorted(one.keys() & other.keys()), sorted(one.keys() ^ other.keys())
 
 
-def difference(one: Arm, other: Arm, field: str, interval: Callable[[Sequence[float]], tuple[float, float]]) -> Difference:
-    """``one`` less ``other`` in a field, seed by seed, with an interval of its mean."""
-    values = [one[seed][field] - other[seed][field] for seed in shared(one, other)[0]]
+def difference(one: Arm, other: Arm, field: str, interval: Callable[..., tuple[float, float]]) -> Difference:
+    """``one`` less ``other`` in a field, seed by seed, with an interval of its mean.
+
+    Two seeds may differ by exactly as much, since scores go in steps: of an image, of a validation. The difference of two
+    rounded values has a standard deviation of a step / sqrt(6), and no less is believed.
+    """
+    pairs = [(one[seed], other[seed]) for seed in shared(one, other)[0]]
+    values = [a[field] - b[field] for a, b in pairs]
     if len(values) < 2:
         return Difference(values[0] if values else None)
-    return Difference(fmean(values), *interval(values))
+    return Difference(fmean(values), *interval(values, least=_grain(field, pairs) / math.sqrt(6)))
+
+
+def _grain(field: str, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> float:
+    """The step in which a field is measured; 0 where that is not on record."""
+    first, _ = pairs[0]
+    if field != "early_stop_iteration":
+        return 1 / n if (n := (first.get("images") or {}).get("test")) else 0.0
+    if not first.get("iterations") or not first.get("epochs"):
+        return 0.0
+    common = math.gcd(*(int(record[field]) for pair in pairs for record in pair))  # a multiple of the validation interval
+    return min(common, first["iterations"] / first["epochs"])
 
 
 def chain_epochs(ticket: dict[str, Any], dense: dict[str, Any]) -> int | None:

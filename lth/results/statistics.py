@@ -34,30 +34,31 @@ def t_quantile(p: float, df: int) -> float:
     return z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """The two-sided t interval of a mean, (lower, upper); infinite for one value, the mean itself if all are equal.
+def mean_interval(values: Sequence[float], level: float = 0.95, least: float = 0.0) -> tuple[float, float]:
+    """The two-sided t interval of a mean, (lower, upper); infinite for one value.
 
     Args:
         values: one or more, independent.
         level: 0.95, or 0.90, whose ends are the one-sided 95% bounds.
+        least: the standard deviation of a value by the way it is measured alone; a smaller one of few values is chance.
 
     Raises:
         ValueError: without values, or for another level.
     """
-    return _interval(values, (1 + level) / 2)
+    return _interval(values, (1 + level) / 2, least)
 
 
-def paired_bounds(differences: Sequence[float]) -> tuple[float, float]:
-    """The one-sided 95% lower and the one-sided 95% upper t bound of a mean difference; infinite for one pair."""
-    return _interval(differences, 0.95)
+def paired_bounds(differences: Sequence[float], least: float = 0.0) -> tuple[float, float]:
+    """The one-sided 95% lower and the one-sided 95% upper t bound of a mean difference, see ``mean_interval``."""
+    return mean_interval(differences, 0.90, least)
 
 
-def _interval(values: Sequence[float], p: float) -> tuple[float, float]:
+def _interval(values: Sequence[float], p: float, least: float) -> tuple[float, float]:
     if not values:
         raise ValueError("no values, so no interval.")
     if len(values) == 1:
         return -math.inf, math.inf
-    half = t_quantile(p, len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    half = t_quantile(p, len(values) - 1) * max(stdev(values), least) / math.sqrt(len(values))
     return fmean(values) - half, fmean(values) + half
 
 

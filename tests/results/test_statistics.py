@@ -38,6 +38,8 @@ def test_intervals_by_hand():
 
 def test_intervals_at_the_edge():
     assert paired_bounds([0.25] * 3) == (0.25, 0.25)
+    assert paired_bounds([2] * 3, least=1) == pytest.approx(paired_bounds([1, 2, 3]))
+    assert mean_interval([1, 2, 3], least=0.9) == mean_interval([1, 2, 3])
     assert paired_bounds([0.25]) == (-math.inf, math.inf)
     with pytest.raises(ValueError, match="no values"):
         paired_bounds([])

@@ -30,6 +30,17 @@ def test_verdicts(accuracies, stops, expected):
     assert only([*arm(0, DENSE), *arm(1, accuracies, stops)]).verdict == expected
 
 
+def test_two_seeds_that_differ_by_exactly_as_much_are_no_certainty():
+    """Scores go in steps, here of one of 1000 images and of 50 iterations between validations."""
+    records = [*arm(0, [0.70, 0.80], [500, 400], iterations=500), *arm(1, [0.70, 0.80], [450, 350], iterations=500)]
+    v = only(records)
+    assert (v.accuracy.mean, v.iterations.mean) == pytest.approx((0, -50))
+    half = [6.314 * step / 6**0.5 / 2**0.5 for step in (0.001, 50)]
+    assert v.accuracy.bounds == pytest.approx((-half[0], half[0]))
+    assert v.iterations.bounds == pytest.approx((-50 - half[1], -50 + half[1]))
+    assert v.verdict == "not shown"
+
+
 def test_numbers_by_hand():
     v = only([*arm(0, DENSE, [1000, 1100, 900]), *arm(1, [0.71, 0.82, 0.93], [900, 900, 900])])
     half = 2.920 * 0.01 / 3**0.5  # differences 0.01, 0.02, 0.03

@@ -48,8 +48,12 @@ def report(argv: list[str]) -> None:
         (to / "figures").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"the report cannot be written to {to}: {error.strerror}.") from error
+    written = set()
     for name, content in build.files(page.title(outputs, filters), found):
         _write(to / name, content)
+        written.add(to / name)
+    if older := sorted(path.name for path in (to / "figures").glob("*.[ps][nv]g") if path not in written):
+        print(f"older        {', '.join(older)} in {to / 'figures'}: of an earlier report, left as they are")
     for folder, why in found.skipped[:NAMED]:
         print(f"left out     {folder}: {why}")
     if len(found.skipped) > NAMED:

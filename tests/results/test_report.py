@@ -258,6 +258,18 @@ def test_figures_have_words_and_tables_can_be_scrolled_by_keys(made):
     assert page.count('<div class="scroll"') == page.count('<div class="scroll" tabindex="0"')
 
 
+def test_figures_of_an_earlier_report_stay_and_are_named(tmp_path, quick, capsys):
+    root = outputs(tmp_path, seeds=1, rounds=1)
+    outputs(tmp_path, seeds=1, rounds=1, first=1, data="dots")
+    report.report([str(root)])
+    assert "older" not in capsys.readouterr().out
+    report.report([str(root), "data=dots"])
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("older")]
+    assert "accuracy-stripes.png" in told
+    assert "dots" not in told
+    assert (root / "report" / "figures" / "accuracy-stripes.png").exists()
+
+
 def test_filters_choose_rounds(tmp_path):
     root = outputs(tmp_path, seeds=3, rounds=1, files=False)
     assert {r["seed"] for r in read.read(root, {"seed": ["0", "2"], "model": ["lenet"]}).records} == {0, 2}

@@ -9,6 +9,7 @@ import pytest
 import lth
 from lth.errors import DataError
 from lth.rounds.search import search
+from lth.seals import seal
 
 
 def test_one_row_a_finished_round_with_columns_for_its_scores(make_config, tmp_path):
@@ -28,13 +29,16 @@ def test_one_row_a_finished_round_with_columns_for_its_scores(make_config, tmp_p
 
 def test_unfinished_and_damaged_rounds_are_named_and_left_out(tmp_path):
     whole = {"key": "k", "model": "m", "data": "d", "recipe": "r", "seed": 0, "step": "", "round": 0, "density": 1.0}
-    contents = {"whole": json.dumps(whole | {"test_acc": 0.5, "proof": {"nested": {"holds": True}}}), "empty": "{}"}
-    for name, content in (contents | {"cut": '{"key": "k", "mo', "list": "[1]"}).items():
+    whole |= {"test_acc": 0.5, "proof": {"nested": {"holds": True}}}
+    sealed = json.dumps(whole | {"seal": seal(whole)})
+    contents = {"whole": sealed, "empty": "{}", "cut": '{"key": "k", "mo', "list": "[1]", "other": sealed.replace("0.5", "0.6")}
+    for name, content in contents.items():
         (tmp_path / "rounds" / name).mkdir(parents=True)
         (tmp_path / "rounds" / name / "round.json").write_text(content)
     (tmp_path / "rounds" / "training").mkdir()
     (tmp_path / "rounds" / ".locks").mkdir()
-    with pytest.warns(UserWarning, match=r"cut \(damaged.*empty \(damaged.*list \(damaged.*training \(not finished\)$") as told:
+    named = r"cut \(damaged.*empty \(damaged.*list \(damaged.*other \(damaged.*seal.*training \(not finished\)$"
+    with pytest.warns(UserWarning, match=named) as told:
         frame = lth.rounds(tmp_path)
     assert told[0].filename == __file__
     assert list(frame["key"]) == ["k"]

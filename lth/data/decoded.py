@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 
 from lth.data import kept
 from lth.data.sources import Listing
-from lth.errors import DataError
+from lth.errors import DataError, notice
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice its limit is an error, which names the file
 VERSION = 1  # of the decoding below: counts up when the pixels of any file would change
@@ -133,16 +133,46 @@ def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error
     labels = np.asarray(listing.labels, dtype=np.int64)[keep]
     if len(set(labels)) < len(listing.classes):
         raise DataError(f"{listing.root}: no image of some class can be decoded.")
-    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"], _digests(folder, paths))
+    digests = _digests(folder, listing.root, paths, meta)
+    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"], digests)
 
 
-def _digests(folder: Path, paths: list[Path]) -> np.ndarray:
-    """SHA-256 of each file, uint8 (n, 32), from a cache; made anew beside one that is older than they are, or damaged."""
+def _digests(folder: Path, root: Path, paths: list[Path], about: dict[str, Any]) -> np.ndarray:
+    """SHA-256 of each file, uint8 (n, 32), from a cache; made anew beside one that is older than they are, or damaged.
+
+    Raises DataError where the files are others than those that ``about``, the cache's meta.json, has the fingerprint of.
+    """
     place = folder / "digests.bin"
-    if not place.exists() or place.stat().st_size != 32 * len(paths):
+    names = [path.relative_to(root).as_posix() for path in paths]
+    if (found := _written_digests(place, names, about)) is None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             _write_digests(place, pool.map(_digest, paths))
-    return np.fromfile(place, np.uint8).reshape(len(paths), 32)
+        found = _written_digests(place, names, about)
+    if found is None:
+        raise DataError(f"the images of {root} are not those that {folder} was made of; delete that, and it is made again.")
+    return found
+
+
+def _written_digests(place: Path, names: list[str], about: dict[str, Any]) -> np.ndarray | None:
+    """The digests of the named files; None where there are none, or others than the fingerprint is of."""
+    if not os.path.lexists(place):
+        return None
+    if place.is_file() and place.stat().st_size == 32 * len(names):
+        found = np.fromfile(place, np.uint8).reshape(len(names), 32)
+        if _fingerprint(zip(names, (digest.tobytes().hex() for digest in found))) == about["fingerprint"]:
+            return found
+    notice(f"{place} is damaged; it is made again.")
+    if place.is_dir():
+        kept.remove(place)
+    return None
+
+
+def _fingerprint(digests: Iterable[tuple[str, str]]) -> str:
+    """A hash of the names and the contents of images."""
+    total = hashlib.sha256()
+    for name, digest in digests:
+        total.update(f"{name} {digest}\n".encode())
+    return total.hexdigest()[:16]
 
 
 def _digest(path: Path) -> str:
@@ -180,9 +210,7 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
     """Decode all images into a kept folder; returns its meta.json."""
     draft = kept.draft(folder)
     skipped: list[str] = []
-    digests: list[str] = []
-    total = hashlib.sha256()
-    count = 0
+    digests: dict[str, str] = {}
     shape = (len(listing.paths), size, size, channels)
     array = None if stream else kept.empty(draft / "images.npy", np.uint8, shape)
     read = partial(_read, size=size, on_error=on_error, channels=channels)
@@ -192,17 +220,15 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
             if pixels is None:
                 skipped.append(name)
                 continue
-            total.update(f"{name} {digest}\n".encode())
-            digests.append(digest)
             if array is not None:
-                array[count] = pixels
-            count += 1
+                array[len(digests)] = pixels
+            digests[name] = digest
     if array is not None:
         array.flush()
         if skipped:
-            np.save(draft / "images.npy", np.array(array[:count]))
-    _write_digests(draft / "digests.bin", digests)
-    about = {"fingerprint": total.hexdigest()[:16], "skipped": skipped, "root": str(listing.root)}
+            np.save(draft / "images.npy", np.array(array[: len(digests)]))
+    _write_digests(draft / "digests.bin", digests.values())
+    about = {"fingerprint": _fingerprint(digests.items()), "skipped": skipped, "root": str(listing.root)}
     return kept.finish(draft, folder, None if stream else "images.npy", about)
 
 

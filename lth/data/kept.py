@@ -49,7 +49,7 @@ def array(folder: Path, about: dict[str, Any], make: Callable[[], Any]) -> np.nd
 def draft(folder: Path) -> Path:
     """An empty neighbouring folder, which ``finish`` renames: a killed build leaves nothing that looks finished."""
     beside = folder.with_name(folder.name + ".draft")
-    _remove(beside)
+    remove(beside)
     beside.mkdir(parents=True)
     return beside
 
@@ -69,12 +69,12 @@ def finish(beside: Path, folder: Path, file: str | None, about: dict[str, Any]) 
     found["seal"] = _seal(found)
     path = beside / "meta.json"
     _named(lambda: path.write_text(json.dumps(found)), path)
-    _remove(folder)
+    remove(folder)
     beside.rename(folder)
     return found
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Whatever is there, a foreign file, too."""
     if folder.is_dir() and not folder.is_symlink():
         shutil.rmtree(folder, ignore_errors=True)

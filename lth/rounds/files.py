@@ -1,6 +1,5 @@
 """Files that are whole or absent: written beside their place, synced, renamed."""
 
-import hashlib
 import json
 import os
 import socket
@@ -97,8 +96,3 @@ def read_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     if not isinstance(about, dict):
         raise DataError(f"{path} is damaged: it holds no description.")
     return tensors, about
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ from typing_extensions import override
 from lth.errors import DataError, UsageError, notice
 from lth.pruning import masks as M
 from lth.rounds import files
-from lth.rounds.store import seal
+from lth.seals import seal
 from lth.tensors import digest
 
 State = dict[str, Tensor]

@@ -5,10 +5,12 @@ import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lth.data.split import Splits
+from lth.errors import notice
 from lth.rounds import files
 
 
@@ -28,7 +30,21 @@ def write(folder: Path, given: np.ndarray, splits: Splits) -> str:
     }
     name = hashlib.sha256(json.dumps(test).encode()).hexdigest()[:16]
     place = folder.parent.parent / "tests" / f"{name}.json"
-    if not place.exists():
+    if not _whole(place, test):
         place.parent.mkdir(parents=True, exist_ok=True)
         files.write_json(place, {"root": str(Path(root).absolute()), **test})
     return name
+
+
+def _whole(place: Path, test: dict[str, Any]) -> bool:
+    """Whether a list is there that says the same, wherever its images lay."""
+    if not place.exists():
+        return False
+    try:
+        found = json.loads(place.read_bytes())
+        if {part: found[part] for part in test} == test and isinstance(found["root"], str):
+            return True
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    notice(f"{place} is damaged; it is written again.")
+    return False

@@ -16,7 +16,7 @@ from lth.rounds.finite import finite
 from lth.rounds.history import History
 from lth.rounds.point import Point
 from lth.rounds.proof import Witness
-from lth.rounds.store import seal
+from lth.seals import seal
 from lth.tensors import digest
 
 

@@ -31,6 +31,16 @@ def test_it_is_decoded_once(tmp_path, monkeypatch):
     assert np.array_equal(load(root, tmp_path / "cache").images.take(np.arange(9)), first.images.take(np.arange(9)))
 
 
+@pytest.mark.parametrize("damage", [lambda p: p.write_bytes(b"x" * p.stat().st_size), lambda p: (p.unlink(), p.mkdir())])
+def test_damaged_digests_are_named_and_made_again(tmp_path, capsys, damage):
+    root = write_images(tmp_path / "a", 3)
+    expected = load(root, tmp_path / "cache").digests
+    [place] = (tmp_path / "cache").glob("*/digests.bin")
+    damage(place)
+    assert np.array_equal(load(root, tmp_path / "cache").digests, expected)
+    assert f"{place} is damaged" in capsys.readouterr().err
+
+
 def test_the_fingerprint_follows_the_content_not_the_place(tmp_path):
     root = write_images(tmp_path / "a", 3)
     moved = shutil.copytree(root, tmp_path / "elsewhere")

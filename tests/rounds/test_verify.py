@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -166,10 +167,26 @@ def test_where_nothing_was_finished_there_is_nothing_to_verify(tmp_path):
         verify(tmp_path)
 
 
-def test_a_results_csv_that_is_no_text_is_named(tree):
-    (tree / "results.csv").write_bytes(b"key,name\n\xff")
-    with pytest.raises(DataError, match=r"results.csv cannot be read .* delete it"):
-        told(tree)
+def test_a_results_csv_that_is_no_text_or_has_another_number_is_named(tree):
+    path = tree / "results.csv"
+    whole, rounds = path.read_bytes(), len(list(tree.glob("rounds/*/round.json")))
+    for content, sentence in ((b"key,name\n\xff", "cannot be read"), (whole.replace(b"0.", b"1.", 1), "is not what was written")):
+        path.write_bytes(content)
+        lines: list[str] = []
+        assert verify(tree, say=lines.append) == 1
+        assert re.fullmatch(
+            rf"broken  .*results.csv {sentence}.*; delete it, and repeated commands enter their rounds\.", lines[0]
+        )
+        assert sum(line.startswith("ok ") for line in lines) == rounds
+    path.unlink()
+    path.mkdir()
+    assert verify(tree, say=lines.append) == 1
+
+
+def test_flipped_predictions_are_named(tree):
+    path = next(tree.glob("rounds/*round02*/predictions.npy"))
+    path.write_bytes(path.read_bytes()[:-8] + b"\x01" + path.read_bytes()[-7:])
+    assert any("predictions.npy is damaged: it does not match its hash" in line for line in told(tree))
 
 
 def door(*arguments: str) -> subprocess.CompletedProcess:

@@ -75,7 +75,11 @@ def chains(records: list[Record]) -> list[Chain]:
 
 
 def _chain(recipe: str, step: str, tickets: dict[int, list[Record]], dense: dict[int, Record]) -> Chain:
-    by_seed = {s: [dense[s]] * (s in dense) + sorted(rows, key=lambda r: -r["density"]) for s, rows in sorted(tickets.items())}
+    def rounds(seed: int) -> list[Record]:
+        first = [dense[seed]] if seed in dense else []
+        return first + sorted(tickets[seed], key=lambda r: -r["density"])
+
+    by_seed = {seed: rounds(seed) for seed in sorted(tickets)}
     last = next(iter(by_seed.values()))[-1]
     return Chain(recipe, step, f"{last['model']} {last['finetune']}, {naming.pace(last) if last['round'] else 'dense'}", by_seed)
 

@@ -38,7 +38,7 @@ def curves(chain: Chain, found: Found) -> list[Lines]:
     histories = []
     for record in rounds:
         try:
-            histories.append((record, read.history(record["folder"])))
+            histories.append((record, read.history(record)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             found.skip(record["folder"], f"its metrics.csv cannot be read ({error}); left out of learning curves")
     if not histories:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lth.seals import seal, sha256
+
 TEXTS = ("key", "name", "model", "finetune", "data", "recipe", "step")
 NUMBERS = (
     "density", "train_acc", "val_acc", "test_acc", "best_test_acc", "early_stop_iteration", "kept", "prunable", "seconds",
@@ -17,7 +19,7 @@ WHOLE = ("round", "seed", "at_once")
 OPTIONAL = (
     "parent", "control", "family", "epochs", "rate", "criterion", "allocation", "rewind", "retrain", "determined_by",
     "barrier", "line", "flops", "flops_remaining", "parameters", "model_density", "images", "start", "command", "finished",
-    "test",
+    "test", "files",
 )  # fmt: skip
 FILTERS = ("model", "data", "seed", "finetune")
 
@@ -46,7 +48,7 @@ def read(outputs: Path, filters: Mapping[str, Sequence[str]] | None = None) -> F
     found = Found()
     for folder in _folders(outputs / "rounds"):
         try:
-            record = _slim(json.loads((folder / "round.json").read_bytes()), folder)
+            record = _slim(_sealed(folder), folder)
         except FileNotFoundError:
             found.skip(folder, "unfinished: it has no round.json yet")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -62,6 +64,14 @@ def _folders(rounds: Path) -> Iterator[Path]:
         with os.scandir(rounds) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
         yield from (rounds / name for name in names)
+
+
+def _sealed(folder: Path) -> Any:
+    """What a round.json holds; raises OSError where it is not there, ValueError where it is not what was written."""
+    record = json.loads((folder / "round.json").read_bytes())
+    if isinstance(record, dict) and record.get("seal") != seal(record):
+        raise ValueError("it does not match its seal")
+    return record
 
 
 def _slim(record: Any, folder: Path) -> Record:
@@ -87,12 +97,20 @@ def _layers(record: Record) -> dict[str, tuple[int, float]]:
 
 def whole(record: Record) -> Record:
     """Everything that a record's round.json holds; raises OSError or ValueError where it is gone by now."""
-    return json.loads((record["folder"] / "round.json").read_bytes())
+    return _sealed(record["folder"])
 
 
-def history(folder: Path) -> list[dict[str, float]]:
+def intact(record: Record, name: str) -> Path:
+    """A file of a round, by its name there; raises OSError or ValueError where it does not match its hash in round.json."""
+    path, hashed = record["folder"] / name, (record["files"] or {}).get(name)
+    if hashed and sha256(path) != hashed:
+        raise ValueError(f"{path.name} does not match its hash")
+    return path
+
+
+def history(record: Record) -> list[dict[str, float]]:
     """The rows of a round's metrics.csv; raises OSError, ValueError or KeyError where it is missing or damaged."""
-    with open(folder / "metrics.csv", newline="") as file:
+    with open(intact(record, "metrics.csv"), newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     if not rows or not {"iteration", "val_loss", "val_acc"} <= rows[0].keys():
         raise ValueError("metrics.csv has no row, or lacks a column")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import random
 import re
 import shutil
@@ -191,6 +192,16 @@ def test_flipped_predictions_are_named(tree):
 
 def door(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-m", "lth.verify", *arguments], check=False, capture_output=True, text=True)
+
+
+def test_a_reader_that_is_gone_is_one_sentence(tree):
+    reader, writer = os.pipe()
+    os.close(reader)
+    told = subprocess.run([sys.executable, "-m", "lth.verify", str(tree)], check=False, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert told.returncode == 1
+    assert told.stderr.startswith(b"lth: ")
+    assert b"Traceback" not in told.stderr
 
 
 def test_the_door_prints_a_line_a_round_and_exits_with_what_it_found(tree):

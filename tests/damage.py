@@ -55,6 +55,11 @@ def link(target: str):
     return lambda root: (root / "train" / "down" / "link.png").symlink_to(target or "link.png")
 
 
+def pipe(root: Path) -> None:
+    """Who reads it waits for ever."""
+    os.mkfifo(root / "train" / "down" / "pipe.png")
+
+
 def linked_folder(root: Path) -> None:
     (root / "train" / "down" / "loop").symlink_to(root / "train" / "down")
 

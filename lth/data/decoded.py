@@ -4,6 +4,7 @@ The array's name is a hash of the files' names, sizes and times; the *fingerprin
 beside it and goes into the key of every round, wherever the folder lies.
 """
 
+import errno
 import hashlib
 import os
 import warnings
@@ -176,6 +177,8 @@ def _fingerprint(digests: Iterable[tuple[str, str]]) -> str:
 
 
 def _digest(path: Path) -> str:
+    if path.exists() and not path.is_file():  # a pipe or a device, which could be read for ever
+        raise OSError(errno.EINVAL, "it is no file", str(path))
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

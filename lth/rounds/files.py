@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import time
 from contextlib import suppress
@@ -32,6 +33,12 @@ def write_bytes(path: Path, content: bytes) -> None:
         with suppress(OSError):
             draft.unlink()
         raise
+
+
+def clear(path: Path) -> None:
+    """Make room for a file that can be written again where a folder lies in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
 
 
 def beside(path: Path) -> Path:

@@ -47,4 +47,5 @@ def _whole(place: Path, test: dict[str, Any]) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     notice(f"{place} is damaged; it is written again.")
+    files.clear(place)
     return False

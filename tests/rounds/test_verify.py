@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lth.errors import DataError, UsageError
 from lth.rounds.store import load, seal
 from lth.rounds.verify import verify
+from lth.seals import sha256
 from tests.rounds.patient import Patient, experiment, told
 
 
@@ -192,6 +194,25 @@ def test_flipped_predictions_are_named(tree):
 
 def door(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-m", "lth.verify", *arguments], check=False, capture_output=True, text=True)
+
+
+def test_a_damaged_list_of_test_images_is_named(tree):
+    [path] = tree.glob("tests/*.json")
+    whole = path.read_text()
+    for content in (whole.replace("across", "acrost", 1), "", "[]"):
+        path.write_text(content)
+        assert f"list of test images {path} is" in "".join(told(tree))
+    path.unlink()
+    assert "is missing or damaged" in "".join(told(tree))
+
+
+def test_predictions_that_contradict_the_confusion_matrix_are_named(tree):
+    patient = Patient(tree, rewind="init")
+    path = patient.folder / "predictions.npy"
+    np.save(path, 1 - np.load(path).clip(0, 1))
+    record = copy.deepcopy(patient.record)
+    record["files"]["predictions.npy"] = sha256(path)
+    assert "predictions.npy gives another confusion matrix" in patient.write(record, sealed=True)
 
 
 def test_a_reader_that_is_gone_is_one_sentence(tree):

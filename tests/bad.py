@@ -95,6 +95,7 @@ FOLDERS = [  # name, what is done to the images, arguments, exit code, sentence;
     ("shell", D.called("$(mkdir ran) `mkdir ran`; %s {0} | $x$"), ["logger=tensorboard"], 0, ""),
     ("no UTF-8", D.called(b"a\xff"), [], 1, r"the name '.*\\udcff' is no UTF-8; rename it"),
     ("leaks", D.leak, [], 0, "lth: warning: 2 of 11 test images are among the images to train or validate on, byte by byte"),
+    ("in two classes", D.in_two_classes, [], 0, "lth: warning: 1 image lies in more than one class, byte by byte; no network"),
     ("large batch", None, ["data.batch_size=1000000"], 0, ""),
     ("nearly all validate", None, ["data.val_fraction=0.999"], 0, ""),
     ("other network", D.weights({"conv.weight": torch.zeros(2)}), [WEIGHTS], 1, "do not fit .*missing: fc1.*conv.weight"),

@@ -21,10 +21,11 @@ demo: setup ## find a lottery ticket in about two minutes, then say where to loo
 test: setup ## run the tests
 	$(BIN)/python -m pytest
 
-faults: setup ## kill an experiment at every write boundary, fill its disk, crowd its folder
+faults: setup ## kill an experiment at every write boundary, fill its disk, crowd its folder, damage its files
 	$(BIN)/python -m tests.faults
 	$(BIN)/python -m tests.faults.crowd 8
 	$(BIN)/python -m tests.faults.disk
+	$(BIN)/python -m tests.faults.damages
 
 bench: setup ## measure what the README claims about speed
 	$(BIN)/python -m tests.benchmarks

@@ -121,14 +121,14 @@ class Prune:
         require_choice("prune.allocation", self.allocation, ALLOCATIONS)
         require(self.score_images >= 1, "prune.score_images", self.score_images, "1 or more images of each class")
         wanted = "init, iterations such as 500it, or epochs such as 2ep"
-        require(re.fullmatch(r"init|[1-9]\d*(it|ep)", self.rewind) is not None, "prune.rewind", self.rewind, wanted)
+        require(re.fullmatch(r"init|[1-9][0-9]*(it|ep)", self.rewind) is not None, "prune.rewind", self.rewind, wanted)
         require_choice("prune.retrain", self.retrain, RETRAIN)
         layerwise = self.head_rate == 1 or self.allocation == "layerwise"
         require(layerwise, "prune.head_rate", self.head_rate, "1 unless prune.allocation=layerwise")
         accepted = f"none, all, or {', '.join(CONTROLS)}, joined by '+'"
         kinds = set(self.controls.split("+"))
         require(self.controls in ("none", "all") or kinds <= set(CONTROLS), "prune.controls", self.controls, accepted)
-        chosen = self.control_rounds == "all" or re.fullmatch(r"\d+(\+\d+)*", self.control_rounds) is not None
+        chosen = self.control_rounds == "all" or re.fullmatch(r"[0-9]+(\+[0-9]+)*", self.control_rounds) is not None
         require(chosen, "prune.control_rounds", self.control_rounds, "all, or numbers of rounds joined by '+'")
 
 

@@ -7,7 +7,8 @@ from lth.errors import UsageError
 # Configuration files of others could name any function of Python to be called, and a rerun reads a pickle.
 # argparse takes beginnings of long options, and short ones with their value joined.
 FOREIGN = re.compile(r"--config-.*|--c|--co.*|--e.*|-c[dpn].*|[+~]*hydra\.searchpath")
-CALLS = re.compile(r"_target_|^[+~]*hydra(\.|/|@|=\W*)(callbacks|job_logging|hydra_logging)[.@=:]")
+# hydra={...} could bring in any of these, so its keys are to be written whole.
+CALLS = re.compile(r"_target_|^[+~]*hydra(=|[./@](callbacks|job_logging|hydra_logging)[.@=:])")
 
 
 def check(arguments: list[str]) -> None:

@@ -75,6 +75,8 @@ def main() -> None:
     except (LthError, OSError) as error:
         print(f"lth: {error}", file=sys.stderr)
         sys.exit(error.exit_code if isinstance(error, LthError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

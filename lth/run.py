@@ -1,5 +1,10 @@
 """The door: ``python -m lth.run key=value ...``."""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while all this is imported ends without a traceback; ``main`` takes it over
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import io
 import math
 import os
@@ -19,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lth import config as schema
 from lth import guard, sweep, usage
 from lth.errors import Interrupted, LthError, UsageError
+from lth.rounds import signals
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # inside the wheel, or beside the package
@@ -37,7 +43,6 @@ def job(cfg: DictConfig) -> float:
     A job that fails returns NaN and is told of at the end, so that a sweep's other jobs run.
     """
     try:
-        from lth.rounds import signals
         from lth.rounds.device import is_first
         from lth.rounds.search import search
 
@@ -109,6 +114,7 @@ def _draw(path: Path, figure: Any) -> Path:
 
 def main() -> None:
     """Run, and say what went wrong in one sentence: exit code 2 for usage, 1 for data and run-time trouble."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands its errors to us instead of printing them
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda a: a not in ("-m", "--multirun"))  # argparse wants it in front of overrides
     try:
@@ -118,7 +124,9 @@ def main() -> None:
         if _full_error:
             raise
         _failures.append(("", error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and not signals.asked():  # Lightning makes that of a second Ctrl-C
+            raise
         print("lth: stopped; finished rounds are kept, and the same command goes on from the last saved point.", file=sys.stderr)
         sys.exit(130)
     for name, error in _failures:

@@ -1,8 +1,9 @@
-"""Hashes of what is written as JSON: keys of rounds, and seals by which a record shows that it is what was written."""
+"""Hashes by which records and files show that they are what was written, and by which rounds have their keys."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -14,3 +15,9 @@ def hashed(value: Any) -> str:
 def seal(record: Mapping[str, Any]) -> str:
     """SHA-256 over all fields of a record but ``seal``; the same before it is written and after it is read."""
     return hashed({name: value for name, value in record.items() if name != "seal"})
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,9 +19,11 @@ def main() -> None:
 
     try:
         sys.exit(1 if verify(outputs) else 0)
-    except LthError as error:
+    except (LthError, OSError) as error:  # of the folder itself, or of whom it is told
         print(f"lth: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        sys.exit(error.exit_code if isinstance(error, LthError) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

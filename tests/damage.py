@@ -55,6 +55,15 @@ def link(target: str):
     return lambda root: (root / "train" / "down" / "link.png").symlink_to(target or "link.png")
 
 
+def pipe(root: Path) -> None:
+    """Who reads it waits for ever."""
+    os.mkfifo(root / "train" / "down" / "pipe.png")
+
+
+def in_two_classes(root: Path) -> None:
+    shutil.copy(root / "test" / "down" / "000.png", root / "test" / "plain" / "new.png")
+
+
 def linked_folder(root: Path) -> None:
     (root / "train" / "down" / "loop").symlink_to(root / "train" / "down")
 
@@ -91,7 +100,7 @@ def without(*parts: str):
 
 def leak(root: Path) -> None:
     for i in range(2):
-        shutil.copy(root / "train" / "down" / f"00{i}.png", root / "test" / "plain" / f"copy{i}.png")
+        shutil.copy(root / "train" / "down" / f"00{i}.png", root / "test" / "down" / f"copy{i}.png")
 
 
 def single(root: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import lth
 from lth.errors import DataError
 from lth.rounds.search import search
+from lth.seals import seal
 
 
 def test_one_row_a_finished_round_with_columns_for_its_scores(make_config, tmp_path):
@@ -29,8 +30,10 @@ def test_one_row_a_finished_round_with_columns_for_its_scores(make_config, tmp_p
 
 def test_unfinished_and_damaged_rounds_are_named_and_left_out(tmp_path):
     whole = {"key": "k", "model": "m", "data": "d", "recipe": "r", "seed": 0, "step": "", "round": 0, "density": 1.0}
-    contents = {"whole": json.dumps(whole | {"test_acc": 0.5, "proof": {"nested": {"holds": True}}}), "empty": "{}"}
-    for name, content in (contents | {"cut": '{"key": "k", "mo', "list": "[1]", "deep": "[" * 10**5}).items():
+    whole |= {"test_acc": 0.5, "proof": {"nested": {"holds": True}}}
+    sealed = json.dumps(whole | {"seal": seal(whole)})
+    contents = {"whole": sealed, "empty": "{}", "cut": '{"key": "k", "mo', "list": "[1]", "deep": "[" * 10**5}
+    for name, content in (contents | {"other": sealed.replace("0.5", "0.6")}).items():
         (tmp_path / "rounds" / name).mkdir(parents=True)
         (tmp_path / "rounds" / name / "round.json").write_text(content)
     shutil.copytree(tmp_path / "rounds" / "whole", tmp_path / "rounds" / "whole copy")
@@ -43,6 +46,8 @@ def test_unfinished_and_damaged_rounds_are_named_and_left_out(tmp_path):
         "deep (damaged",
         "empty (damaged",
         "list (damaged",
+        "other (damaged: ",
+        "does not match its seal",
         "training (not",
         "whole copy (a copy of round k)",
     ):

@@ -19,7 +19,7 @@ ALLOWED = {
     "guard": GROUND,
     "usage": GROUND,
     "verify": {"rounds", "errors"},
-    "rounds": {"rounds", "data", "models", "pruning", "results", "tensors", *GROUND},
+    "rounds": {"rounds", "data", "models", "pruning", "results", "seals", "tensors", *GROUND},
     "data": {"data", *GROUND},
     "models": {"models", "tensors", *GROUND},
     "pruning": {"pruning", *GROUND},

@@ -1,12 +1,15 @@
 """The command line, as a user types it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import lth.run as door
+from lth.rounds import signals
 from lth.run import CONF
 
 
@@ -132,3 +135,25 @@ def test_the_score_that_sweepers_optimise_is_the_last_validation_accuracy(images
     score = job.__wrapped__(cfg)
     last = next(tmp_path.glob("rounds/*round01*")).name.rpartition("-")[2]
     assert score == Store(tmp_path).read(last)["val_acc"]
+
+
+def test_ctrl_c_while_it_is_imported_ends_without_a_traceback():
+    code = """if True:
+        import os, runpy, signal, sys
+        class Finder:
+            def find_spec(self, name, *rest):
+                if name == "hydra":
+                    os.kill(os.getpid(), signal.SIGINT)
+        sys.meta_path.insert(0, Finder())
+        runpy.run_module("lth.run", run_name="__main__")"""
+    told = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (told.returncode, told.stderr) == (-signal.SIGINT, "")
+
+
+def test_a_second_ctrl_c_which_lightning_makes_an_exit_of_says_how_to_go_on(monkeypatch, capsys):
+    monkeypatch.setattr(door, "job", lambda: sys.exit(1))
+    monkeypatch.setattr(signals, "_asked", ["SIGINT"])
+    with pytest.raises(SystemExit) as end:
+        door.main()
+    assert end.value.code == 130
+    assert "the same command goes on" in capsys.readouterr().err

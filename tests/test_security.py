@@ -105,7 +105,9 @@ def test_a_round_that_holds_code_is_refused(tmp_path):
 REFUSED = [
     "+logger._target_=os.system", "logger={_target_:os.system}", "+hydra.callbacks.x._target_=os.system",
     "hydra.callbacks={x:{y:1}}", "hydra.job_logging.handlers.x.class=y", "++hydra.hydra_logging.x=1", "hydra/job_logging=mine",
-    "hydra={callbacks:{x:1}}", "hydra.searchpath=[/tmp]", "--config-dir=/tmp", "--config-dir", "-cd/tmp", "-cp", "--config-pa=/x",
+    "hydra={callbacks:{x:1}}",
+    "++hydra={run:{dir:x},job_logging:{version:1,handlers:{x:{class:subprocess.Popen,args:[y]}}}}", "++hydra={searchpath:[/tmp]}",
+    "hydra.searchpath=[/tmp]", "--config-dir=/tmp", "--config-dir", "-cd/tmp", "-cp", "--config-pa=/x",
     "--experimental-rerun=x", "--exp=x", "-cnother",
 ]  # fmt: skip
 TAKEN = ["-m", "--cfg", "job", "-c", "--help", "--hydra-help", "--multirun", "prune.rate=0.2", "data.root=/a/hydra.b",

@@ -4,6 +4,7 @@ The array's name is a hash of the files' names, sizes and times; the *fingerprin
 beside it and goes into the key of every round, wherever the folder lies.
 """
 
+import errno
 import hashlib
 import os
 import warnings
@@ -133,45 +134,61 @@ def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error
     labels = np.asarray(listing.labels, dtype=np.int64)[keep]
     if len(set(labels)) < len(listing.classes):
         raise DataError(f"{listing.root}: no image of some class can be decoded.")
-    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"], _digests(folder, paths))
+    digests = _digests(folder, listing.root, paths, meta)
+    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"], digests)
 
 
-def _digests(folder: Path, paths: list[Path]) -> np.ndarray:
-    """SHA-256 of each file, uint8 (n, 32), from a cache; made anew where that is damaged, or older than they are."""
-    place = folder / "digests.bin"
-    if (found := _read_digests(place, len(paths))) is None:
+def _digests(folder: Path, root: Path, paths: list[Path], about: dict[str, Any]) -> np.ndarray:
+    """SHA-256 of each file, uint8 (n, 32), from a cache; made anew where that is damaged, or older than they are.
+
+    Raises DataError where the files are others than those that ``about``, the cache's meta.json, has the fingerprint of.
+    """
+    place, names = folder / "digests.bin", [path.relative_to(root).as_posix() for path in paths]
+    if (found := _written_digests(place, names, about)) is None:
         with FileLock(f"{folder}.lock"):
-            if (found := _read_digests(place, len(paths))) is None:
-                if place.exists():
-                    notice(f"{place} is damaged, or of an older version; it is made again.")
-                draft = folder / "digests.draft"
-                with ThreadPoolExecutor(os.cpu_count()) as pool:
-                    _write_digests(draft, pool.map(_digest, paths))
-                kept.remove(place)
-                draft.replace(place)
-                return _digests(folder, paths)
+            if (found := _written_digests(place, names, about)) is None:
+                _remake_digests(place, paths)
+                found = _written_digests(place, names, about)
+    if found is None:
+        raise DataError(f"the images of {root} are not those that {folder} was made of; delete that, and it is made again.")
     return found
 
 
-def _read_digests(place: Path, count: int) -> np.ndarray | None:
-    """What ``_write_digests`` wrote; None where it is missing, or not whole."""
-    try:
-        content = place.read_bytes()
-    except OSError:
+def _remake_digests(place: Path, paths: list[Path]) -> None:
+    if os.path.lexists(place):
+        notice(f"{place} is damaged; it is made again.")
+        kept.remove(place)
+    draft = place.with_suffix(".draft")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        _write_digests(draft, pool.map(_digest, paths))
+    draft.replace(place)
+
+
+def _written_digests(place: Path, names: list[str], about: dict[str, Any]) -> np.ndarray | None:
+    """The digests of the named files; None where there are none, or others than the fingerprint is of."""
+    if not place.is_file() or place.stat().st_size != 32 * len(names):
         return None
-    digests, last = content[:-32], content[-32:]
-    whole = len(content) == 32 * (count + 1) and hashlib.sha256(digests).digest() == last
-    return np.frombuffer(digests, np.uint8).reshape(count, 32) if whole else None
+    found = np.fromfile(place, np.uint8).reshape(len(names), 32)
+    told = zip(names, (digest.tobytes().hex() for digest in found))
+    return found if _fingerprint(told) == about["fingerprint"] else None
+
+
+def _fingerprint(digests: Iterable[tuple[str, str]]) -> str:
+    """A hash of the names and the contents of images."""
+    total = hashlib.sha256()
+    for name, digest in digests:
+        total.update(f"{name} {digest}\n".encode())
+    return total.hexdigest()[:16]
 
 
 def _digest(path: Path) -> str:
+    if path.exists() and not path.is_file():  # a pipe or a device, which could be read for ever
+        raise OSError(errno.EINVAL, "it is no file", str(path))
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write_digests(place: Path, digests: Iterable[str]) -> None:
-    """One after the other, and a hash of them all."""
-    content = bytes.fromhex("".join(digests))
-    place.write_bytes(content + hashlib.sha256(content).digest())
+    place.write_bytes(bytes.fromhex("".join(digests)))
 
 
 def _name(listing: Listing, size: int, on_error: str, channels: int) -> str:
@@ -199,9 +216,7 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
     """Decode all images into a kept folder; returns its meta.json."""
     draft = kept.draft(folder)
     skipped: list[str] = []
-    digests: list[str] = []
-    total = hashlib.sha256()
-    count = 0
+    digests: dict[str, str] = {}
     shape = (len(listing.paths), size, size, channels)
     array = None if stream else kept.empty(draft / "images.npy", np.uint8, shape)
     read = partial(_read, size=size, on_error=on_error, channels=channels)
@@ -211,17 +226,15 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
             if pixels is None:
                 skipped.append(name)
                 continue
-            total.update(f"{name} {digest}\n".encode())
-            digests.append(digest)
             if array is not None:
-                array[count] = pixels
-            count += 1
+                array[len(digests)] = pixels
+            digests[name] = digest
     if array is not None:
         array.flush()
         if skipped:
-            np.save(draft / "images.npy", np.array(array[:count]))
-    _write_digests(draft / "digests.bin", digests)
-    about = {"fingerprint": total.hexdigest()[:16], "skipped": skipped, "root": str(listing.root)}
+            np.save(draft / "images.npy", np.array(array[: len(digests)]))
+    _write_digests(draft / "digests.bin", digests.values())
+    about = {"fingerprint": _fingerprint(digests.items()), "skipped": skipped, "root": str(listing.root)}
     return kept.finish(draft, folder, None if stream else "images.npy", about)
 
 

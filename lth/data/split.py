@@ -58,6 +58,16 @@ def leaked(splits: Splits) -> int:
     return sum(digest.tobytes() in seen for digest in splits.test_images.digests[splits.test])
 
 
+def contradictory(splits: Splits) -> int:
+    """How many images lie, byte by byte, in more than one class."""
+    classes: dict[bytes, set[int]] = {}
+    both = [splits.train_images, splits.test_images][: 1 + (splits.test_images is not splits.train_images)]
+    for part in both:
+        for digest, label in zip(part.digests, part.labels.tolist()):
+            classes.setdefault(digest.tobytes(), set()).add(label)
+    return sum(len(labels) > 1 for labels in classes.values())
+
+
 def prepare(data: Data) -> Splits:
     """Find, decode and split the images of ``data``. Raises DataError where that cannot be done."""
     own = sources.made(data)

@@ -11,7 +11,7 @@ from torch import Tensor
 from lth.config import Config, Data, Model, Prune
 from lth.errors import DataError
 from lth.pruning import masks as M
-from lth.rounds import files, record, store
+from lth.rounds import files, predictions, record, store
 from lth.rounds import ticket as tickets
 from lth.rounds.key import Spec
 from lth.rounds.ticket import Ticket
@@ -87,8 +87,11 @@ def edge(spec: Spec) -> Prune | None:
 
 def intact(written: dict[str, Any], folder: Path) -> None:
     """Every file is there, with the hash that round.json holds."""
-    wanted, named = set(record.sealed(written["start"])), set(written["files"])
-    require(wanted == named, f"round.json holds hashes of {', '.join(sorted(named))}, not of {', '.join(sorted(wanted))}.")
+    wanted, named = record.sealed(written["start"], written.get("test", "")), set(written["files"])
+    before = record.sealed(written["start"])  # rounds that were trained before predictions had a hash
+    require(
+        named in (set(wanted), set(before)), f"round.json holds hashes of {', '.join(sorted(named))}, not of {', '.join(wanted)}."
+    )
     store.intact(folder, written)
 
 
@@ -165,6 +168,14 @@ def test_scores(found: Finished) -> None:
         )
 
 
+def given(found: Finished) -> None:
+    """The classes given to the test images, where they are kept, are those that the confusion matrix counts."""
+    written = found.record
+    if written.get("test"):
+        counted = predictions.confusion(found.folder, written["test"], len(written["classes"]))
+        require(counted == written["test_confusion"], "predictions.npy gives another confusion matrix than round.json has.")
+
+
 def proofs(found: Finished) -> None:
     """Every invariant was proved when the round was trained; what of it the files show is what they show."""
     written, masks, told = found.record, found.ticket.masks, found.record["proof"]
@@ -187,4 +198,4 @@ def proofs(found: Finished) -> None:
     require(0 <= written["effective_density"] <= written["density"], "the effective density is above the density.")
 
 
-OWN = (counts, start, final, metrics, test_scores, proofs)
+OWN = (counts, start, final, metrics, test_scores, given, proofs)

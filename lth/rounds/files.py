@@ -1,8 +1,8 @@
 """Files that are whole or absent: written beside their place, synced, renamed."""
 
-import hashlib
 import json
 import os
+import shutil
 import socket
 import time
 from contextlib import suppress
@@ -36,6 +36,12 @@ def write_bytes(path: Path, content: bytes, name: str = "") -> None:
         with suppress(OSError):
             draft.unlink()
         raise
+
+
+def clear(path: Path) -> None:
+    """Make room for a file that can be written again where a folder lies in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
 
 
 def beside(path: Path) -> Path:
@@ -100,8 +106,3 @@ def read_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     if not isinstance(about, dict):
         raise DataError(f"{path} is damaged: it holds no description.")
     return tensors, about
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

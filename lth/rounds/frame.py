@@ -1,6 +1,5 @@
 """``lth.rounds(outputs)``: finished rounds as a pandas DataFrame. Imports no torch."""
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lth.errors import DataError
+from lth.rounds import store as stores
 
 NESTED = ("images", "versions")  # whose entries become columns of their own, such as images.test
 LEFT_OUT = ("proof", "files", "determined_by", "portrait")
@@ -45,11 +45,13 @@ def _read(place: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
     rows, skipped = {}, []
     for folder in sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")):
         try:
-            row = _row(json.loads((folder / "round.json").read_text()), folder)
+            row = _row(stores.load(folder), folder)
             if rows.setdefault(row["key"], row) is not row:
                 skipped.append(f"{folder.name} (a copy of round {row['key']})")
         except FileNotFoundError:
             skipped.append(f"{folder.name} (not finished)")
+        except DataError as error:
+            skipped.append(f"{folder.name} (damaged: {error})")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             skipped.append(f"{folder.name} (damaged: {type(error).__name__}: {error})")
     return rows, skipped

@@ -43,14 +43,20 @@ def enter(path: Path, sums: Path, record: dict[str, Any], finished: Callable[[],
     files.write_bytes(path, new)
 
 
+def written(content: bytes, sums: Path) -> bool:
+    """Whether a results.csv is what was written; where ``sums`` is gone, its form alone tells."""
+    if sums.exists():
+        return _sum(content) in sums.read_text().split()
+    return content.startswith(_text([])) and len(rows(content)) > 0
+
+
 def _sound(path: Path, content: bytes, sums: Path) -> list[dict[str, str]] | None:
-    """The rows, if they are what was written; a file that is not is put aside. Without ``sums`` its form alone tells."""
+    """The rows, if they are what was written; a file that is not is put aside."""
     if not path.exists():
         return None
     try:
         found = rows(content)
-        known = _sum(content) in sums.read_text().split() if sums.exists() else content.startswith(_text([])) and len(found)
-        if known and all(None not in row and None not in row.values() for row in found):
+        if written(content, sums) and all(None not in row and None not in row.values() for row in found):
             return found
     except (ValueError, csv.Error):
         pass

@@ -103,6 +103,7 @@ def found(path: Path) -> Point | None:
         return load(path)
     except DataError:
         notice(f"{path} is damaged; it is computed again.")
+        files.clear(path)
         return None
 
 

@@ -5,10 +5,12 @@ import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lth.data.split import Splits
+from lth.errors import DataError, notice
 from lth.rounds import files
 
 
@@ -28,7 +30,40 @@ def write(folder: Path, given: np.ndarray, splits: Splits) -> str:
     }
     name = hashlib.sha256(json.dumps(test).encode()).hexdigest()[:16]
     place = folder.parent.parent / "tests" / f"{name}.json"
-    if not place.exists():
+    if not _whole(place, test):
         place.parent.mkdir(parents=True, exist_ok=True)
         files.write_json(place, {"root": str(Path(root).absolute()), **test})
     return name
+
+
+def confusion(folder: Path, name: str, classes: int) -> list[list[int]]:
+    """Test images counted by true class (rows) and by the class that ``write`` noted; ``name``: of the list of test images.
+
+    Raises DataError where that list is not what was written.
+    """
+    place = folder.parent.parent / "tests" / f"{name}.json"
+    try:
+        found = json.loads(place.read_bytes())
+        test = {"paths": found["paths"], "labels": found["labels"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"the list of test images {place} is missing or damaged ({type(error).__name__}: {error}).") from error
+    if hashlib.sha256(json.dumps(test).encode()).hexdigest()[:16] != name:
+        raise DataError(f"the list of test images {place} is damaged: it does not match its hash.")
+    matrix = np.zeros((classes, classes), np.int64)
+    np.add.at(matrix, (np.array(test["labels"]), np.load(folder / "predictions.npy", allow_pickle=False)), 1)
+    return matrix.tolist()
+
+
+def _whole(place: Path, test: dict[str, Any]) -> bool:
+    """Whether a list is there that says the same, wherever its images lay."""
+    if not place.exists():
+        return False
+    try:
+        found = json.loads(place.read_bytes())
+        if {part: found[part] for part in test} == test and isinstance(found["root"], str):
+            return True
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    notice(f"{place} is damaged; it is written again.")
+    files.clear(place)
+    return False

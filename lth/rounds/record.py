@@ -25,9 +25,15 @@ def readable(config: Config, spec: Spec, ticket: Ticket) -> str:
     return f"{config.model.name}-{config.data.name}-seed{config.seed}-round{spec.index:02d}-kept{ticket.density:.4f}{control}"
 
 
-def sealed(start: str) -> list[str]:
-    """The files of a round whose hashes its round.json holds, as seen from its folder; ``start``: name of its start."""
-    return ["final.safetensors", "metrics.csv", "ticket.safetensors", f"../../starts/{start}.safetensors"]
+def sealed(start: str, test: str = "") -> list[str]:
+    """The files of a round whose hashes its round.json holds, as seen from its folder.
+
+    Args:
+        start: name of its start.
+        test: name of the list of test images that it has predictions for; '' for none.
+    """
+    predictions = ["predictions.npy"] if test else []
+    return ["final.safetensors", "metrics.csv", "ticket.safetensors", f"../../starts/{start}.safetensors", *predictions]
 
 
 def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def load(path: Path) -> Partial | None:
         return Partial(here, tensors["sums"], best, about["rows"], about["seen"], about["seconds"], about["sessions"])
     except (DataError, KeyError):
         notice(f"{path} is damaged; the round begins anew.")
+        files.clear(path)
         return None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lth.config import Config, require
-from lth.data.split import leaked, prepare
+from lth.data.split import contradictory, leaked, prepare
 from lth.models import weights as pretrained
 from lth.rounds import device, loggers, signals
 from lth.rounds.experiment import Experiment
@@ -40,8 +40,7 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     store, splits = Store(Path(config.outputs)), prepare(config.data)
     if device.is_first():
         store.tidy()
-        if count := leaked(splits):
-            _warn(count, len(splits.test))
+        _warn(leaked(splits), len(splits.test), contradictory(splits))
     resolved = device.resolve(config.trainer)
     weights = pretrained.locate(config.model)
     specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights))
@@ -79,12 +78,14 @@ def _require_folder(key: str, value: str) -> None:
 
 
 @cache
-def _warn(count: int, total: int) -> None:
+def _warn(leaks: int, total: int, twice: int) -> None:
     """Once, not for each job of a sweep."""
-    what = (
-        f"{count} of {total} test images {'is' if count == 1 else 'are'} among the images to train or validate on, byte by byte"
-    )
-    print(f"lth: warning: {what}; test accuracy is a little too good.", file=sys.stderr)
+    if leaks:
+        what = f"{leaks} of {total} test images {'is' if leaks == 1 else 'are'} among the images to train or validate on"
+        print(f"lth: warning: {what}, byte by byte; test accuracy is a little too good.", file=sys.stderr)
+    if twice:
+        what = f"{twice} {'image lies' if twice == 1 else 'images lie'} in more than one class"
+        print(f"lth: warning: {what}, byte by byte; no network can tell them apart.", file=sys.stderr)
 
 
 def _lab(*args: Any) -> Any:

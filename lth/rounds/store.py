@@ -9,6 +9,7 @@ outputs/
   results.csv                one row a finished round
 """
 
+import csv
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from typing import Any
 
 from lth.errors import DataError, LthError, notice
 from lth.rounds import files, ledger, locks, signals
-from lth.seals import seal
+from lth.seals import seal, sha256
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def load(folder: Path) -> dict[str, Any]:
     path, advice = folder / "round.json", "delete the folder to train it again."
     try:
         record = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: it is no JSON ({error}); {advice}") from error
     if not isinstance(record, dict) or "seal" not in record:
         raise DataError(f"{path} is damaged: it has no seal; {advice}")
@@ -45,7 +46,7 @@ def load(folder: Path) -> dict[str, Any]:
 def intact(folder: Path, record: dict[str, Any]) -> None:
     """Raises DataError naming a file of a finished round that is not what its record has the hash of."""
     for name, hashed in record["files"].items():
-        if files.sha256(folder / name) != hashed:
+        if sha256(folder / name) != hashed:
             raise DataError(f"{Path(name).name} is damaged: it does not match its hash.")
 
 
@@ -58,6 +59,7 @@ class Store:
         self.starts = outputs / "starts"
         self.results = outputs / "results.csv"
         self._locks = self.rounds / ".locks"
+        self._sums = self._locks / "results.sums"
 
     def folder(self, key: str) -> Path | None:
         """The folder of a round, finished if there is such a one, or not; None if there is none."""
@@ -152,14 +154,24 @@ class Store:
         return sealed
 
     def entered(self) -> list[dict[str, str]]:
-        """The rows of results.csv. Raises ValueError or csv.Error where it is no text."""
-        return ledger.rows(self.results.read_bytes()) if self.results.exists() else []
+        """The rows of results.csv. Raises DataError where it is not what was written."""
+        advice = "delete it, and repeated commands enter their rounds."
+        if not os.path.lexists(self.results):
+            return []
+        try:
+            content = self.results.read_bytes()
+            found = ledger.rows(content)
+        except (OSError, ValueError, csv.Error) as error:
+            raise DataError(f"{self.results} cannot be read ({error}); {advice}") from error
+        if self._sums.exists() and not ledger.written(content, self._sums):
+            raise DataError(f"{self.results} is not what was written; {advice}")
+        return found
 
     def enter(self, record: dict[str, Any]) -> None:
         """Give a finished round its row in results.csv, unless it has one; what was saved while it was trained is removed."""
         self.partial(record["key"]).unlink(missing_ok=True)
         with locks.held(self._lock("results.lock"), lambda: None, lambda: None):
-            ledger.enter(self.results, self._locks / "results.sums", record, self._records)
+            ledger.enter(self.results, self._sums, record, self._records)
 
     def _records(self) -> Iterator[dict[str, Any]]:
         """Of all finished rounds; damaged ones are named and passed over."""

@@ -48,6 +48,7 @@ def _whole(path: Path, name: str) -> bool:
     except DataError:
         pass
     notice(f"{path} is damaged; it is written again.")
+    files.clear(path)
     return False
 
 

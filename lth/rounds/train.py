@@ -23,6 +23,7 @@ from lth.rounds.outlook import Outlook
 from lth.rounds.point import Capture, Point
 from lth.rounds.prefix import Prefix
 from lth.rounds.store import Store
+from lth.seals import sha256
 from lth.tensors import digest
 
 
@@ -81,6 +82,7 @@ class Lab:
         files.write_tensors(folder / "final.safetensors", self.model.net.state_dict(), portrait)
         proofs = self.prove(spec, folder, attempt, start, witness)
         line = self._line(spec) if spec.control == "order" else {}
+        test = predictions.write(folder, torch.cat(self.model.predictions).numpy(), self.splits)
         written = {
             **record.facts(self.config, spec, ticket),
             **scores,
@@ -88,11 +90,11 @@ class Lab:
             "layers": M.per_layer(ticket.masks),
             **record.sizes(self.initial, ticket, self.flops),
             **line,
-            "test": predictions.write(folder, torch.cat(self.model.predictions).numpy(), self.splits),
+            "test": test,
             "proof": proofs,
             "start": start,
             "begin_iteration": attempt.begin.step,
-            "files": {name: files.sha256(folder / name) for name in record.sealed(start)},
+            "files": {name: sha256(folder / name) for name in record.sealed(start, test)},
             **portrait,
             "images": {"train": len(self.splits.train), "val": len(self.splits.val), "test": len(self.splits.test)},
             **record.machine(self.device),

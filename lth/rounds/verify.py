@@ -1,6 +1,5 @@
 """The doctor: proves finished rounds again, from their files alone. Imports no torch until there is a round to check."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,23 @@ from lth.rounds.store import Store
 def verify(outputs: Path, say: Callable[[str], None] = print) -> int:
     """Check every finished round of a folder, parents first; says one line a round and a summary.
 
-    Returns the number of rounds that are broken. A round whose parent is broken is broken too.
+    Returns the number of rounds that are broken, and one more where results.csv is. A round whose parent is broken is broken too.
 
-    Raises:
-        UsageError: there is no such folder, or no round in it was ever finished.
-        DataError: results.csv is damaged.
+    Raises UsageError where there is no such folder, or no round in it was ever finished.
     """
     store = Store(outputs)
-    folders, lost = store.finished(), _lost(store)
     if not outputs.is_dir():
         raise UsageError(f"{outputs} is no folder; name the outputs of an experiment.")
-    if not folders and not lost:
+    folders, misread = store.finished(), ""
+    try:
+        lost = _lost(store)
+    except DataError as error:
+        lost, misread = [], str(error)
+    if not folders and not lost and not misread:
         raise UsageError(f"{outputs} holds no finished round; name the outputs of an experiment.")
     sentences = dict.fromkeys(lost, "results.csv lists it as finished, but it has no round.json.")
-    for name, sentence in sentences.items():
-        say(f"broken  {name}: {sentence}")
+    for line in [*(f"{name}: {sentence}" for name, sentence in sentences.items()), *filter(None, [misread])]:
+        say(f"broken  {line}")
     doctor = Doctor(store)
     for folder in sorted(folders, key=_generation):
         sentence = doctor.check(folder)
@@ -37,18 +38,13 @@ def verify(outputs: Path, say: Callable[[str], None] = print) -> int:
         say(f"broken  {folder.name}: {sentence}" if sentence else f"ok      {folder.name}")
     total = len(folders) + len(lost)
     say(f"{total} {'round' if total == 1 else 'rounds'}: {total - len(sentences)} ok, {len(sentences)} broken")
-    return len(sentences)
+    return len(sentences) + bool(misread)
 
 
 def _lost(store: Store) -> list[str]:
-    """Names of the rounds that results.csv has and that have no round.json."""
+    """Names of the rounds that results.csv has and that have no round.json. Raises DataError where it is damaged."""
     there = {folder.name.rpartition("-")[2] for folder in store.finished()}
-    try:
-        return [row.get("name") or str(row.get("key")) for row in store.entered() if row.get("key") not in there]
-    except (ValueError, csv.Error) as error:
-        raise DataError(
-            f"{store.results} cannot be read ({error}); delete it, and repeated commands enter their rounds."
-        ) from error
+    return [row.get("name") or str(row.get("key")) for row in store.entered() if row.get("key") not in there]
 
 
 def _generation(folder: Path) -> tuple[int, str]:

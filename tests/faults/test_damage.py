@@ -136,6 +136,15 @@ def test_a_lock_may_hold_anything(tree, images, whole):
     assert not faults(tree, whole)
 
 
+def test_a_folder_in_the_place_of_a_file_that_can_be_made_again_is_replaced(tree, images, whole):
+    for place in ("point", "saving", "pixels", "pixels' meta"):
+        path = sorted(tree.glob(MADE_AGAIN[place]))[0]
+        path.unlink()
+        path.mkdir()
+    experiment(images, tree, 2)
+    assert not faults(tree, whole)
+
+
 def test_a_file_in_the_place_of_a_folder_is_replaced(tree, images, whole):
     for place in ("cache/pixels-*/", "rounds/*round02*/"):
         folder = next(tree.glob(place))

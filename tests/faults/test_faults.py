@@ -27,5 +27,9 @@ def test_processes_share_a_folder_and_one_that_dies_holds_up_nobody():
     assert "all rounds are as from one process" in run("tests.faults.crowd", "4")
 
 
+def test_damaged_files_are_refused_told_of_or_made_again():
+    assert "told" in run("tests.faults.damages", "0.01")
+
+
 def test_a_full_read_only_or_vanished_disk_is_one_sentence():
     assert "told in one sentence" in run("tests.faults.disk", "0.03")

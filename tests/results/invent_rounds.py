@@ -8,6 +8,8 @@ from zlib import crc32
 import numpy as np
 from safetensors.numpy import save_file
 
+from lth.seals import seal, sha256
+
 LAYERS = {"fc1.weight": (16, 20), "head.weight": (3, 16)}
 CLASSES = ["across", "down", "plain"]
 
@@ -25,6 +27,11 @@ def outputs(
     return root
 
 
+def rewrite(path: Path, record: dict[str, Any]) -> None:
+    """Write a round.json with its seal."""
+    path.write_text(json.dumps(record | {"seal": seal(record)}))
+
+
 def _round(root: Path, seed: int, k: int, parent: str | None, start: dict, files: bool, classes: list[str], changes: dict) -> str:
     told = _record(seed, k, parent, classes) | changes
     told["key"] = f"{crc32(str(told['recipe']).encode()) % 4096:03x}{seed:03x}{k:06x}"
@@ -35,7 +42,9 @@ def _round(root: Path, seed: int, k: int, parent: str | None, start: dict, files
     folder.mkdir(parents=True)
     if files:
         _files(root, folder, told, start)
-    (folder / "round.json").write_text(json.dumps(told))
+        names = ("metrics.csv", "ticket.safetensors", "final.safetensors", f"../../starts/{told['start']}.safetensors")
+        told["files"] = {name: sha256(folder / name) for name in names}
+    rewrite(folder / "round.json", told)
     return told["key"]
 
 

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 import math
 import re
@@ -16,7 +17,8 @@ from lth import report
 from lth.results import draw, plot, verdict
 from lth.results.report import build, choose, costs, html, images, interactive, plots, read, rows, tree, weights
 from lth.results.report import masks as overlaps
-from tests.results.invent_rounds import outputs
+from lth.seals import sha256
+from tests.results.invent_rounds import outputs, rewrite
 
 FIGURES = {
     "accuracy", "early_stop", "flops", "size", "curves_loss", "curves_accuracy", "density", "overlap_seeds", "overlap", "weights",
@@ -108,12 +110,49 @@ def test_a_damaged_record_is_named(tmp_path, text):
     assert found.skipped[0][0] == "bad"
 
 
+@pytest.mark.parametrize("name", ["ticket.safetensors", "final.safetensors", "metrics.csv", "predictions.npy", "start"])
+def test_a_flipped_bit_is_named_and_not_shown(quick, tmp_path, name):
+    root = outputs(tmp_path, seeds=1, rounds=1)
+    predicted(root)
+    for folder in (root / "rounds").iterdir():
+        path = folder / name if name != "start" else root / "starts" / "start0.safetensors"
+        path.write_bytes((whole := path.read_bytes())[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:])
+        if name == "start":
+            break
+    found = read.read(root)
+    dict(build.files("title", found))
+    assert any("does not match its hash" in why for _, why in found.skipped), found.skipped
+
+
+def test_a_changed_number_in_a_record_is_named_and_not_shown(tmp_path):
+    root = outputs(tmp_path, seeds=1, rounds=1, files=False)
+    path = next((root / "rounds").glob("*/round.json"))
+    path.write_text(path.read_text().replace('"test_acc": 0.7', '"test_acc": 0.9', 1))
+    found = read.read(root)
+    assert found.skipped == [
+        (path.parent.name, "damaged: its round.json cannot be read (ValueError: it does not match its seal)")
+    ]
+    assert path.parent.name not in {record["name"] for record in found.records}
+
+
+def test_a_chain_whose_dense_network_is_damaged_is_shown_without_it(quick, tmp_path):
+    root = outputs(tmp_path, seeds=2, rounds=1)
+    for path in (root / "rounds").glob("*seed0-round00*/round.json"):
+        path.write_text("{")
+    found = read.read(root)
+    assert "figures/accuracy-stripes.png" in dict(build.files("title", found))
+    assert "round00" in found.skipped[0][0]
+    for path in (root / "rounds").glob("*round00*/round.json"):
+        path.unlink()
+    assert "results.csv" in dict(build.files("title", read.read(root)))
+
+
 @pytest.mark.parametrize("field", [*read.TEXTS, *read.NUMBERS, *read.WHOLE])
 def test_a_field_of_another_kind_is_damage(tmp_path, field):
     outputs(tmp_path, seeds=1, rounds=1, files=False, **({field: []} if field not in ("key", "name", "model") else {}))
     if field in ("key", "name", "model"):
         for path in (tmp_path / "rounds").glob("*/round.json"):
-            path.write_text(json.dumps(json.loads(path.read_text()) | {field: None}))
+            rewrite(path, json.loads(path.read_text()) | {field: None})
     found = read.read(tmp_path)
     assert found.records == []
     assert all(field in why for _, why in found.skipped)
@@ -195,6 +234,8 @@ def test_a_loss_that_overflowed_is_a_gap(tmp_path):
     cells = epochs[1].split(",")
     cells[4] = "inf"
     path.write_text("\n".join([head, epochs[0], ",".join(cells), *epochs[2:]]) + "\n")
+    told = json.loads(path.with_name("round.json").read_text())
+    rewrite(path.with_name("round.json"), told | {"files": told["files"] | {path.name: sha256(path)}})
     found = read.read(root)
     loss, _ = plots.curves(choose.chains(found.records)[0], found)
     assert build.saved(draw.draw(loss), "png")
@@ -221,7 +262,7 @@ def test_of_many_classes_those_that_differ_most_are_shown(tmp_path):
     path = next(root.glob("rounds/*-round01-*1/round.json"))
     told = json.loads(path.read_text())
     told["test_confusion"][77] = [1] * 77 + [0] + [1] * 12
-    path.write_text(json.dumps(told))
+    rewrite(path, told)
     found = read.read(root)
     heats, lines, note = plots.classes(choose.chains(found.records)[0], found)
     assert note == " Of 90 classes the 40 whose accuracies differ most."
@@ -402,7 +443,7 @@ def test_the_histogram_is_of_kept_weights_before_and_after(tmp_path):
     root = outputs(tmp_path, seeds=1, rounds=1)
     record = next(r for r in read.read(root).records if r["round"] == 1 and not r["control"])
     before, after = weights.before_and_after(record)
-    assert len(before) == sum(int(np.bitwise_count(b).sum()) for b in weights.bits(record["folder"]).values()) < 368
+    assert len(before) == sum(int(np.bitwise_count(b).sum()) for b in weights.bits(record).values()) < 368
     assert np.allclose(after, 2 * before)
 
 
@@ -472,18 +513,27 @@ def test_markdown_of_ours_becomes_html():
     ]
 
 
+def listed(root: Path, test: dict) -> str:
+    """Writes a list of test images; returns its name."""
+    named = json.dumps({part: test[part] for part in ("paths", "labels")})
+    name = hashlib.sha256(named.encode()).hexdigest()[:16]
+    (root / "tests" / f"{name}.json").write_text(json.dumps(test))
+    return name
+
+
 def predicted(root: Path, pictures: bool = True) -> None:
     """Adds predictions of 6 test images of 2 classes to all rounds: the ticket loses the first and gains the last."""
     (root / "tests").mkdir()
     test = {"root": str(root / "images"), "paths": [f"{i}.png" for i in range(6)], "labels": [0, 0, 0, 1, 1, 1]}
-    (root / "tests" / "abc.json").write_text(json.dumps(test))
+    name = listed(root, test)
     (root / "images").mkdir()
     for i in range(6 if pictures else 0):
         Image.new("RGB", (8, 8), (40 * i, 0, 0)).save(root / "images" / f"{i}.png")
     for path in (root / "rounds").glob("*/round.json"):
         told = json.loads(path.read_text())
-        path.write_text(json.dumps(told | {"test": "abc"}))
         np.save(path.with_name("predictions.npy"), [0, 0, 0, 1, 1, 0] if told["round"] == 0 else [1, 0, 0, 1, 1, 1])
+        told["files"]["predictions.npy"] = sha256(path.with_name("predictions.npy"))
+        rewrite(path, told | {"test": name})
 
 
 @pytest.mark.parametrize("pictures", [True, False])
@@ -504,7 +554,7 @@ def test_images_that_the_ticket_loses_and_gains(quick, tmp_path, pictures):
 def test_predictions_that_do_not_fit_are_named(tmp_path, broken):
     root = outputs(tmp_path, seeds=1, rounds=1)
     predicted(root)
-    path = root / "tests" / "abc.json"
+    [path] = (root / "tests").iterdir()
     if broken == "list":
         path.write_text("{")
     elif broken == "predictions":
@@ -521,7 +571,9 @@ def test_no_image_is_read_from_outside_the_data(tmp_path):
     root = outputs(tmp_path, seeds=1, rounds=1)
     predicted(root)
     Image.new("RGB", (8, 8)).save(root / "secret.png")
-    test = json.loads((root / "tests" / "abc.json").read_text())
-    (root / "tests" / "abc.json").write_text(json.dumps(test | {"paths": ["../secret.png"] * 6}))
+    test = json.loads(next((root / "tests").iterdir()).read_text())
+    name = listed(root, test | {"paths": ["../secret.png"] * 6})
+    for path in (root / "rounds").glob("*/round.json"):
+        rewrite(path, json.loads(path.read_text()) | {"test": name})
     found = read.read(root)
     assert images.changes(*choose.chains(found.records)[0].ends, found).lost[0].picture == ""

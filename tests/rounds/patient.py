@@ -15,7 +15,7 @@ from lth.rounds.search import search
 from lth.rounds.store import Store, load
 from lth.rounds.ticket import Ticket
 from lth.rounds.verify import Doctor, verify
-from lth.seals import seal
+from lth.seals import seal, sha256
 
 EXPERIMENTS = (
     {"rounds": 2, "controls": "reinit+shuffle+random+order+dense"},
@@ -76,7 +76,7 @@ class Patient:
         new = copy.deepcopy(self.record)
         new |= {"kept": M.kept(ticket.masks), "density": ticket.density, "layers": M.per_layer(ticket.masks), "start": start}
         new |= record.sizes(ticket.rewind, ticket, new["layer_flops"]) | fields
-        new["files"] = {name: files.sha256(self.folder / name) for name in record.sealed(start)}
+        new["files"] = {name: sha256(self.folder / name) for name in record.sealed(start)}
         new["proof"]["exact_count"] |= {"kept": new["kept"], "asked": new["kept"]}
         new["proof"]["init_unchanged"]["init"] = start
         new["proof"]["ranks"]["masks"] = M.digest(ticket.masks)

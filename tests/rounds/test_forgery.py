@@ -8,6 +8,7 @@ import torch
 from lth.pruning import masks as M
 from lth.rounds import files
 from lth.rounds.ticket import Ticket
+from lth.seals import sha256
 from tests.rounds.patient import Patient
 
 
@@ -93,5 +94,5 @@ def test_two_rounds_with_their_weights_exchanged_are_caught(tree):
     for patient in (one, two):
         assert patient.ask() == "final.safetensors is damaged: it does not match its hash."
         record = copy.deepcopy(patient.record)
-        record["files"]["final.safetensors"] = files.sha256(patient.folder / "final.safetensors")
+        record["files"]["final.safetensors"] = sha256(patient.folder / "final.safetensors")
         assert "pruned weights that are not 0" in patient.write(record, sealed=True)

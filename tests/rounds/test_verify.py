@@ -2,19 +2,22 @@
 
 import copy
 import json
+import os
 import random
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lth.errors import DataError, UsageError
 from lth.rounds.store import load
 from lth.rounds.verify import verify
-from lth.seals import seal
+from lth.seals import seal, sha256
 from tests.rounds.patient import Patient, experiment, told
 
 
@@ -167,14 +170,59 @@ def test_where_nothing_was_finished_there_is_nothing_to_verify(tmp_path):
         verify(tmp_path)
 
 
-def test_a_results_csv_that_is_no_text_is_named(tree):
-    (tree / "results.csv").write_bytes(b"key,name\n\xff")
-    with pytest.raises(DataError, match=r"results.csv cannot be read .* delete it"):
-        told(tree)
+def test_a_results_csv_that_is_no_text_or_has_another_number_is_named(tree):
+    path = tree / "results.csv"
+    whole, rounds = path.read_bytes(), len(list(tree.glob("rounds/*/round.json")))
+    for content, sentence in ((b"key,name\n\xff", "cannot be read"), (whole.replace(b"0.", b"1.", 1), "is not what was written")):
+        path.write_bytes(content)
+        lines: list[str] = []
+        assert verify(tree, say=lines.append) == 1
+        assert re.fullmatch(
+            rf"broken  .*results.csv {sentence}.*; delete it, and repeated commands enter their rounds\.", lines[0]
+        )
+        assert sum(line.startswith("ok ") for line in lines) == rounds
+    path.unlink()
+    path.mkdir()
+    assert verify(tree, say=lines.append) == 1
+
+
+def test_flipped_predictions_are_named(tree):
+    path = next(tree.glob("rounds/*round02*/predictions.npy"))
+    path.write_bytes(path.read_bytes()[:-8] + b"\x01" + path.read_bytes()[-7:])
+    assert any("predictions.npy is damaged: it does not match its hash" in line for line in told(tree))
 
 
 def door(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-m", "lth.verify", *arguments], check=False, capture_output=True, text=True)
+
+
+def test_a_damaged_list_of_test_images_is_named(tree):
+    [path] = tree.glob("tests/*.json")
+    whole = path.read_text()
+    for content in (whole.replace("across", "acrost", 1), "", "[]"):
+        path.write_text(content)
+        assert f"list of test images {path} is" in "".join(told(tree))
+    path.unlink()
+    assert "is missing or damaged" in "".join(told(tree))
+
+
+def test_predictions_that_contradict_the_confusion_matrix_are_named(tree):
+    patient = Patient(tree, rewind="init")
+    path = patient.folder / "predictions.npy"
+    np.save(path, 1 - np.load(path).clip(0, 1))
+    record = copy.deepcopy(patient.record)
+    record["files"]["predictions.npy"] = sha256(path)
+    assert "predictions.npy gives another confusion matrix" in patient.write(record, sealed=True)
+
+
+def test_a_reader_that_is_gone_is_one_sentence(tree):
+    reader, writer = os.pipe()
+    os.close(reader)
+    told = subprocess.run([sys.executable, "-m", "lth.verify", str(tree)], check=False, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert told.returncode == 1
+    assert told.stderr.startswith(b"lth: ")
+    assert b"Traceback" not in told.stderr
 
 
 def test_the_door_prints_a_line_a_round_and_exits_with_what_it_found(tree):

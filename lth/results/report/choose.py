@@ -76,10 +76,11 @@ def chains(records: list[Record]) -> list[Chain]:
 
 
 def _chain(recipe: str, step: str, tickets: dict[int, list[Record]], dense: dict[int, Record], differs: str) -> Chain:
-    by_seed = {
-        seed: [dense[seed] for _ in range(seed in dense)] + sorted(rows, key=lambda r: -r["density"])
-        for seed, rows in sorted(tickets.items())
-    }
+    def rounds(seed: int) -> list[Record]:
+        first = [dense[seed]] if seed in dense else []
+        return first + sorted(tickets[seed], key=lambda r: -r["density"])
+
+    by_seed = {seed: rounds(seed) for seed in sorted(tickets)}
     last = next(iter(by_seed.values()))[-1]
     names = [f"{last['model']} {last['finetune']}", naming.pace(last) if last["round"] else "dense", differs]
     return Chain(recipe, step, ", ".join(filter(None, names)), by_seed)

@@ -1,19 +1,22 @@
 """Images that a ticket loses and gains, where rounds keep what they predicted.
 
 ``rounds/<name>-<key>/predictions.npy``: int64 (n), the class given to each test image, in test order.
-``tests/<id>.json``: ``{"root": folder, "paths": [n relative paths], "labels": [n]}``; a round.json names it as ``test``.
+``tests/<id>.json``: ``{"root": folder, "paths": [n relative paths], "labels": [n]}``; a round.json names it as ``test``,
+which is a hash of paths and labels.
 """
 
 import base64
+import hashlib
 import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from lth.results.report.read import Found, Record, whole
+from lth.results.report.read import Found, Record, intact, whole
 
 SHOWN, SIDE = 12, 96  # images of a kind; pixels
 
@@ -43,10 +46,10 @@ class Changes:
 def changes(dense: Record, ticket: Record, found: Found) -> Changes | None:
     """What the ticket gets wrong that the dense network got right, and the reverse; None where predictions are absent."""
     try:
-        given = [_predictions(record["folder"]) for record in (dense, ticket)]
+        given = [_predictions(record) for record in (dense, ticket)]
         if any(one is None for one in given) or not ticket["test"]:
             return None
-        test = json.loads((ticket["folder"].parent.parent / "tests" / f"{Path(str(ticket['test'])).name}.json").read_bytes())
+        test = _listed(ticket)
         names, labels = [str(name) for name in whole(ticket)["classes"]], np.array(test["labels"], dtype=int)
         if not len(labels) == len(test["paths"]) == len(given[0]) == len(given[1]):
             raise ValueError("predictions and test images differ in number")
@@ -56,9 +59,20 @@ def changes(dense: Record, ticket: Record, found: Found) -> Changes | None:
         return None
 
 
-def _predictions(folder: Path) -> np.ndarray | None:
-    path = folder / "predictions.npy"
-    return np.load(path, allow_pickle=False) if path.exists() else None
+def _predictions(record: Record) -> np.ndarray | None:
+    name = "predictions.npy"
+    there = (record["folder"] / name).exists() or name in (record["files"] or {})
+    return np.load(intact(record, name), allow_pickle=False) if there else None
+
+
+def _listed(record: Record) -> dict[str, Any]:
+    """The list of test images that a round names; raises OSError, ValueError or KeyError where it is not what was written."""
+    name = Path(str(record["test"])).name
+    test = json.loads((record["folder"].parent.parent / "tests" / f"{name}.json").read_bytes())
+    listed = json.dumps({part: test[part] for part in ("paths", "labels")})
+    if hashlib.sha256(listed.encode()).hexdigest()[:16] != name:
+        raise ValueError("the list of test images is not what was written")
+    return test
 
 
 def _compare(dense: np.ndarray, ticket: np.ndarray, labels: np.ndarray, names: list[str], test: dict) -> Changes:

@@ -69,7 +69,7 @@ def _histories(rounds: list[Record], found: Found) -> list[tuple[Record, list[di
     good = []
     for record in rounds:
         try:
-            good.append((record, read.history(record["folder"])))
+            good.append((record, read.history(record)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             found.skip(record["folder"], f"its metrics.csv cannot be read ({error}); left out of learning curves")
     return good

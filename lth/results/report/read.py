@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lth.seals import seal, sha256
+
 TEXT, NUMBER = str, (int, float)
 TEXTS = ("key", "name", "model", "finetune", "data", "recipe", "step")
 NUMBERS = (
@@ -19,7 +21,7 @@ OPTIONAL = {  # which older rounds lack, or which do not apply to each: then Non
     "parent": TEXT, "control": TEXT, "family": TEXT, "criterion": TEXT, "allocation": TEXT, "rewind": TEXT, "retrain": TEXT,
     "start": TEXT, "command": TEXT, "finished": TEXT, "test": TEXT,
     "epochs": NUMBER, "iterations": NUMBER, "rate": NUMBER, "barrier": NUMBER, "flops": NUMBER, "flops_remaining": NUMBER,
-    "parameters": NUMBER, "model_density": NUMBER, "determined_by": dict, "line": dict, "images": dict,
+    "parameters": NUMBER, "model_density": NUMBER, "determined_by": dict, "line": dict, "images": dict, "files": dict,
 }  # fmt: skip
 FILTERS = ("model", "data", "seed", "finetune")
 
@@ -52,7 +54,7 @@ def read(outputs: Path, filters: Mapping[str, Sequence[str]] | None = None) -> F
     keys: set[str] = set()
     for folder in _folders(outputs / "rounds"):
         try:
-            record = _slim(json.loads((folder / "round.json").read_bytes()), folder)
+            record = _slim(_sealed(folder), folder)
         except FileNotFoundError:
             found.skip(folder, "unfinished: it has no round.json yet")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -71,6 +73,14 @@ def _folders(rounds: Path) -> Iterator[Path]:
         with os.scandir(rounds) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
         yield from (rounds / name for name in names)
+
+
+def _sealed(folder: Path) -> Any:
+    """What a round.json holds; raises OSError where it is not there, ValueError where it is not what was written."""
+    record = json.loads((folder / "round.json").read_bytes())
+    if isinstance(record, dict) and record.get("seal") != seal(record):
+        raise ValueError("it does not match its seal")
+    return record
 
 
 def _slim(record: Any, folder: Path) -> Record:
@@ -108,12 +118,20 @@ def _layers(record: Record) -> dict[str, tuple[int, float]]:
 
 def whole(record: Record) -> Record:
     """Everything that a record's round.json holds; raises OSError or ValueError where it is gone by now."""
-    return json.loads((record["folder"] / "round.json").read_bytes())
+    return _sealed(record["folder"])
 
 
-def history(folder: Path) -> list[dict[str, float]]:
+def intact(record: Record, name: str) -> Path:
+    """A file of a round, by its name there; raises OSError or ValueError where it does not match its hash in round.json."""
+    path, hashed = record["folder"] / name, (record["files"] or {}).get(name)
+    if hashed and sha256(path) != hashed:
+        raise ValueError(f"{path.name} does not match its hash")
+    return path
+
+
+def history(record: Record) -> list[dict[str, float]]:
     """The rows of a round's metrics.csv; raises OSError, ValueError or KeyError where it is missing or damaged."""
-    with open(folder / "metrics.csv", newline="") as file:
+    with open(intact(record, "metrics.csv"), newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     if not rows or not {"iteration", "val_loss", "val_acc"} <= rows[0].keys():
         raise ValueError("metrics.csv has no row, or lacks a column")

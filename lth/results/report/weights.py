@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from lth.results.report.read import Found, Record
+from lth.results.report.read import Found, Record, intact
 
 BROKEN = (OSError, ValueError, KeyError, TypeError, SafetensorError)  # TypeError: bfloat16, which numpy does not know
 Bits = dict[str, np.ndarray]
 
 
-def bits(folder: Path) -> Bits:
+def bits(record: Record) -> Bits:
     """The packed masks of a round: name -> uint8 (ceil(n / 8)), first weight in the highest bit, zeros at the end.
 
     Raises one of BROKEN where ticket.safetensors is missing or damaged.
     """
-    masks = _tensors(folder / "ticket.safetensors")
+    masks = _tensors(intact(record, "ticket.safetensors"))
     if any(mask.dtype != np.uint8 for mask in masks.values()):
         raise ValueError("masks that are not packed bits")
     return masks
@@ -53,7 +53,7 @@ def loaded(records: list[Record], found: Found) -> list[tuple[Record, Bits]]:
     good = []
     for record in records:
         try:
-            good.append((record, bits(record["folder"])))
+            good.append((record, bits(record)))
         except BROKEN as error:
             found.skip(record["folder"], f"its ticket.safetensors cannot be read ({error}); left out of mask overlaps")
     return good
@@ -70,10 +70,10 @@ def overlaps(masks: list[Bits]) -> np.ndarray:
     return table
 
 
-def kept_weights(record: Record, path: Path) -> np.ndarray:
-    """The values, in a file of weights, of what a round's masks keep: float32 (kept,). Raises one of BROKEN."""
-    packed = bits(record["folder"])
-    state = _tensors(path, packed.__contains__)
+def kept_weights(record: Record, file: str) -> np.ndarray:
+    """The values, in a file of weights of a round, of what its masks keep: float32 (kept,). Raises one of BROKEN."""
+    packed = bits(record)
+    state = _tensors(intact(record, file), packed.__contains__)
     parts = [state[name].ravel()[np.unpackbits(b, count=state[name].size).astype(bool)] for name, b in packed.items()]
     return np.concatenate(parts).astype(np.float32)
 
@@ -83,5 +83,5 @@ def before_and_after(record: Record) -> tuple[np.ndarray, np.ndarray]:
 
     Controls apart, a round starts from the file that its record names.
     """
-    start = record["folder"].parent.parent / "starts" / f"{record['start']}.safetensors"
-    return kept_weights(record, start), kept_weights(record, record["folder"] / "final.safetensors")
+    start = f"../../starts/{record['start']}.safetensors"
+    return kept_weights(record, start), kept_weights(record, "final.safetensors")

@@ -46,7 +46,7 @@ def clear(path: Path) -> None:
 
 def beside(path: Path) -> Path:
     """Where this process drafts a file; ``tidy`` finds it."""
-    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.draft")
+    return path.with_name(f".{path.name}.{_here()}.{os.getpid()}.draft")
 
 
 def tidy(folder: Path) -> None:
@@ -54,9 +54,17 @@ def tidy(folder: Path) -> None:
     for draft in folder.glob(".*.draft"):
         with suppress(OSError, ValueError):
             *_, pid, _ = draft.name.split(".")
-            mine = draft.name.endswith(f".{socket.gethostname()}.{pid}.draft")
+            mine = draft.name.endswith(f".{_here()}.{pid}.draft")
             if (mine and not _alive(int(pid))) or time.time() - draft.stat().st_mtime > DAY:
                 draft.unlink()
+
+
+def _here() -> str:
+    """Where numbers of processes mean what they mean here: containers of one name may each count their own."""
+    try:
+        return f"{socket.gethostname()}-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return socket.gethostname()
 
 
 def _alive(pid: int) -> bool:

@@ -116,8 +116,12 @@ def controls(config: Config, specs: list[Spec]) -> list[Spec]:
     prune = config.prune
     if prune.controls == "none":
         return []
-    kinds = [kind for kind in CONTROLS if kind != "order"] if prune.controls == "all" else prune.controls.split("+")
-    wanted = range(len(specs)) if prune.control_rounds == "all" else [int(k) for k in prune.control_rounds.split("+")]
+    kinds = (
+        [kind for kind in CONTROLS if kind != "order"] if prune.controls == "all" else dict.fromkeys(prune.controls.split("+"))
+    )
+    wanted = (
+        range(len(specs)) if prune.control_rounds == "all" else list(dict.fromkeys(map(int, prune.control_rounds.split("+"))))
+    )
     if beyond := [k for k in wanted if k >= len(specs)]:
         raise UsageError(
             f"prune.control_rounds={prune.control_rounds} is not accepted: there is no round {beyond[0]}; "

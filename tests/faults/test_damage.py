@@ -169,12 +169,13 @@ def test_the_sums_of_results_may_be_lost_or_damaged(tree, images, whole):
 def test_drafts_of_dead_processes_are_removed(tree, images):
     dead = os.spawnlp(os.P_NOWAIT, "true", "true")
     os.waitpid(dead, 0)
-    host = files.socket.gethostname()
-    old, mine, new, hers = (
-        tree / "starts" / f".x.{who}.draft" for who in ("a.1", f"{host}.{dead}", f"{host}.{os.getpid()}", "b.2")
-    )
-    for path in (old, mine, new, hers):
+    new = files.beside(tree / "starts" / "x")
+    whose, number, form = new.name.rsplit(".", 2)
+    mine = new.with_name(f"{whose}.{dead}.{form}")
+    old, hers, others = (new.with_name(f".x.{who}.draft") for who in ("a.1", "b.2", f"{files.socket.gethostname()}-1.{dead}"))
+    for path in (old, mine, new, hers, others):
         path.write_text("half")
     os.utime(old, (1, 1))
     experiment(images, tree, 2)
-    assert [path.exists() for path in (old, mine, new, hers)] == [False, False, True, True]
+    assert number == str(os.getpid())
+    assert [path.exists() for path in (old, mine, new, hers, others)] == [False, False, True, True, True]

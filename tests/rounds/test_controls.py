@@ -128,6 +128,12 @@ def test_keys_of_controls():
     assert specs(controls="shuffle", control_rounds="3")[1][0].key == specs(controls="all")[1][9].key
 
 
+def test_what_is_named_twice_is_trained_and_shown_once():
+    _, once = specs(controls="reinit+shuffle", control_rounds="1+2")
+    _, twice = specs(controls="reinit+shuffle+reinit", control_rounds="1+2+1")
+    assert [spec.key for spec in twice] == [spec.key for spec in once]
+
+
 def test_a_round_that_is_not_there_has_no_controls():
     with pytest.raises(UsageError, match=r"prune.control_rounds=2\+7 .* there is no round 7; it takes all, or numbers up to 3"):
         specs(controls="all", control_rounds="2+7")

@@ -4,11 +4,10 @@ The array's name is a hash of the files' names, sizes and times; the *fingerprin
 beside it and goes into the key of every round, wherever the folder lies.
 """
 
-import errno
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -19,9 +18,9 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image, ImageOps
 
-from lth.data import kept
+from lth.data import digests, kept
 from lth.data.sources import Listing
-from lth.errors import DataError, notice
+from lth.errors import DataError
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice its limit is an error, which names the file
 VERSION = 1  # of the decoding below: counts up when the pixels of any file would change
@@ -134,61 +133,8 @@ def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error
     labels = np.asarray(listing.labels, dtype=np.int64)[keep]
     if len(set(labels)) < len(listing.classes):
         raise DataError(f"{listing.root}: no image of some class can be decoded.")
-    digests = _digests(folder, listing.root, paths, meta)
-    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"], digests)
-
-
-def _digests(folder: Path, root: Path, paths: list[Path], about: dict[str, Any]) -> np.ndarray:
-    """SHA-256 of each file, uint8 (n, 32), from a cache; made anew where that is damaged, or older than they are.
-
-    Raises DataError where the files are others than those that ``about``, the cache's meta.json, has the fingerprint of.
-    """
-    place, names = folder / "digests.bin", [path.relative_to(root).as_posix() for path in paths]
-    if (found := _written_digests(place, names, about)) is None:
-        with FileLock(f"{folder}.lock"):
-            if (found := _written_digests(place, names, about)) is None:
-                _remake_digests(place, paths)
-                found = _written_digests(place, names, about)
-    if found is None:
-        raise DataError(f"the images of {root} are not those that {folder} was made of; delete that, and it is made again.")
-    return found
-
-
-def _remake_digests(place: Path, paths: list[Path]) -> None:
-    if os.path.lexists(place):
-        notice(f"{place} is damaged; it is made again.")
-        kept.remove(place)
-    draft = place.with_suffix(".draft")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        _write_digests(draft, pool.map(_digest, paths))
-    draft.replace(place)
-
-
-def _written_digests(place: Path, names: list[str], about: dict[str, Any]) -> np.ndarray | None:
-    """The digests of the named files; None where there are none, or others than the fingerprint is of."""
-    if not place.is_file() or place.stat().st_size != 32 * len(names):
-        return None
-    found = np.fromfile(place, np.uint8).reshape(len(names), 32)
-    told = zip(names, (digest.tobytes().hex() for digest in found))
-    return found if _fingerprint(told) == about["fingerprint"] else None
-
-
-def _fingerprint(digests: Iterable[tuple[str, str]]) -> str:
-    """A hash of the names and the contents of images."""
-    total = hashlib.sha256()
-    for name, digest in digests:
-        total.update(f"{name} {digest}\n".encode())
-    return total.hexdigest()[:16]
-
-
-def _digest(path: Path) -> str:
-    if path.exists() and not path.is_file():  # a pipe or a device, which could be read for ever
-        raise OSError(errno.EINVAL, "it is no file", str(path))
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _write_digests(place: Path, digests: Iterable[str]) -> None:
-    place.write_bytes(bytes.fromhex("".join(digests)))
+    hashes = digests.load(folder, listing.root, paths, meta)
+    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"], hashes)
 
 
 def _name(listing: Listing, size: int, on_error: str, channels: int) -> str:
@@ -216,7 +162,7 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
     """Decode all images into a kept folder; returns its meta.json."""
     draft = kept.draft(folder)
     skipped: list[str] = []
-    digests: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     shape = (len(listing.paths), size, size, channels)
     array = None if stream else kept.empty(draft / "images.npy", np.uint8, shape)
     read = partial(_read, size=size, on_error=on_error, channels=channels)
@@ -227,20 +173,20 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
                 skipped.append(name)
                 continue
             if array is not None:
-                array[len(digests)] = pixels
-            digests[name] = digest
+                array[len(hashes)] = pixels
+            hashes[name] = digest
     if array is not None:
         array.flush()
         if skipped:
-            np.save(draft / "images.npy", np.array(array[: len(digests)]))
-    _write_digests(draft / "digests.bin", digests.values())
-    about = {"fingerprint": _fingerprint(digests.items()), "skipped": skipped, "root": str(listing.root)}
+            np.save(draft / "images.npy", np.array(array[: len(hashes)]))
+    digests.write(draft / digests.FILE, hashes.values())
+    about = {"fingerprint": digests.fingerprint(hashes.items()), "skipped": skipped, "root": str(listing.root)}
     return kept.finish(draft, folder, None if stream else "images.npy", about)
 
 
 def _read(path: Path, size: int, on_error: str, channels: int) -> tuple[str, np.ndarray | None]:
     try:
-        return _digest(path), decode(path, size, channels)
+        return digests.of(path), decode(path, size, channels)
     except (DataError, OSError) as error:
         if on_error == "fail" and isinstance(error, OSError):
             raise DataError(f"the image {path} cannot be read ({error.strerror}).") from error

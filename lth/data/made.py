@@ -1,6 +1,5 @@
 """Class folders that were made here, drawn or downloaded: their sums are kept with them, so that damage is seen and mended."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from lth.data import digests
 from lth.errors import notice
 
 
@@ -46,12 +46,10 @@ class Made:
 
 
 def sums(root: Path, parts: Iterable[str]) -> list[str]:
-    """For each part a hash over the names and contents of all its files but hidden ones, as pixels have it for fingerprint."""
+    """For each part a hash over the names and contents of all its files but hidden ones, as decoded pixels have it."""
     return [_sum(root / part) for part in parts]
 
 
 def _sum(folder: Path) -> str:
-    total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
-        total.update(f"{path.relative_to(folder).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest()[:16]
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return digests.fingerprint((path.relative_to(folder).as_posix(), digests.of(path)) for path in paths)

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from lth.errors import DataError, LthError
+from lth.errors import DataError, door
 
 
 def command(arguments: list[str]) -> list[str]:
@@ -28,11 +28,11 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:2]):
         print(f"{__doc__}\n\nusage: python -m lth.board [outputs] [options of TensorBoard]")
         return
-    try:
-        line = command(sys.argv[1:])
-    except LthError as error:
-        print(f"lth: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    door(_open)
+
+
+def _open() -> int:
+    line = command(sys.argv[1:])
     print("Points of rounds are few: set smoothing to 0, or open .../?smoothing=0#custom_scalars&_smoothingWeight=0", flush=True)
     os.execv(line[0], line)
 

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from lth.errors import DataError, LthError, UsageError
+from lth.errors import DataError, UsageError, door
 from lth.results.report.read import FILTERS
 
 NAMED = 10  # skipped folders that are named on stdout
@@ -33,8 +33,8 @@ def parse(argv: list[str]) -> tuple[Path, Path, dict[str, list[str]]]:
     return outputs, told.to or outputs / "report", filters
 
 
-def report(argv: list[str]) -> None:
-    """Read, make and write a report, and say what was left out of it."""
+def report(argv: list[str]) -> int:
+    """Read, make and write a report, and say what was left out of it; returns 0."""
     outputs, to, filters = parse(argv)
     if not (outputs / "rounds").is_dir():
         raise UsageError(f"{outputs} holds no rounds: name the outputs folder of python -m lth.run.")
@@ -59,6 +59,7 @@ def report(argv: list[str]) -> None:
     if len(found.skipped) > NAMED:
         print(f"left out     {len(found.skipped) - NAMED} more, named in the page")
     print(f"report       {len(found.records)} rounds: {to / 'report.html'}, results.csv, results.md, figures/")
+    return 0
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -70,13 +71,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def main() -> None:
     """Report, and say what went wrong in one sentence: exit code 2 for usage, 1 for trouble with files."""
-    try:
-        report(sys.argv[1:])
-    except (LthError, OSError) as error:
-        print(f"lth: {error}", file=sys.stderr)
-        sys.exit(error.exit_code if isinstance(error, LthError) else 1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    door(lambda: report(sys.argv[1:]))
 
 
 if __name__ == "__main__":

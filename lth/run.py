@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lth import config as schema
 from lth import guard, sweep, usage
-from lth.errors import Interrupted, LthError, UsageError
+from lth.errors import Interrupted, LthError, UsageError, unheard
 from lth.rounds import signals
 
 HERE = Path(__file__).resolve().parent
@@ -120,6 +120,7 @@ def main() -> None:
     try:
         guard.check(sys.argv[1:])
         job()
+        sys.stdout.flush()
     except Exception as error:
         if _full_error:
             raise
@@ -131,6 +132,7 @@ def main() -> None:
         sys.exit(130)
     for name, error in _failures:
         print(f"lth: {name}{_explain(error)}", file=sys.stderr)
+        unheard(error)
     if _failures:
         sys.exit(max(_exit_code(error) for _, error in _failures))
 

@@ -1,10 +1,9 @@
 """The door: ``python -m lth.verify [outputs]``. Imports no torch until there is a round to check."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from lth.errors import LthError
+from lth.errors import door
 
 
 def main() -> None:
@@ -17,13 +16,7 @@ def main() -> None:
     outputs = parser.parse_args().outputs
     from lth.rounds.verify import verify  # after --help has answered
 
-    try:
-        sys.exit(1 if verify(outputs) else 0)
-    except (LthError, OSError) as error:  # of the folder itself, or of whom it is told
-        print(f"lth: {error}", file=sys.stderr)
-        sys.exit(error.exit_code if isinstance(error, LthError) else 1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    door(lambda: 1 if verify(outputs) else 0)
 
 
 if __name__ == "__main__":

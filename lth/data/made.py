@@ -1,6 +1,7 @@
 """Class folders that were made here, drawn or downloaded: their sums are kept with them, so that damage is seen and mended."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,12 @@ class Made:
                 return False
             self.renew()
             return True
+
+
+def clear(root: Path) -> None:
+    """Make room for a folder: what is there goes, a foreign file, too. Raises OSError where that is not permitted."""
+    if root.exists():
+        shutil.rmtree(root) if root.is_dir() else root.unlink()
 
 
 def sums(root: Path, parts: Iterable[str]) -> list[str]:

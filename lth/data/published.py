@@ -8,7 +8,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from lth.data.made import Made, sums
+from lth.data.made import Made, clear, sums
 from lth.errors import DataError
 
 NAMES = {"mnist": "MNIST", "cifar10": "CIFAR10"}  # here and in torchvision
@@ -69,8 +69,7 @@ def write(parts: dict[str, Any], root: Path) -> None:
             image, label = images[number]
             image.save(folders[label] / f"{number:05d}.png")
     (draft / MANIFEST).write_text(json.dumps({"sums": sums(draft, parts)}) + "\n")
-    if root.exists():
-        shutil.rmtree(root) if root.is_dir() else root.unlink()
+    clear(root)
     draft.rename(root)
 
 

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from lth.config import Data
 from lth.data import published
-from lth.data.made import Made
+from lth.data.made import Made, clear
 from lth.errors import DataError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -83,7 +83,7 @@ def _rendered(data: Data, own: Made) -> Path:
 
 
 def _redraw(data: Data, root: Path) -> None:
-    shutil.rmtree(root) if root.is_dir() else root.unlink()
+    clear(root)
     _draw(data, root)
 
 

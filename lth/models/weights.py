@@ -1,6 +1,5 @@
 """Pretrained weights: found, hashed, checked key by key, laid into a network. Nothing is ever silently random."""
 
-import hashlib
 import importlib.util
 import re
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lth.config import OWN, Model
 from lth.errors import DataError, UsageError
+from lth.seals import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,10 +71,7 @@ def _downloaded(name: str) -> Path:
 
 def digest(path: Path | None) -> str | None:
     """The first 16 digits of the file's SHA-256; it stands in the key of every round that starts from these weights."""
-    if path is None:
-        return None
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return None if path is None else sha256(path)[:16]
 
 
 def read(path: Path) -> "dict[str, Tensor]":

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lth.errors import DataError
+from lth.errors import DataError, notice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,8 +38,9 @@ def write_bytes(path: Path, content: bytes, name: str = "") -> None:
         raise
 
 
-def clear(path: Path) -> None:
-    """Make room for a file that can be written again where a folder lies in its place."""
+def give_up(path: Path, then: str) -> None:
+    """Name a damaged file and say what happens then; where a folder lies in its place, make room to write it again."""
+    notice(f"{path} is damaged; {then}.")
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
 

@@ -6,6 +6,7 @@ so a new option never renames old work.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,18 +117,19 @@ def controls(config: Config, specs: list[Spec]) -> list[Spec]:
     prune = config.prune
     if prune.controls == "none":
         return []
-    kinds = (
-        [kind for kind in CONTROLS if kind != "order"] if prune.controls == "all" else dict.fromkeys(prune.controls.split("+"))
-    )
-    wanted = (
-        range(len(specs)) if prune.control_rounds == "all" else list(dict.fromkeys(map(int, prune.control_rounds.split("+"))))
-    )
+    kinds = [kind for kind in CONTROLS if kind != "order"] if prune.controls == "all" else _once(prune.controls.split("+"))
+    wanted = range(len(specs)) if prune.control_rounds == "all" else _once(map(int, prune.control_rounds.split("+")))
     if beyond := [k for k in wanted if k >= len(specs)]:
         raise UsageError(
             f"prune.control_rounds={prune.control_rounds} is not accepted: there is no round {beyond[0]}; "
             f"it takes all, or numbers up to {len(specs) - 1} joined by '+'."
         )
     return [_control(specs[k], kind) for k in wanted for kind in kinds if k > 0 or kind == "order"]
+
+
+def _once(values: Iterable[Any]) -> list[Any]:
+    """Each of them, where it comes first."""
+    return list(dict.fromkeys(values))
 
 
 def _control(ticket: Spec, kind: str) -> Spec:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from lth.errors import DataError, UsageError, notice
+from lth.errors import DataError, UsageError
 from lth.pruning import masks as M
 from lth.rounds import files
 from lth.seals import seal
@@ -102,8 +102,7 @@ def found(path: Path) -> Point | None:
     try:
         return load(path)
     except DataError:
-        notice(f"{path} is damaged; it is computed again.")
-        files.clear(path)
+        files.give_up(path, "it is computed again")
         return None
 
 

@@ -1,6 +1,5 @@
 """What a network takes each test image for, kept for those who want to see which images a ticket loses."""
 
-import hashlib
 import io
 import json
 import os
@@ -10,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from lth.data.split import Splits
-from lth.errors import DataError, notice
+from lth.errors import DataError
 from lth.rounds import files
+from lth.seals import listed
 
 
 def write(folder: Path, given: np.ndarray, splits: Splits) -> str:
@@ -28,7 +28,7 @@ def write(folder: Path, given: np.ndarray, splits: Splits) -> str:
         "paths": [path.relative_to(root).as_posix() for path in paths],
         "labels": splits.test_images.labels[splits.test].tolist(),
     }
-    name = hashlib.sha256(json.dumps(test).encode()).hexdigest()[:16]
+    name = listed(**test)
     place = folder.parent.parent / "tests" / f"{name}.json"
     if not _whole(place, test):
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -44,13 +44,13 @@ def confusion(folder: Path, name: str, classes: int) -> list[list[int]]:
     place = folder.parent.parent / "tests" / f"{name}.json"
     try:
         found = json.loads(place.read_bytes())
-        test = {"paths": found["paths"], "labels": found["labels"]}
+        paths, labels = found["paths"], found["labels"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the list of test images {place} is missing or damaged ({type(error).__name__}: {error}).") from error
-    if hashlib.sha256(json.dumps(test).encode()).hexdigest()[:16] != name:
+    if listed(paths, labels) != name:
         raise DataError(f"the list of test images {place} is damaged: it does not match its hash.")
     matrix = np.zeros((classes, classes), np.int64)
-    np.add.at(matrix, (np.array(test["labels"]), np.load(folder / "predictions.npy", allow_pickle=False)), 1)
+    np.add.at(matrix, (np.array(labels), np.load(folder / "predictions.npy", allow_pickle=False)), 1)
     return matrix.tolist()
 
 
@@ -64,6 +64,5 @@ def _whole(place: Path, test: dict[str, Any]) -> bool:
             return True
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    notice(f"{place} is damaged; it is written again.")
-    files.clear(place)
+    files.give_up(place, "it is written again")
     return False

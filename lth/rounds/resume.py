@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from lth.config import Trainer
-from lth.errors import DataError, notice
+from lth.errors import DataError
 from lth.rounds import files, point, signals
 from lth.rounds.finite import finite
 from lth.rounds.history import History
@@ -59,8 +59,7 @@ def load(path: Path) -> Partial | None:
         here = point.unpack(tensors, about["step"])
         return Partial(here, tensors["sums"], best, about["rows"], about["seen"], about["seconds"], about["sessions"])
     except (DataError, KeyError):
-        notice(f"{path} is damaged; the round begins anew.")
-        files.clear(path)
+        files.give_up(path, "the round begins anew")
         return None
 
 

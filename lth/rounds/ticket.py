@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lth.errors import DataError, notice
+from lth.errors import DataError
 from lth.pruning import masks as M
 from lth.rounds import files
 from lth.tensors import digest
@@ -47,8 +47,7 @@ def _whole(path: Path, name: str) -> bool:
             return True
     except DataError:
         pass
-    notice(f"{path} is damaged; it is written again.")
-    files.clear(path)
+    files.give_up(path, "it is written again")
     return False
 
 

@@ -28,8 +28,10 @@ def verify(outputs: Path, say: Callable[[str], None] = print) -> int:
     if not folders and not lost and not misread:
         raise UsageError(f"{outputs} holds no finished round; name the outputs of an experiment.")
     sentences = dict.fromkeys(lost, "results.csv lists it as finished, but it has no round.json.")
-    for line in [*(f"{name}: {sentence}" for name, sentence in sentences.items()), *filter(None, [misread])]:
-        say(f"broken  {line}")
+    for name, sentence in sentences.items():
+        say(f"broken  {name}: {sentence}")
+    if misread:
+        say(f"broken  {misread}")
     doctor = Doctor(store)
     for folder in sorted(folders, key=_generation):
         sentence = doctor.check(folder)

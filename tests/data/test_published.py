@@ -1,6 +1,5 @@
 """MNIST and CIFAR-10 without a network: torchvision's data sets are replaced by small ones of the same form."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from PIL import Image
 from lth.config import Data
 from lth.data import published, split
 from lth.errors import DataError
+from tests.conftest import decay
 
 
 class Digits:
@@ -62,15 +62,8 @@ def test_it_is_downloaded_once(tmp_path, digits, monkeypatch):
     assert published.fetch("mnist", tmp_path) == root
 
 
-def decay(path: Path) -> None:
-    """A flipped bit that neither the size nor the time of a file shows."""
-    content, times = path.read_bytes(), path.stat()
-    path.write_bytes(content[:-30] + bytes([content[-30] ^ 16]) + content[-29:])
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
 DAMAGE = {
-    "decayed": lambda root: decay(root / "train" / "2" / "00011.png"),
+    "decayed": lambda root: decay(root / "train" / "2" / "00011.png", 30),
     "empty": lambda root: (root / "test" / "1" / "00001.png").write_bytes(b""),
     "foreign": lambda root: shutil.copy(root / "test" / "1" / "00001.png", root / "train" / "1" / "9.png"),
     "missing": lambda root: (root / "train" / "1" / "00001.png").unlink(),
@@ -102,7 +95,7 @@ def test_damaged_class_folders_are_named_and_downloaded_again(tmp_path, digits, 
 def test_damaged_class_folders_stay_where_no_download_is_to_be_had(tmp_path, digits, monkeypatch):
     data = Data(name="mnist", image_size=28, channels=1, cache=str(tmp_path))
     split.prepare(data)
-    decay(tmp_path / "mnist" / "train" / "2" / "00011.png")
+    decay(tmp_path / "mnist" / "train" / "2" / "00011.png", 30)
     for pixels in tmp_path.glob("pixels-*/"):
         shutil.rmtree(pixels)
 

@@ -10,6 +10,7 @@ from lth.config import Data
 from lth.data import scenes, split
 from lth.data.made import Made, sums
 from lth.errors import DataError
+from tests.conftest import decay
 
 
 def prepared(cache: Path) -> split.Splits:
@@ -17,15 +18,8 @@ def prepared(cache: Path) -> split.Splits:
     return split.prepare(data)
 
 
-def decay(path: Path) -> None:
-    """A flipped bit that neither the size nor the time of a file shows."""
-    content, times = path.read_bytes(), path.stat()
-    path.write_bytes(content[:-99] + bytes([content[-99] ^ 16]) + content[-98:])
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
 DAMAGE = {
-    "decayed": lambda root: decay(root / "seg_train" / "sea" / "2.jpg"),
+    "decayed": lambda root: decay(root / "seg_train" / "sea" / "2.jpg", 99),
     "empty": lambda root: (root / "seg_train" / "sea" / "2.jpg").write_bytes(b""),
     "truncated": lambda root: os.truncate(root / "seg_test" / "sea" / "0.jpg", 700),
     "foreign": lambda root: shutil.copy(root / "seg_test" / "sea" / "0.jpg", root / "seg_train" / "sea" / "9.jpg"),
@@ -71,7 +65,7 @@ def test_pixels_of_other_scenes_are_refused(drawn, tmp_path):
         shutil.rmtree(pixels)
     picture = cache / "scenes-4-1-0" / "seg_train" / "sea" / "2.jpg"
     whole, times = picture.read_bytes(), picture.stat()
-    decay(picture)
+    decay(picture, 99)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Made, "recorded", lambda own: sums(own.root, own.parts))  # nobody looks
         prepared(cache)

@@ -1,7 +1,6 @@
 """Which rounds a page shows in detail: one chain of each data set, and of it one seed."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from lth.results import naming, verdict
 from lth.results.report.read import Record
@@ -103,5 +102,4 @@ def with_winner(chain: Chain, judged: list[Verdict], records: list[Record]) -> C
     """The chain with its sparsest winning ticket, if there is one."""
     step = naming.chains(records)
     own = [v for v in judged if v.recipe == chain.recipe and step.get(v.step) == chain.step]
-    fields: dict[str, Any] = {**chain.__dict__, "winner": verdict.sparsest(own)}
-    return Chain(**fields)
+    return replace(chain, winner=verdict.sparsest(own))

@@ -6,7 +6,6 @@ which is a hash of paths and labels.
 """
 
 import base64
-import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from lth.results.report.read import Found, Record, intact, whole
+from lth.seals import listed
 
 SHOWN, SIDE = 12, 96  # images of a kind; pixels
 
@@ -69,8 +69,7 @@ def _listed(record: Record) -> dict[str, Any]:
     """The list of test images that a round names; raises OSError, ValueError or KeyError where it is not what was written."""
     name = Path(str(record["test"])).name
     test = json.loads((record["folder"].parent.parent / "tests" / f"{name}.json").read_bytes())
-    listed = json.dumps({part: test[part] for part in ("paths", "labels")})
-    if hashlib.sha256(listed.encode()).hexdigest()[:16] != name:
+    if listed(test["paths"], test["labels"]) != name:
         raise ValueError("the list of test images is not what was written")
     return test
 

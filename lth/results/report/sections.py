@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lth.results import barrier, verdict
+from lth.results import barrier, statement, verdict
 from lth.results import chains as scores
 from lth.results.plot import Line, Lines, Plot
 from lth.results.report import choose, costs, html, images, masks, plots, rows
@@ -91,7 +91,7 @@ def _barrier(curves: list[dict], name: str) -> Lines:
 
 
 def _verdicts(drawn: list[Record], chains: list[Chain]) -> Part:
-    return Part("Is it a winning ticket?", _some(chains).strip(), html.markdown(verdict.text(drawn)))
+    return Part("Is it a winning ticket?", _some(chains).strip(), html.markdown(statement.text(drawn)))
 
 
 def _costs(chains: list[Chain], name: str, slug: str) -> Part:

@@ -9,7 +9,7 @@ EARLY_STOP = "early_stop_test_acc"
 
 @dataclass(frozen=True)
 class End:
-    """``word`` chooses it on the command line; ``said`` follows "test accuracy"; ``val`` is the field of its validation accuracy."""
+    """``word`` chooses it on the command line; ``said`` follows "test accuracy"; ``val`` is its validation accuracy's field."""
 
     word: str
     said: str

@@ -1,4 +1,4 @@
-"""What readers of tables and figures call a record: its control, how it was pruned, which chain it belongs to, what a sweep varied."""
+"""What readers of tables and figures call a record: its control, how it was pruned, its chain, what a sweep varied."""
 
 import dataclasses
 import json

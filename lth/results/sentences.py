@@ -130,7 +130,8 @@ def _gain(v: Verdict) -> str:
 
 def _fails(v: Verdict) -> str:
     if v.accuracy.upper < -v.margin:
-        return f"test accuracy is lower than the dense network's ({100 * v.accuracy.mean:+.2f} pp, at most {100 * v.accuracy.upper:+.2f})"
+        gap = f"{100 * v.accuracy.mean:+.2f} pp, at most {100 * v.accuracy.upper:+.2f}"
+        return f"test accuracy is lower than the dense network's ({gap})"
     return f"early stop is later than the dense network's ({v.iterations.mean:+.0f} of {v.dense_iterations:.0f} iterations)"
 
 

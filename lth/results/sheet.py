@@ -27,8 +27,3 @@ def comma_separated(records: Sequence[Mapping[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows({**record, **{key: naming.setting(record, key) for key in keys}} for record in records)
     return text.getvalue()
-
-
-def rows(content: bytes) -> list[dict[str, str]]:
-    """The rows in a results.csv. Raises ValueError or csv.Error where it is no text."""
-    return list(csv.DictReader(content.decode().splitlines()))

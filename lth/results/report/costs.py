@@ -36,7 +36,7 @@ def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def plots(chains: list[Chain], title: str, accuracy: str) -> list[Lines]:
-    """Mean test accuracy at an end point (of ``ends.ENDS``) against FLOPs and against file size: a line a chain, and the front."""
+    """Mean test accuracy at an end point (of ``ends.ENDS``) against FLOPs and against file size, and the front."""
     found = [
         _plot(chains, title, accuracy, flops, "theoretical FLOPs of one image, millions"),
         _plot(chains, title, accuracy, lambda r: None if (size := file_bytes(r)) is None else size / 1e3, "compressed file, kB"),

@@ -120,8 +120,9 @@ def _test(accuracy: str, margin: float, slack: float) -> str:
         "a two-sided 95% interval. *Winning* (Frankle & Carbin 2019, section 1): by paired t tests the accuracy difference is "
         f"above {loss} and the early-stop iteration's at most {delay}; p is the larger of both one-sided p values, p (Holm) is "
         f"corrected for the densities of the chain, and at most {ALPHA:g}. *Matching*: the same of weights rewound to a later "
-        "checkpoint or to pretrained ones. *Matching in accuracy*: the accuracy alone, of fine-tuned and learning-rate-rewound "
-        f"networks, which start trained. *Not winning*, *not matching*: the upper bound of the accuracy difference is below {loss}, or the lower "
-        f"bound of the iteration's above {delay}, each at its own 95%. Else *not shown*. Where the lowest validation loss of any "
-        "of the rounds is its last one, early stop is not seen, and speed is not compared."
+        "checkpoint or to pretrained ones. *Matching in accuracy*: the accuracy alone, of fine-tuned and "
+        "learning-rate-rewound networks, which start trained. *Not winning*, *not matching*: the upper bound of the accuracy "
+        f"difference is below {loss}, or the lower bound of the iteration's above {delay}, each at its own 95%. Else "
+        "*not shown*. Where the lowest validation loss of any of the rounds is its last one, early stop is not seen, and "
+        "speed is not compared."
     )

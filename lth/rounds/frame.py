@@ -20,7 +20,8 @@ def read(outputs: str | Path = "outputs") -> pd.DataFrame:
 
     Columns: what round.json says (accuracies and densities are fractions, ``seconds`` is the wall time), what a sweep varied by
     dotted keys such as ``data.batch_size``, ``folder`` (for ``lth.load_ticket``), ``proved`` (whether all its proofs hold),
-    ``images.test`` and the like. Dicts by name in ``settings`` (what is not at its default), ``layers``, ``layer_weights``, ``layer_flops`` and ``test_class_acc``; rows of counts (truth, given) in ``test_confusion``.
+    ``images.test`` and the like. Dicts by name in ``settings`` (what is not at its default), ``layers``, ``layer_weights``,
+    ``layer_flops`` and ``test_class_acc``; rows of counts (truth, given) in ``test_confusion``.
 
     Rounds that are unfinished or damaged, and copies of a round's folder, are left out, with a warning that names them.
 

@@ -108,7 +108,7 @@ def _shown(judged: Sequence[Verdict]) -> str:
     tested = [v for v in judged if v.accuracy.bounds]
     if accurate := [v for v in tested if v.accuracy.lower > -v.margin]:
         v = accurate[-1]
-        facts.append(f"{ends.title(v.end)} is no lower than the dense network's down to {v.density:.2%} of weights ({_gain(v)})")
+        facts.append(f"{ends.title(v.end)} is no lower than the dense network's at {v.density:.2%} of weights ({_gain(v)})")
     if worse := [v for v in tested if v.verdict not in (*POSITIVE, NOT_SHOWN)]:
         facts.append(f"at {worse[0].density:.2%} of weights {_fails(worse[0])}")
     if ahead := [v for v in judged if _beats(v, "")]:

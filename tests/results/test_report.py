@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from lth import report
+from lth.errors import UsageError
 from lth.results import draw, plot, verdict
 from lth.results.report import build, choose, costs, html, images, interactive, plots, read, rows, tree, weights
 from lth.results.report import masks as overlaps
@@ -581,3 +582,34 @@ def test_no_image_is_read_from_outside_the_data(tmp_path):
         rewrite(path, json.loads(path.read_text()) | {"test": name})
     found = read.read(root)
     assert images.changes(*choose.chains(found.records)[0].ends, found).lost[0].picture == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "said", "value"),
+    [("early_stop", "at early stop", 0.68), ("last", "at the last epoch", 0.7), ("best", "at best validation accuracy", 0.71)],
+)
+def test_a_word_chooses_the_end_point_of_tables_figures_and_verdicts(quick, tmp_path, word, said, value):
+    root = outputs(tmp_path, seeds=2, rounds=1)
+    report.report([str(root), f"accuracy={word}"])
+    page = (root / "report" / "report.html").read_text()
+    assert told_of(page, "accuracy-stripes")["layout"]["yaxis"]["title"]["text"] == f"test accuracy {said}"
+    assert told_of(page, "flops-stripes")["layout"]["yaxis"]["title"]["text"] == f"test accuracy {said}"
+    assert f"stripes: test accuracy {said}, mean over 2 seeds" in page
+    assert f"Differences are of test accuracy {said}" in page
+    row = (root / "report" / "results.md").read_text().splitlines()[4]
+    assert [cell.strip() for cell in row.split("|")][4].startswith(f"{value + 0.005:.3f}")
+
+
+def test_the_report_opens_with_the_three_sentences(quick, tmp_path):
+    root = outputs(tmp_path, seeds=3, rounds=2, command="-m model=lenet seed=0,1,2")
+    page = dict(build.files("title", read.read(root)))["report.html"].decode()
+    places = [
+        page.index(said) for said in ("<h2 ", "winning ticket at 64.00%", "Shown: ", "Missed: ", "To settle it: ", "<table>")
+    ]
+    assert places == sorted(places)
+    assert "<code>python -m lth.run -m model=lenet seed=0,1,2 prune.controls=reinit+dense prune.control_rounds=2</code>" in page
+
+
+def test_another_end_point_is_one_sentence(tmp_path):
+    with pytest.raises(UsageError, match="accuracy=mean is not accepted: accuracy takes one of early_stop, last, best"):
+        report.parse([str(tmp_path), "accuracy=mean"])

@@ -1,9 +1,10 @@
+import csv
 import io
 
 import numpy as np
 import pytest
 
-from lth.results import barrier, chains, figures, table
+from lth.results import barrier, chains, figures, sheet, table
 from tests.results.invent import arm, record
 
 CHAINS = [record(s, k) for s in (0, 1) for k in range(4)]
@@ -213,3 +214,69 @@ def test_three_seeds_have_an_interval_and_two_have_none():
     assert cells[0][-1] == "95% interval of the mean at early stop"
     assert cells[2][-1] == "0.470 to 0.570", "0.52 ± t(2) 0.02 / sqrt(3), t = 4.303"
     assert cells[4][-1] == "-"
+
+
+def sweep():
+    """One seed of two batch sizes: alike in all but that."""
+    kinds = [{"recipe": f"recipe{size}", "settings": {"data.batch_size": size} if size != 64 else {}} for size in (8, 64)]
+    return [record(0, k, **kind) for kind in kinds for k in range(3)]
+
+
+def test_what_a_sweep_varied_is_a_column_and_in_the_legend():
+    (header, _, *rows) = (line.split("|") for line in table.table(sweep()).splitlines())
+    assert header[3].strip() == "batch_size", "64 is the default, which settings do not hold"
+    assert [row[3].strip() for row in rows] == ["8"] * 3 + ["64"] * 3
+    assert len({tuple(row) for row in rows}) == 6
+    assert "| batch_size |" in table.summary(sweep())
+    assert set(lines(figures.accuracy(sweep()))) == {
+        "simple_cnn all, batch_size 8, 20% a round",
+        "simple_cnn all, batch_size 8, dense network, 50%",
+        "simple_cnn all, batch_size 64, 20% a round",
+        "simple_cnn all, batch_size 64, dense network, 50%",
+    }
+    keys, *written = csv.reader(sheet.comma_separated(sweep()).splitlines())
+    assert keys[-1] == "data.batch_size"
+    assert [row[-1] for row in written] == ["8"] * 3 + ["64"] * 3
+
+
+def test_what_a_seed_changes_or_nothing_does_is_no_column():
+    rows = [r | {"settings": {"seed": r["seed"], "data.batch_size": 8}} for r in CHAINS]
+    assert table.table(rows) == table.table(CHAINS)
+    assert sheet.comma_separated(rows).splitlines()[0].endswith(",barrier")
+
+
+def test_two_rates_and_two_data_sets_are_told_apart():
+    rows = [record(0, 1, rate=rate, data=data, recipe=data * 3) for rate in (0.2, 0.5) for data in ("stripes", "dots")]
+    for text in (table.table(rows), table.summary(rows)):
+        assert len(set(text.splitlines()[2:])) == 4
+
+
+def test_every_title_names_the_end_point_and_n():
+    def at(figure):
+        return figure.axes[0].get_title(loc="left").splitlines()[0], figure.axes[0].get_ylabel()
+
+    assert at(figures.accuracy(CHAINS, "t")) == (
+        "t: test accuracy at early stop, mean over 2 seeds",
+        "test accuracy at early stop",
+    )
+    other = figures.accuracy(CHAINS[:4], "t", accuracy="test_acc")
+    assert at(other) == ("t: test accuracy at the last epoch, 1 seed", "test accuracy at the last epoch")
+    assert at(figures.early_stop(CHAINS, "t"))[0] == "t: iteration of early stop, mean over 2 seeds"
+    assert table.caption(CHAINS) == "Test accuracy at early stop, mean over 2 seeds."
+
+
+def test_the_line_is_that_of_the_end_point():
+    rows = [r | {"early_stop_test_acc": 0.2, "test_acc": 0.3, "best_test_acc": 0.4} for r in CHAINS]
+    for accuracy, value in (("early_stop_test_acc", 0.2), ("test_acc", 0.3), ("best_test_acc", 0.4)):
+        points = lines(figures.accuracy(rows, accuracy=accuracy))["simple_cnn, 20% a round (n = 2 seeds)"]
+        assert np.allclose(points[:, 1], value)
+
+
+def test_a_document_says_what_the_running_accuracy_is_and_which_early_stops_were_not_seen():
+    text = table.document(CHAINS)
+    assert "train acc (running)" in text
+    assert text.count(table.RUNNING) == 1
+    assert "not seen" not in text
+    ended = [r | {"censored": r["round"] == 3} for r in CHAINS]
+    assert "2 of 8 rounds stopped at the last iteration" in table.document(ended)
+    assert [row[2] for row in cells(table.table(ended))] == ["-", "-", "-", "yes"] * 2

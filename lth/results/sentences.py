@@ -242,8 +242,15 @@ def _open(v: Verdict, last: dict[str, Any]) -> tuple[str, dict[str, str]]:
         count, enough = settle.seeds(v)
         changes["seed"] = settle.listed(v.seeds, count)
         few = "" if enough else "; more are needed for a chance of 80%"
-        why.append(f"{count} seeds instead of {len(v.seeds)}{few}")
+        why.append(f"{count} seeds instead of {len(v.seeds)}{few}{_leaning(v)}")
     return ", and ".join(why), changes
+
+
+def _leaning(v: Verdict) -> str:
+    """What more seeds would show if the means, which are no bounds, stay beyond what is allowed."""
+    later = v.at_most != IN_ACCURACY and not v.censored and v.allowed < (v.iterations.mean or 0)
+    lower = (v.accuracy.mean or 0) < -v.margin
+    return f", which are likelier to show that it is not {v.at_most}" if v.accuracy.bounds and (later or lower) else ""
 
 
 def _deeper(best: Verdict, last: dict[str, Any]) -> tuple[str, dict[str, str]]:

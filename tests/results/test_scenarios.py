@@ -175,6 +175,11 @@ def test_more_seeds_are_asked_for_by_what_they_would_show():
     assert f"seed={','.join(map(str, range(int(asked[0]))))} " in near.settle
 
 
+def test_seeds_that_would_rather_show_the_contrary_are_said_to():
+    one = account([*arm(0, DENSE), *arm(1, [0.70, 0.76, 0.91])])
+    assert "which are likelier to show that it is not winning: `" in one.settle
+
+
 def test_where_all_is_shown_sparser_tickets_are_next():
     records = controlled(-0.05, -0.001, (2000, 2005, 2010))
     one = account([r | {"command": COMMAND} for r in records])

@@ -106,8 +106,10 @@ def counts(found: Finished) -> None:
         "prunable": M.size(masks),
         "density": M.density(masks),
         "layers": M.per_layer(masks),
-        **record.sizes(found.ticket.rewind, found.ticket, written["layer_flops"]),
+        **record.sizes(written["parameters"], found.ticket, written["layer_flops"]),
     })  # fmt: skip
+    held = sum(t.numel() for t in found.ticket.rewind.values() if t.is_floating_point())
+    require(M.size(masks) <= written["parameters"] <= held, f"round.json has parameters={written['parameters']} of {held}.")
     require(list(written["layer_weights"]) == list(masks), "round.json has the layers in another order.")
     require(set(masks) <= set(written["layer_flops"]), "a layer with a mask has no FLOPs in round.json.")
 
@@ -195,7 +197,8 @@ def proofs(found: Finished) -> None:
         {"collapsed": empty, "effective_density": written["effective_density"]},
         "the proof layer_collapse",
     )
-    require(0 <= written["effective_density"] <= written["density"], "the effective density is above the density.")
+    effective = written["effective_density"]  # None where it could not be found out
+    require(effective is None or 0 <= effective <= written["density"], "the effective density is above the density.")
 
 
 OWN = (counts, start, final, metrics, test_scores, given, proofs)

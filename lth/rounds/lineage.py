@@ -35,10 +35,13 @@ def check(found: Finished, parent: Finished | None, root: dict[str, Any], store:
 
 
 def _dense(found: Finished) -> None:
-    """Round 0 keeps everything; a Conv or Linear layer without a mask would escape all later counts."""
+    """Round 0 keeps everything; a Conv or Linear layer without a mask would escape all later counts.
+
+    Other weights that are multiplied have a mask where they are to be pruned; attention's products are no weights.
+    """
     require(all(bool(mask.all()) for mask in found.ticket.masks.values()), "round 0 is not dense.")
-    layers = set(found.record["layer_flops"]) & set(found.ticket.rewind)
-    require(set(found.ticket.masks) == layers, "round 0 has no mask for a layer that it could have.")
+    layers = {name for name in found.record["layer_flops"] if name.endswith(".weight")}
+    require(set(found.ticket.masks) >= layers, "round 0 has no mask for a layer that it could have.")
     same(found.record, {"begin_iteration": 0})
     require(found.record["iterations"] % found.spec.epochs == 0, "its iterations are no whole number of epochs.")
 

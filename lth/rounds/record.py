@@ -8,7 +8,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
 from lth.config import Config
 from lth.data.augment import normalization
@@ -66,9 +65,13 @@ def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
     }
 
 
-def sizes(state: dict[str, Tensor], ticket: Ticket, dense: dict[str, int]) -> dict[str, Any]:
-    """Parameters and FLOPs (of one image) of the whole network: dense, and what a perfectly sparse engine would need."""
-    parameters = sum(state[n].numel() for n in state if not n.endswith(("running_mean", "running_var", "num_batches_tracked")))
+def sizes(parameters: int, ticket: Ticket, dense: dict[str, int]) -> dict[str, Any]:
+    """Parameters and FLOPs (of one image) of the whole network: dense, and what a perfectly sparse engine would need.
+
+    Args:
+        parameters: number of elements of the network's parameters, without its buffers.
+        dense: FLOPs of the dense network, as ``flops.per_layer`` counts them.
+    """
     pruned = M.size(ticket.masks) - M.kept(ticket.masks)
     total, left = sum(dense.values()), flops.remaining(dense, M.per_layer(ticket.masks))
     return {

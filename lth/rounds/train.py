@@ -88,7 +88,7 @@ class Lab:
             **scores,
             "effective_density": proofs["layer_collapse"]["effective_density"],
             "layers": M.per_layer(ticket.masks),
-            **record.sizes(self.initial, ticket, self.flops),
+            **record.sizes(sum(p.numel() for p in self.model.net.parameters()), ticket, self.flops),
             **line,
             "test": test,
             "proof": proofs,

@@ -75,7 +75,7 @@ class Patient:
         files.write_tensors(self.folder / "final.safetensors", weights or M.apply(final, ticket.masks), about)
         new = copy.deepcopy(self.record)
         new |= {"kept": M.kept(ticket.masks), "density": ticket.density, "layers": M.per_layer(ticket.masks), "start": start}
-        new |= record.sizes(ticket.rewind, ticket, new["layer_flops"]) | fields
+        new |= record.sizes(new["parameters"], ticket, new["layer_flops"]) | fields
         new["files"] = {name: sha256(self.folder / name) for name in record.sealed(start)}
         new["proof"]["exact_count"] |= {"kept": new["kept"], "asked": new["kept"]}
         new["proof"]["init_unchanged"]["init"] = start

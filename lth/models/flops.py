@@ -39,8 +39,8 @@ def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, i
     if missed := {name: op for name, op in found.uncounted.items() if name not in found.flops}:
         operations = ", ".join(sorted(set(missed.values())))
         notice_once(f"the FLOPs of {', '.join(missed)} are not counted: torch has no formula for {operations}.")
-    layers = {id(m.weight) for m in net.modules() if isinstance(m, KINDS)}
-    names = [n for n, p in net.named_parameters() if n in found.flops or n in missed or id(p) in layers]
+    layers = {f"{name}.weight" for name, m in net.named_modules() if isinstance(m, KINDS)}
+    names = [name for name, _ in net.named_parameters() if name in found.flops.keys() | missed.keys() | layers]
     return {name: found.flops[name] for name in [*names, *({ATTENTION} & found.flops.keys())]}
 
 
@@ -79,7 +79,7 @@ class _Products(TorchDispatchMode):
                     self.owners[_memory(t)] = name
                     self.held.append(t)
         elif name and torch.Tag.pointwise not in func.tags and packet not in MOVES:
-            self.uncounted[name] = str(packet)
+            self.uncounted |= dict.fromkeys(filter(None, owners), str(packet))
         return out
 
 

@@ -84,7 +84,7 @@ def synflow(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> S
     Raises:
         ValueError: a mask fits no parameter, or R is past float64's range.
     """
-    positive = twin.positive(network, scales=True)
+    positive = twin.positive(network)
     weights = twin.masked(positive, masks)
     flow = twin.forward(positive, torch.ones(1, *input_shape, dtype=torch.float64)).sum()
     if not flow.isfinite():

@@ -125,7 +125,7 @@ def test_synflow_of_a_network_of_grouped_convolutions_and_clipping_activations()
 
 
 def test_the_positive_twin_is_linear_where_the_signal_is_positive():
-    net = twin.positive(chain(), scales=True)
+    net = twin.positive(chain())
     x = torch.rand(2, 3, 7, 7, dtype=torch.float64) + 0.1
     torch.testing.assert_close(net(100 * x), 100 * net(x))
     assert (net(x) > 0).all()

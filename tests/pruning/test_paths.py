@@ -1,4 +1,4 @@
-"""Paths through attention, gates and norms: all of a dense network's weights, and what a real network's gradient says of others."""
+"""Paths through attention, gates and norms: all weights of a dense network, and those on which a random network depends."""
 
 import pytest
 import torch
@@ -102,7 +102,7 @@ def test_what_is_added_is_no_signal():
 
 
 class Tangled(nn.Module):
-    """Smooth and without biases, so that a gradient is 0 by no chance: attention in three forms, a gate, groups, a sum, a join."""
+    """Smooth and without biases, so that a gradient is 0 by no chance: attention, a gate, groups, a sum, a join."""
 
     def __init__(self) -> None:
         super().__init__()

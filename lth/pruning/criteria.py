@@ -82,7 +82,7 @@ def synflow(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> S
         input_shape: (channels, height, width) of one input.
 
     Raises:
-        ValueError: a mask fits no parameter, or R is past float64's range.
+        ValueError: a mask fits no parameter, R is past float64's range, or signals cancel, as attention's do (NumberError).
     """
     positive = twin.positive(network)
     weights = twin.masked(positive, masks)
@@ -90,7 +90,10 @@ def synflow(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> S
     if not flow.isfinite():
         raise NumberError(f"the synaptic flow is {flow.item()}: too many layers, large weights, or gates that multiply signals.")
     grads = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
-    return {name: w.detach() * grad for (name, w), grad in zip(weights.items(), grads)}
+    scores = {name: w.detach() * grad for (name, w), grad in zip(weights.items(), grads)}
+    if odd := [name for name, score in scores.items() if (score < 0).any()]:
+        raise NumberError(f"synaptic flow is not defined here: signals cancel, as in the softmax of attention, at {odd[0]}.")
+    return scores
 
 
 def exponential(score: Callable[[Masks], Mapping[str, Tensor]], masks: Masks, keep: Keep, steps: int = 100) -> Masks:

@@ -6,7 +6,9 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torchvision.models import SwinTransformer
 
+from lth.errors import NumberError
 from lth.models import efficientnet_lite0
 from lth.pruning import criteria, twin
 from lth.pruning import masks as M
@@ -122,6 +124,14 @@ def test_synflow_of_a_network_of_grouped_convolutions_and_clipping_activations()
     assert all(s.flatten(1).sum(1).min() > 0 for s in scores.values())
     head = scores["_fc.2.weight"].sum()
     torch.testing.assert_close(scores["_conv_stem.weight"].sum(), head, rtol=1e-9, atol=0)
+
+
+def test_synflow_is_refused_where_signals_cancel():
+    net = SwinTransformer([4, 4], embed_dim=8, depths=[2], num_heads=[2], window_size=[2, 2])
+    with pytest.raises(
+        NumberError, match=r"signals cancel, as in the softmax of attention, at features\.1\.0\.attn\.qkv\.weight"
+    ):
+        criteria.synflow(net, dense(net), (3, 16, 16))
 
 
 def test_the_positive_twin_is_linear_where_the_signal_is_positive():

@@ -6,12 +6,15 @@ left as they are. Pruned weights count as zeros; their own scores mean nothing a
 
 import copy
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torchvision.ops import StochasticDepth
+from typing_extensions import override
 
 from lth.errors import NumberError
 from lth.pruning import twin
@@ -82,18 +85,25 @@ def synflow(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> S
         input_shape: (channels, height, width) of one input.
 
     Raises:
-        ValueError: a mask fits no parameter, R is past float64's range, or signals cancel, as attention's do (NumberError).
+        ValueError: a mask fits no parameter, R is past float64's range, or the network has a softmax, as attention has, whose
+            sum is 1 whatever flows into it (NumberError).
     """
     positive = twin.positive(network)
     weights = twin.masked(positive, masks)
-    flow = twin.forward(positive, torch.ones(1, *input_shape, dtype=torch.float64)).sum()
+    with _WithoutSoftmax():
+        flow = twin.forward(positive, torch.ones(1, *input_shape, dtype=torch.float64)).sum()
     if not flow.isfinite():
         raise NumberError(f"the synaptic flow is {flow.item()}: too many layers, large weights, or gates that multiply signals.")
     grads = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
-    scores = {name: w.detach() * grad for (name, w), grad in zip(weights.items(), grads)}
-    if odd := [name for name, score in scores.items() if (score < 0).any()]:
-        raise NumberError(f"synaptic flow is not defined here: signals cancel, as in the softmax of attention, at {odd[0]}.")
-    return scores
+    return {name: w.detach() * grad for (name, w), grad in zip(weights.items(), grads)}
+
+
+class _WithoutSoftmax(TorchFunctionMode):
+    @override
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.__name__ in ("softmax", "scaled_dot_product_attention", "multi_head_attention_forward"):
+            raise NumberError("there is no synaptic flow through a softmax, as attention has; prune.criterion takes another one.")
+        return func(*args, **(kwargs or {}))
 
 
 def exponential(score: Callable[[Masks], Mapping[str, Tensor]], masks: Masks, keep: Keep, steps: int = 100) -> Masks:

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
-from torchvision.models import SwinTransformer
+from torchvision.models import SwinTransformer, VisionTransformer
 
 from lth.errors import NumberError
 from lth.models import efficientnet_lite0
@@ -126,11 +126,16 @@ def test_synflow_of_a_network_of_grouped_convolutions_and_clipping_activations()
     torch.testing.assert_close(scores["_conv_stem.weight"].sum(), head, rtol=1e-9, atol=0)
 
 
-def test_synflow_is_refused_where_signals_cancel():
-    net = SwinTransformer([4, 4], embed_dim=8, depths=[2], num_heads=[2], window_size=[2, 2])
-    with pytest.raises(
-        NumberError, match=r"signals cancel, as in the softmax of attention, at features\.1\.0\.attn\.qkv\.weight"
-    ):
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SwinTransformer([4, 4], embed_dim=8, depths=[2], num_heads=[2], window_size=[2, 2]),
+        lambda: VisionTransformer(16, 4, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8),
+    ],
+)
+def test_synflow_is_refused_where_a_softmax_ends_the_flow(make):
+    net = make()
+    with pytest.raises(NumberError, match="no synaptic flow through a softmax, as attention has"):
         criteria.synflow(net, dense(net), (3, 16, 16))
 
 

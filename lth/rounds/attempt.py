@@ -43,6 +43,7 @@ class Maker:
     Args:
         initial: the state_dict at initialisation, on the CPU.
         reach: trains round 0 to a number of steps, and gives the point there.
+        place: torch's name of the device that scores are computed on.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Maker:
         data: ImageData,
         initial: State,
         reach: Callable[[Spec, int], Point],
+        place: str,
     ) -> None:
         self.config, self.store, self.model, self.data, self.initial, self.reach = config, store, model, data, initial, reach
+        self.place = place
 
     def make(self, spec: Spec) -> Attempt:
         """The attempt at a round whose parent is finished."""
@@ -146,6 +149,7 @@ class Maker:
         if prune.criterion == "random":
             return M.keep_top(criteria.random(before, mix(self.config.seed, 105, spec.index)), before, keep)
         everything = M.dense(before)
+        self.model.to(self.place)
         M.rewind_(net, start, everything)
         shape = (len(self.data.mean), *[self.config.data.image_size] * 2)
         if prune.criterion == "synflow":
@@ -161,8 +165,7 @@ class Maker:
         count = self.config.prune.score_images
         chosen = np.concatenate([generator.permutation(splits.train[labels == k])[:count] for k in np.unique(labels)])
         images = self.data.to_float(torch.from_numpy(splits.train_images.images.take(chosen)))
-        device = next(self.model.parameters()).device
-        return images.to(device), torch.from_numpy(splits.train_images.labels[chosen]).to(device)
+        return images.to(self.place), torch.from_numpy(splits.train_images.labels[chosen]).to(self.place)
 
     def _control(self, spec: Spec) -> Attempt:
         original = tickets.load_ticket(self.store.whole(spec.parent.key))

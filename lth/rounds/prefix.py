@@ -1,6 +1,5 @@
 """Frozen blocks run once: cuts the network, keeps the prefix's outputs, trains the suffix on them."""
 
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -41,10 +40,8 @@ class Prefix:
             return
         self.weights = weights
         self.model.suffix, self.data.features = (), {}
-        place = self.device.accelerator
-        where = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if place == "cuda" else place
-        self.model.to(where)
-        self.cut.to(where)
+        self.model.to(self.device.place())
+        self.cut.to(self.device.place())
         loaded = {part: self._load(part) for part in ("train", "test")}
         if any(found is None for found in loaded.values()):
             self._insist()

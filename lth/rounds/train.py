@@ -56,7 +56,7 @@ class Lab:
         self.normalize = self.model.normalize if data.normalize == "auto" else data.normalize
         self.data = ImageData(splits, data.batch_size, config.seed, self.normalize, data.augment, data.workers, data.channels)
         self.prefix = Prefix(config, self.model, self.data, resolved, say)
-        self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach)
+        self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach, resolved.place())
         self.maker.require_weights()
 
     def train(self, spec: Spec, title: str, outlook: Outlook) -> dict[str, Any] | None:
@@ -122,7 +122,7 @@ class Lab:
         """How this copy of a network is connected with its ticket's round, which saw the images in another order."""
         one, _ = files.read_tensors(self.store.whole(spec.parent.key) / "final.safetensors")
         other = {n: t.detach().cpu().clone() for n, t in self.model.net.state_dict().items()}
-        found = connectivity.line(self.model, self.data, one, other)
+        found = connectivity.line(self.model.to(self.device.place()), self.data, one, other)
         return {"barrier": found["barrier"], "line": found}
 
     def reach(self, root: Spec, step: int) -> Point:

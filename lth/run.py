@@ -38,13 +38,13 @@ schema.register()
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(cfg: DictConfig) -> float:
-    """One experiment; returns what sweepers optimise: the last round's validation accuracy (the test images select nothing).
+    """One experiment; returns what sweepers optimise, see ``search.score``.
 
     A job that fails returns NaN and is told of at the end, so that a sweep's other jobs run.
     """
     try:
         from lth.rounds.device import is_first
-        from lth.rounds.search import search
+        from lth.rounds.search import score, search
 
         usage.require_known(cfg)
         config = OmegaConf.to_object(cfg)
@@ -56,7 +56,7 @@ def job(cfg: DictConfig) -> float:
         _records.extend(records)
         if is_first():
             _show(Path(cfg.outputs), records, cfg.logger.name)
-        return [record for record in records if not record["control"]][-1]["val_acc"]
+        return score(config, records)
     except Exception as error:
         stopped = any(isinstance(before, Interrupted) for _, before in _failures)
         if not (stopped and isinstance(error, Interrupted)):  # a sweep's other jobs are stopped by the same signal

@@ -10,7 +10,7 @@ import pytest
 import lth
 
 ROOT = Path(lth.__file__).parent
-GROUND = {"config", "errors", "seals"}
+GROUND = {"config", "errors", "seals", "seeds"}
 ALLOWED = {
     "run": {"rounds", "results", "usage", "sweep", "guard", *GROUND},
     "report": {"results", *GROUND},
@@ -28,6 +28,7 @@ ALLOWED = {
     "config": GROUND,
     "errors": set(),
     "seals": set(),
+    "seeds": set(),
 }
 
 

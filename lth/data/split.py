@@ -11,6 +11,7 @@ from lth.data.decoded import Decoded
 from lth.data.made import Made
 from lth.data.sources import Folders
 from lth.errors import DataError
+from lth.seeds import stream
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Splits:
         return self.train_images.classes
 
     @property
+    def drawn(self) -> tuple[str, ...]:
+        """The parts that are drawn from the training folder, for want of a folder of their own."""
+        return ("val", "test") if self.test_images is self.train_images else ("val",)
+
+    @property
     def fingerprint(self) -> str:
         """Of the contents of all files and their parts; the same wherever the folders lie."""
         if self.test_images is self.train_images:
@@ -35,10 +41,10 @@ class Splits:
         return f"{self.train_images.fingerprint}-{self.test_images.fingerprint}"
 
 
-def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified(labels: np.ndarray, fraction: float, seed: int, name: str = "validation split") -> tuple[np.ndarray, np.ndarray]:
     """Indices (rest, part): ``part`` has ``fraction`` of each class, rounded, at least one and never all of it.
 
-    Raises DataError where a class has a single image, which cannot be in both.
+    ``name``: of the random stream. Raises DataError where a class has a single image, which cannot be in both.
     """
     part = []
     for label in np.unique(labels):
@@ -46,7 +52,7 @@ def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarr
         if len(mine) < 2:
             raise DataError(f"class number {label} has a single training image; at least 2 are needed to validate on one.")
         count = min(max(1, round(fraction * len(mine))), len(mine) - 1)
-        part.append(np.random.default_rng([seed, int(label)]).permutation(mine)[:count])
+        part.append(np.random.default_rng(stream(name, seed, int(label))).permutation(mine)[:count])
     chosen = np.sort(np.concatenate(part))
     return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
@@ -96,7 +102,7 @@ def _prepared(data: Data, folders: Folders) -> Splits:
 
     train_images = load(folders.train)
     if folders.test is None:
-        rest, test = stratified(train_images.labels, data.test_fraction, data.split_seed + 1)
+        rest, test = stratified(train_images.labels, data.test_fraction, data.split_seed, "test split")
         test_images = train_images
     else:
         test_images = load(folders.test)

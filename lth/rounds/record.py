@@ -3,11 +3,13 @@
 import platform
 import shlex
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from lth.config import Config
@@ -15,7 +17,7 @@ from lth.data.augment import normalization
 from lth.models import flops
 from lth.pruning import masks as M
 from lth.rounds.device import Device
-from lth.rounds.key import Spec
+from lth.rounds.key import FORMAT, Spec
 from lth.rounds.ticket import Ticket
 
 
@@ -25,28 +27,34 @@ def readable(config: Config, spec: Spec, ticket: Ticket) -> str:
     return f"{config.model.name}-{config.data.name}-seed{config.seed}-round{spec.index:02d}-kept{ticket.density:.4f}{control}"
 
 
-def sealed(start: str, test: str = "") -> list[str]:
-    """The files of a round whose hashes its round.json holds, as seen from its folder.
+def sealed(test: str = "") -> list[str]:
+    """The files of a round whose hashes its round.json holds.
 
     Args:
-        start: name of its start.
         test: name of the list of test images that it has predictions for; '' for none.
     """
     predictions = ["predictions.npy"] if test else []
-    return ["final.safetensors", "metrics.csv", "ticket.safetensors", f"../../starts/{start}.safetensors", *predictions]
+    return ["config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors", *predictions]
+
+
+def resolved(config: Config, spec: Spec) -> bytes:
+    """The whole configuration that a round is trained by, as YAML; a compute-matched dense network has epochs of its own."""
+    return OmegaConf.to_yaml(OmegaConf.structured(replace(config, epochs=spec.epochs))).encode()
 
 
 def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
     """Which round it is: key, parent, recipe, counts."""
     prune, pruned = config.prune, spec.index > 0
     return {
+        "round_format": FORMAT,
         "key": spec.key,
         "parent": spec.parent.key if spec.parent else None,
         "round": spec.index,
         "control": spec.control,
         "name": f"{readable(config, spec, ticket)}-{spec.key}",
         "model": config.model.name,
-        "finetune": config.finetune,
+        "finetune": spec.finetune,
+        "pretrained": "weights" in spec.root.content,
         "data": config.data.name,
         "seed": config.seed,
         "epochs": spec.epochs,
@@ -62,6 +70,7 @@ def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
         "recipe": spec.recipe,
         "family": spec.family,
         "step": spec.step,
+        "settings": spec.settings,
         "determined_by": spec.content,
     }
 

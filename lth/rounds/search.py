@@ -12,10 +12,11 @@ from typing import Any
 
 from lth.config import Config, require
 from lth.data.split import contradictory, leaked, prepare
+from lth.errors import notice
 from lth.models import weights as pretrained
 from lth.rounds import device, loggers, signals
 from lth.rounds.experiment import Experiment
-from lth.rounds.key import chain, controls
+from lth.rounds.key import chain, controls, depth
 from lth.rounds.outlook import Outlook
 from lth.rounds.store import Store
 
@@ -40,10 +41,11 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     store, splits = Store(Path(config.outputs)), prepare(config.data)
     if device.is_first():
         store.tidy()
+        _old(store)
         _warn(leaked(splits), len(splits.test), contradictory(splits))
     resolved = device.resolve(config.trainer)
     weights = pretrained.locate(config.model)
-    specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights))
+    specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights), splits.drawn)
     last, lab, records = len(specs) - 1, None, []
     wanted = [*specs, *controls(config, specs)]
     there = [store.read(spec.key) for spec in wanted]
@@ -69,6 +71,20 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
             experiment.enter(record)
         records.append(record)
     return records
+
+
+def score(config: Config, records: list[dict[str, Any]]) -> float:
+    """What a sweeper optimises: validation accuracy at early stop of the sparsest ticket of a search.
+
+    Controls do not count, nor do the test images, which select nothing.
+    """
+    return records[depth(config.prune)]["early_stop_val_acc"]
+
+
+def _old(store: Store) -> None:
+    if count := store.old():
+        what = f"{count} finished {'round is' if count == 1 else 'rounds are'} of the round format 1 of an earlier lth"
+        notice(f"{store.outputs}: {what}, which drew its random numbers otherwise; they stay as they are and are not used.")
 
 
 def _require_folder(key: str, value: str) -> None:

@@ -1,8 +1,7 @@
 """Where rounds lie: one folder each, named by its key, finished when its round.json is there. Imports no torch.
 
 outputs/
-  rounds/<readable>-<key>/   round.json, ticket.safetensors, final.safetensors, metrics.csv, events.out.tfevents...
-  starts/<hash>.safetensors  the weights that tickets start from, once for all rounds that share them
+  rounds/<readable>-<key>/   round.json, config.yaml, ticket, start and final.safetensors, metrics.csv, events.out.tfevents...
   points/<key>-<step>...     points in the training of a round 0 that others rewind to
   partial/<key>...           how far unfinished rounds have come
   experiments/<chain>/       what TensorBoard shows of a chain, see experiment.py
@@ -21,7 +20,12 @@ from typing import Any
 
 from lth.errors import DataError, LthError, notice
 from lth.rounds import files, ledger, locks, signals
+from lth.rounds.key import FORMAT
 from lth.seals import seal, sha256
+
+
+class OldRound(DataError):
+    """A finished round in the format of an earlier lth: its numbers mean other things, and its key will not be asked for."""
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -36,6 +40,8 @@ def load(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path} is damaged: it is no JSON ({error}); {advice}") from error
     if not isinstance(record, dict) or "seal" not in record:
         raise DataError(f"{path} is damaged: it has no seal; {advice}")
+    if record.get("round_format") != FORMAT:
+        raise OldRound(f"{path} is of round format {record.get('round_format', 1)}; this lth reads format {FORMAT} alone.")
     if record["seal"] != seal(record):
         raise DataError(f"{path} is damaged: it does not match its seal; {advice}")
     if missing := [name for name in record.get("files", {}) if not (folder / name).exists()]:
@@ -56,7 +62,6 @@ class Store:
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
         self.rounds = outputs / "rounds"
-        self.starts = outputs / "starts"
         self.results = outputs / "results.csv"
         self._locks = self.rounds / ".locks"
         self._sums = self._locks / "results.sums"
@@ -91,6 +96,10 @@ class Store:
         except DataError as error:
             raise DataError(f"{error} It is of the finished round {folder}; delete that folder to train it again.") from None
         return folder
+
+    def old(self) -> int:
+        """The number of finished rounds in the format of an earlier lth."""
+        return sum(b'"round_format"' not in (folder / "round.json").read_bytes() for folder in self.finished())
 
     def finished(self) -> list[Path]:
         """The folders of all finished rounds, sorted by name."""
@@ -139,7 +148,7 @@ class Store:
     def tidy(self) -> None:
         """Clear away what killed processes left half written. A round's own folder is tidied when the round is gone on with."""
         inside = (self.outputs / name for name in ("points", "partial", "tests"))
-        for folder in (self.outputs, self.starts, self._locks, *inside, *self.outputs.glob("experiments/*")):
+        for folder in (self.outputs, self._locks, *inside, *self.outputs.glob("experiments/*")):
             files.tidy(folder)
 
     def look(self) -> None:

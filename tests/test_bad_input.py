@@ -32,7 +32,7 @@ def finished(good, tmp_path_factory) -> Path:
 
 
 def contents(outputs: Path, names: set[str] | None = None) -> dict[str, bytes]:
-    found = {p.relative_to(outputs).as_posix(): p for part in ("rounds", "starts") for p in (outputs / part).rglob("*.*")}
+    found = {p.relative_to(outputs).as_posix(): p for p in (outputs / "rounds").rglob("*.*")}
     return {n: p.read_bytes() for n, p in found.items() if p.is_file() and (n in names if names else ".locks" not in n)}
 
 

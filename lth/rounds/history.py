@@ -46,6 +46,13 @@ class History(pl.Callback):
         names = ("epoch", "iteration", *SCORES)
         return {f"{end}_{name}": row[name] for name in names} | {f"{end}_test_acc": tested[row["iteration"]]}
 
+    def keep(self, net: nn.Module) -> None:
+        """Copy the weights if the last row is that of an end; forget those of rows that no longer are."""
+        wanted = {self.row(end)["iteration"] for end in ENDS}
+        if (last := self.rows[-1]["iteration"]) in wanted:
+            self.weights[last] = self._changing(net)
+        self.weights = {step: weights for step, weights in self.weights.items() if step in wanted}
+
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._begin = self._resumed = time.perf_counter()
@@ -63,10 +70,7 @@ class History(pl.Callback):
         speed = (iteration - self._done) * self.batch / self._trained if self._trained else 0.0
         row = {"epoch": epoch, "iteration": iteration, **metrics, "images_per_second": speed}
         self.rows.append(row | {"seconds": self.before + time.perf_counter() - self._begin})
-        wanted = {self.row(end)["iteration"] for end in ENDS}
-        if iteration in wanted:
-            self.weights[iteration] = self._changing(pl_module.net)
-        self.weights = {step: weights for step, weights in self.weights.items() if step in wanted}
+        self.keep(pl_module.net)
         self._done, self._resumed = iteration, time.perf_counter()
 
     @override

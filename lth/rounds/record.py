@@ -17,7 +17,7 @@ from lth.data.augment import normalization
 from lth.models import flops
 from lth.pruning import masks as M
 from lth.rounds.device import Device
-from lth.rounds.key import FORMAT, Spec
+from lth.rounds.key import Spec
 from lth.rounds.ticket import Ticket
 
 
@@ -46,7 +46,6 @@ def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
     """Which round it is: key, parent, recipe, counts."""
     prune, pruned = config.prune, spec.index > 0
     return {
-        "round_format": FORMAT,
         "key": spec.key,
         "parent": spec.parent.key if spec.parent else None,
         "round": spec.index,

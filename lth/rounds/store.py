@@ -158,6 +158,7 @@ class Store:
 
     def finish(self, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
         """Make a round finished: the last file that is written to its folder. Returns the record with its seal."""
+        record = {"round_format": FORMAT} | record
         sealed = record | {"seal": seal(record)}
         files.write_json(folder / "round.json", sealed)
         return sealed

@@ -32,7 +32,7 @@ def test_every_frozen_tensor_and_buffer_is_the_same_bits_after_training(make_con
     moved = {name.split(".")[0] for name, tensor in start.items() if not torch.equal(after[name], tensor)}
     assert moved == trained
     assert set(records[1]["layers"]) == {n for n in start if n.split(".")[0] in trained and n in records[0]["layers"]}
-    assert records[1]["density"] == pytest.approx(0.8, abs=1e-4)
+    assert records[1]["density"] == pytest.approx(0.8, abs=1e-3)
     assert records[1]["model_density"] > 0.8
 
 

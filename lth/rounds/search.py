@@ -112,11 +112,11 @@ def _lab(*args: Any) -> Any:
 
 def summary(record: dict[str, Any], last: int) -> str:
     """One line on a finished round."""
-    best = f"best epoch {record['best_epoch']}: val {record['best_val_acc']:.3f}, test {record['best_test_acc']:.3f}"
     what = f"round {record['round']}/{last}" + (f" {record['control']}" if record["control"] else "")
+    where = "the last iteration, so it may lie beyond" if record["censored"] else f"iteration {record['early_stop_iteration']}"
     line = (
-        f"{what}: {record['density']:6.1%} of weights, val acc {record['val_acc']:.3f}, "
-        f"test acc {record['test_acc']:.3f} ({best}), {record['seconds']:.1f} s"
+        f"{what}: {record['density']:6.1%} of weights, test acc {record['early_stop_test_acc']:.3f} at early stop ({where}), "
+        f"{record['test_acc']:.3f} at the end, {record['seconds']:.1f} s"
     )
     collapsed = record["proof"]["layer_collapse"]["collapsed"]
     return f"{line}\nwarning: no weight is left in {', '.join(collapsed)} (layer collapse)" if collapsed else line

@@ -1,7 +1,6 @@
 """LotteryTicket: the Lightning callback that rewinds, and keeps pruned weights at zero."""
 
 import re
-from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,8 +12,9 @@ from typing_extensions import override
 
 from lth.errors import ProofError, UsageError
 from lth.pruning import masks as M
-from lth.pruning import selection
+from lth.pruning import selection, state
 from lth.pruning.criteria import Criterion, score
+from lth.pruning.hold import Hold
 
 
 class LotteryTicket(pl.Callback):
@@ -89,7 +89,7 @@ class LotteryTicket(pl.Callback):
         self.criterion, self.rewind = criterion, rewind
         self._late_at, self._unit = (0, "") if rewind == "init" else (int(rewind[:-2]), rewind[-2:])
         self.masks, self._given = masks, masks is not None
-        self.init = None if init is None else selection.tensors(init)
+        self.init = None if init is None else state.tensors(init)
         self.late: dict[str, Tensor] | None = None  # the weights at ``rewind``, where that is not the initialisation
         self.round = 0
         self._next: M.Masks | None = None
@@ -97,9 +97,8 @@ class LotteryTicket(pl.Callback):
         self._restored = self._trained = False
         self._logged, self._seed = self.density, 0
         self._idle: dict[str, nn.Parameter] = {}  # in round 0, what has had no gradient so far
-        self._params: list[nn.Parameter] = []
-        self._multipliers: list[Tensor] = []
-        self._hooks: list[Any] = []
+        self._watches: list[Any] = []
+        self._hold = Hold({}, {})
 
     @property
     def density(self) -> float:
@@ -146,24 +145,18 @@ class LotteryTicket(pl.Callback):
         params = dict(network.named_parameters())
         watched = self.round == 0 and self.rate is not None and not self._given and self.parameters is None
         self._idle = {name: params[name] for name in self.masks} if watched else {}
-        pruned = {name: mask for name, mask in self.masks.items() if not mask.all()}
-        self._params = [params[name] for name in pruned]
-        # Of the weights' own dtype and memory format: only then is the multiplication one fused pass.
-        self._multipliers = [torch.empty_like(p.data).copy_(mask) for p, mask in zip(self._params, pruned.values())]
-        M.multiply_(self._params, self._multipliers)
+        self._hold = Hold(params, self.masks)
 
     def _require_own_target(self, trainer: pl.Trainer) -> None:
         others = [c.target for c in trainer.callbacks if isinstance(c, LotteryTicket) and c is not self]
         if inside := [name for name in others if f"{name}.".startswith(f"{self.target}." if self.target else "")]:
-            raise UsageError(
-                f"target={inside[0]} is inside target={self.target or 'the whole module'}: targets must not overlap."
-            )
+            raise UsageError(f"targets {self.target!r} and {inside[0]!r} overlap: each callback takes a submodule of its own.")
 
     def _enter_round(self, network: nn.Module) -> None:
         if self.init is None:
             names = selection.select(network, self.parameters, self.head)
             params = dict(network.named_parameters())
-            self.masks, self.init = M.dense({name: params[name] for name in names}), _saved(network)
+            self.masks, self.init = M.dense({name: params[name] for name in names}), state.saved(network)
             if self.parameters is None and (sentence := selection.left_out(network, names, self.head)):
                 rank_zero_warn(sentence)
             return
@@ -183,22 +176,16 @@ class LotteryTicket(pl.Callback):
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._trained = True
-        self._hooks = [o.register_step_post_hook(self._after_step) for o in trainer.optimizers]
-        if not pl_module.automatic_optimization:  # the module may clip before its optimiser's step begins
-            held = [(p, m) for p, m in zip(self._params, self._multipliers) if p.requires_grad]
-            self._hooks += [p.register_post_accumulate_grad_hook(partial(_mask_gradient, m)) for p, m in held]
+        self._hold.attach(trainer.optimizers, manual=not pl_module.automatic_optimization)
+        if self._idle:
+            self._watches = [optimizer.register_step_post_hook(self._watch) for optimizer in trainer.optimizers]
+
+    def _watch(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._idle = {name: p for name, p in self._idle.items() if p.grad is None}
 
     @override
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
-        held = [i for i, p in enumerate(self._params) if p.grad is not None]
-        M.multiply_([self._params[i].grad for i in held], [self._multipliers[i] for i in held])
-
-    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        # No optimiser moves a frozen weight; which ones are frozen may change while the network trains.
-        trained = [i for i, p in enumerate(self._params) if p.requires_grad]
-        M.multiply_([self._params[i] for i in trained], [self._multipliers[i] for i in trained])
-        if self._idle:
-            self._idle = {name: p for name, p in self._idle.items() if p.grad is None}
+        self._hold.mask_gradients()
 
     @override
     def on_train_batch_end(
@@ -215,7 +202,7 @@ class LotteryTicket(pl.Callback):
 
     def _save_late(self, pl_module: pl.LightningModule, reached: int) -> None:
         if self.round == 0 and self.late is None and reached >= self._late_at:
-            self.late = _saved(self.network(pl_module))
+            self.late = state.saved(self.network(pl_module))
 
     @override
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -228,8 +215,9 @@ class LotteryTicket(pl.Callback):
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        while self._hooks:
-            self._hooks.pop().remove()
+        self._hold.detach()
+        while self._watches:
+            self._watches.pop().remove()
 
     @override
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -269,8 +257,8 @@ class LotteryTicket(pl.Callback):
     def state_dict(self) -> dict[str, Any]:
         """Round, masks at one bit a weight with their hash, those of the next round once it is known, and the weights that
         rounds start from: all that a resumed fit, or another process, needs."""
-        state = {"round": self.round, "init": self.init or {}, "late": self.late or {}}
-        return state | _packed(self.masks or {}) | {"next": _packed(self._next) if self._next else {}}
+        start = {"round": self.round, "init": self.init or {}, "late": self.late or {}}
+        return start | state.pack(self.masks or {}) | {"next": state.pack(self._next) if self._next else {}}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -278,30 +266,7 @@ class LotteryTicket(pl.Callback):
         then, too. Raises ProofError where the masks are not the ones that were saved."""
         if self._stage not in (None, "fit"):
             return
-        self.round, self.masks = state_dict["round"], _unpacked(state_dict) or None
+        self.round, self.masks = state_dict["round"], state.unpack(state_dict) or None
         self.init, self.late = state_dict["init"] or None, state_dict["late"] or None
-        self._next = _unpacked(state_dict["next"]) if state_dict["next"] else None
+        self._next = state.unpack(state_dict["next"]) if state_dict["next"] else None
         self._restored = True
-
-
-def _saved(network: nn.Module) -> dict[str, Tensor]:
-    return {name: t.detach().cpu().clone() for name, t in selection.tensors(network.state_dict()).items()}
-
-
-def _mask_gradient(multiplier: Tensor, parameter: nn.Parameter) -> None:
-    M.multiply_([parameter.grad], [multiplier])
-
-
-def _packed(masks: M.Masks) -> dict[str, Any]:
-    return {
-        "masks": {name: M.pack(mask) for name, mask in masks.items()},
-        "shapes": {name: list(mask.shape) for name, mask in masks.items()},
-        "digest": M.digest(masks),
-    }
-
-
-def _unpacked(state: dict[str, Any]) -> M.Masks:
-    masks = {name: M.unpack(bits, state["shapes"][name]) for name, bits in state["masks"].items()}
-    if M.digest(masks) != state["digest"]:
-        raise ProofError("the masks in the checkpoint do not match their hash; the file is damaged.")
-    return masks

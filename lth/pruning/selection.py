@@ -1,13 +1,13 @@
 """Which parameters of a user's network ``LotteryTicket`` prunes, and one sentence on what it leaves out or refuses."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lth.errors import UsageError
 from lth.pruning import masks as M
+from lth.pruning import state
 
 Choice = Collection[str] | Callable[[str, nn.Parameter], bool]
 LARGE = 0.01  # of the network's parameters: what is named when it is left out
@@ -93,8 +93,8 @@ def left_out(network: nn.Module, names: Collection[str], head: bool | str) -> st
 def require_ticket(network: nn.Module, masks: M.Masks, init: Mapping[str, Tensor]) -> None:
     """Raise UsageError naming the first of ``masks`` and ``init`` that is not of this network."""
     _require_initialised(network)
-    params, state = dict(network.named_parameters()), tensors(network.state_dict())
-    for what, given, there in (("masks", masks, params), ("init", init, state)):
+    params, tensors = dict(network.named_parameters()), state.tensors(network.state_dict())
+    for what, given, there in (("masks", masks, params), ("init", init, tensors)):
         for name, tensor in given.items():
             if name not in there:
                 raise UsageError(f"{what} has {name}, which the network does not have; it takes names of {some(list(there))}.")
@@ -102,11 +102,6 @@ def require_ticket(network: nn.Module, masks: M.Masks, init: Mapping[str, Tensor
                 raise UsageError(f"{what} has {name} of shape {tuple(tensor.shape)}; it takes {tuple(there[name].shape)}.")
     if odd := [name for name, mask in masks.items() if str(mask.dtype) != "torch.bool"]:
         raise UsageError(f"masks has {odd[0]} of {masks[odd[0]].dtype}; it takes bool tensors, True where a weight is kept.")
-
-
-def tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of a state_dict; what else a module's ``get_extra_state`` puts there is never rewound."""
-    return {name: t for name, t in state.items() if isinstance(t, Tensor)}
 
 
 def some(names: list[str], count: int = 5) -> str:

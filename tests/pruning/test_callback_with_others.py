@@ -169,7 +169,7 @@ def test_manual_optimisation_clips_the_gradient_of_the_subnetwork():
 
 
 def test_weights_without_any_gradient_are_no_network():
-    module = Plain()
+    module = Around(flat(nn.Linear(36, 2)))
     module.configure_optimizers = lambda: torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
     module.training_step = lambda batch, batch_idx: torch.zeros((), requires_grad=True)
     with pytest.raises(UsageError, match="no prunable weight got a gradient"):

@@ -94,7 +94,7 @@ class LotteryTicket(pl.Callback):
         self.round = 0
         self._next: M.Masks | None = None
         self._stage: str | None = None
-        self._restored = self._trained = False
+        self._restored = self._trained = self._dumped = False
         self._logged, self._seed = self.density, 0
         self._idle: dict[str, nn.Parameter] = {}  # in round 0, what has had no gradient so far
         self._watches: list[Any] = []
@@ -119,7 +119,7 @@ class LotteryTicket(pl.Callback):
 
     @override
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._stage, self._restored, self._trained = stage, False, False
+        self._stage, self._restored, self._trained, self._dumped = stage, False, False, False
 
     @override
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -131,14 +131,14 @@ class LotteryTicket(pl.Callback):
         network = self.network(pl_module)
         if self.init is not None:
             selection.require_ticket(network, self.masks, self.init)
-        if trainer.ckpt_path is None:
-            if trainer.global_step or trainer.current_epoch:
-                raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, made inside the loop.")
-            self._enter_round(network)
-        elif not self._restored:
-            raise ProofError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
-        else:
+        if self._restored:
             self._next = None  # of a round that had ended; it ends again
+        elif trainer.ckpt_path is not None and not self._dumped:
+            raise ProofError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
+        elif trainer.global_step or trainer.current_epoch:
+            raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, made inside the loop.")
+        else:
+            self._enter_round(network)
         self._same_on_all_ranks(trainer)
         self._seed = trainer.strategy.broadcast(torch.initial_seed()) if self.criterion == "random" else 0
         self._logged = self.density
@@ -257,6 +257,7 @@ class LotteryTicket(pl.Callback):
     def state_dict(self) -> dict[str, Any]:
         """Round, masks at one bit a weight with their hash, those of the next round once it is known, and the weights that
         rounds start from: all that a resumed fit, or another process, needs."""
+        self._dumped = True
         start = {"round": self.round, "init": self.init or {}, "late": self.late or {}}
         return start | state.pack(self.masks or {}) | {"next": state.pack(self._next) if self._next else {}}
 
@@ -269,4 +270,5 @@ class LotteryTicket(pl.Callback):
         self.round, self.masks = state_dict["round"], state.unpack(state_dict) or None
         self.init, self.late = state_dict["init"] or None, state_dict["late"] or None
         self._next = state.unpack(state_dict["next"]) if state_dict["next"] else None
-        self._restored = True
+        # What was saved since this fit was set up is no resumed round: LearningRateFinder saves and restores before it begins.
+        self._restored = not self._dumped

@@ -5,7 +5,7 @@ import copy
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import BackboneFinetuning, EMAWeightAveraging, StochasticWeightAveraging
+from pytorch_lightning.callbacks import BackboneFinetuning, EMAWeightAveraging, LearningRateFinder, StochasticWeightAveraging
 from torch import nn
 
 from lth import LotteryTicket
@@ -92,6 +92,16 @@ def test_a_fit_that_trains_nothing_is_no_round():
         fit(module, ticket, epochs=0)
     fit(module, ticket)
     assert (ticket.round, ticket.density) == (0, 1.0)
+
+
+def test_a_finder_that_saves_and_restores_before_training_resumes_nothing():
+    module, ticket, start = Around(flat(nn.Linear(36, 2))), LotteryTicket(rate=0.5), StartOf()
+    module.lr = 0.01
+    for k in range(3):
+        fit(module, ticket, LearningRateFinder(num_training_steps=6), start)
+        expected = M.apply(ticket.init, ticket.masks)
+        assert (ticket.round, ticket.density) == (k, 0.5**k)
+        assert all(torch.equal(start.state[n], expected[n]) for n in expected)
 
 
 def test_targets_inside_each_other_are_refused():

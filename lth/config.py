@@ -100,8 +100,8 @@ class Prune:
     schedule: str = free("imp")  # imp: a training for each round; one_shot: one for all of them
     rounds: int = free(5)  # 0: the dense network alone
     rate: float = 0.2  # fraction of the remaining weights pruned in a round
-    head: bool = True  # prune the final classifier layer too
-    head_rate: float = 1.0  # its rate as a fraction of ``rate``; only with allocation=layerwise
+    head: bool = True  # prune the head too, with all its layers
+    head_rate: float = 1.0  # the head's rate as a fraction of ``rate``; only with allocation=layerwise
     scope: str = "trainable"  # what is pruned: weights that are trained, all, or all but the head's
     criterion: str = "magnitude"  # of the trained weights; snip, grasp, synflow: of those that are rewound to
     allocation: str = "global"  # how many go from which layer: the lowest scores of all, as many of each, or as ERK says

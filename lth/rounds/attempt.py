@@ -68,7 +68,8 @@ class Maker:
         net, prune = self.model.net, self.config.prune
         if all_of_it:
             return M.prunable(net, scope="all")
-        return M.prunable(net, head=prune.head, scope=prune.scope, head_name=self.model.head_name)
+        spare = [] if prune.head and prune.scope != "backbone" else [self.model.head_name]
+        return M.prunable(net, spare=spare, scope=prune.scope)
 
     def require_weights(self) -> None:
         """Raise UsageError where the rounds that are asked for would leave no weight, or prune none in the last one."""
@@ -88,11 +89,9 @@ class Maker:
 
     def _keeps(self, before: M.Masks, rounds: int) -> allocation.Keep:
         """How many of the weights of ``before`` are kept after ``rounds`` rounds."""
-        prune, last = self.config.prune, M.prunable(self.model.net, scope="all")[-1]
-        return allocation.keeps(
-            before, prune.rate, rounds, allocation=prune.allocation,
-            last=last if last in before else None, last_rate=prune.head_rate,
-        )  # fmt: skip
+        prune, backbone = self.config.prune, set(M.prunable(self.model.net, spare=[self.model.head_name], scope="all"))
+        head = [name for name in before if name not in backbone]
+        return allocation.keeps(before, prune.rate, rounds, allocation=prune.allocation, head=head, head_rate=prune.head_rate)
 
     def trained(self) -> list[str]:
         """Names of the parameters that are trained, and of the buffers of their modules."""

@@ -9,6 +9,7 @@ from lth.errors import DataError, UsageError
 from lth.models import cut, flops, weights
 from lth.models.blocks import blocks
 from lth.models.build import build
+from lth.pruning import masks as M
 
 NETWORKS = ("resnet18", "densenet121", "efficientnet_lite0", "mobilenet_v3_small")
 
@@ -49,8 +50,9 @@ def test_blocks_have_the_names_that_people_use(name, some):
 def test_frozen_blocks_stay_in_eval_mode_and_only_the_head_trains(name):
     model = made(name, "head").train()
     trained = [n for n, p in model.net.named_parameters() if p.requires_grad]
-    assert trained
-    assert all(n.startswith(model.head_name.split(".")[0]) for n in trained)
+    assert trained == [n for n, _ in model.net.named_parameters() if n.startswith(f"{model.head_name}.")]
+    spared = set(M.prunable(model.net, scope="all")) - set(M.prunable(model.net, spare=[model.head_name], scope="all"))
+    assert spared == set(M.prunable(model.net)), "prune.head=false and finetune=head mean the same layers"
     assert not any(m.training for m in model.net.modules() if isinstance(m, nn.BatchNorm2d))
     drifting = made(name, "head", frozen_bn="train").train()
     assert all(m.training for m in drifting.net.modules() if isinstance(m, nn.BatchNorm2d))

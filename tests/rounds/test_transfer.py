@@ -10,6 +10,7 @@ from lth.config import Features
 from lth.errors import UsageError
 from lth.rounds import files
 from lth.rounds.search import search
+from lth.rounds.verify import verify
 
 
 def run(config) -> tuple[list[dict], list[str]]:
@@ -107,6 +108,22 @@ def test_a_scope_with_nothing_in_it_is_refused(make_config):
     config.model.head = "linear"
     with pytest.raises(UsageError, match=r"prune\.scope=trainable with prune\.head=false and finetune=head leaves nothing"):
         run(config)
+
+
+def test_the_head_is_all_its_layers(make_config, tmp_path):
+    """With ``model.head=mlp`` both are spared together, and pruned together at their own rate; the files show it."""
+    spared, together = (
+        make_config(rounds=1, epochs=1, model="resnet18", head=False),
+        make_config(rounds=1, epochs=1, model="resnet18"),
+    )
+    spared.model.head = together.model.head = "mlp"
+    records, _ = run(spared)
+    assert set(records[0]["layers"]) - set(records[1]["layers"]) == {"fc.0.weight", "fc.2.weight"}
+    together.prune.allocation, together.prune.head_rate = "layerwise", 0.5
+    records, _ = run(together)
+    rates = {name: round(1 - density, 2) for name, density in records[1]["layers"].items()}
+    assert {name for name, rate in rates.items() if rate < 0.15} == {"fc.0.weight", "fc.2.weight"}
+    assert verify(tmp_path / "outputs", say=lambda line: None) == 0
 
 
 @pytest.mark.parametrize(("model", "finetune"), [("densenet121", "denseblock3"), ("mobilenet_v3_small", "features.11")])

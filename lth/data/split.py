@@ -46,7 +46,7 @@ class Splits:
         return found if self.test_images is self.train_images else f"{found}-{self.test_images.fingerprint}"
 
 
-def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified(labels: np.ndarray, fraction: float, seed: int, classes: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Indices (rest, part): ``part`` has ``fraction`` of each class, rounded, at least one and never all of it.
 
     Raises DataError where a class has a single image, which cannot be in both.
@@ -55,7 +55,7 @@ def stratified(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarr
     for label in np.unique(labels):
         mine = np.flatnonzero(labels == label)
         if len(mine) < 2:
-            raise DataError(f"class number {label} has a single training image; at least 2 are needed to validate on one.")
+            raise DataError(f"the class {classes[label]} has a single image to train on; at least 2 are needed to hold one out.")
         count = min(max(1, round(fraction * len(mine))), len(mine) - 1)
         part.append(np.random.default_rng([seed, int(label)]).permutation(mine)[:count])
     chosen = np.sort(np.concatenate(part))
@@ -130,10 +130,10 @@ def _prepared(data: Data, before: Callable[[], None]) -> Splits:
     _require_same_classes(train_images, test_images)
     train, test = np.arange(len(train_images.labels)), np.arange(len(test_images.labels))
     if folders.test is None:
-        train, test = stratified(train_images.labels, data.test_fraction, data.split_seed + 1)
+        train, test = stratified(train_images.labels, data.test_fraction, data.split_seed + 1, train_images.classes)
     val = np.arange(len(val_images.labels))
     if folders.val is None:
-        rest, part = stratified(train_images.labels[train], data.val_fraction, data.split_seed)
+        rest, part = stratified(train_images.labels[train], data.val_fraction, data.split_seed, train_images.classes)
         train, val = train[rest], train[part]
     return Splits(train_images, val_images, test_images, train, val, test, folders.unused)
 

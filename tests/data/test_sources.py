@@ -7,7 +7,7 @@ from lth.config import Data
 from lth.data import sources, split
 from lth.data.module import ImageData
 from lth.errors import DataError
-from tests.conftest import write_images
+from tests.conftest import CLASSES, write_images
 
 
 def data(root, tmp_path, **options):
@@ -32,7 +32,7 @@ def test_train_and_test_folders_are_found(tmp_path, train, test, name):
         ("Train", "Val", "TEST"),
         ("training", "valid", "testing"),
         ("seg_train", "validation", "seg_test"),
-        ("train", "VALID", None),
+        ("train", "VALID", ""),
     ],
 )
 def test_parts_are_understood_in_any_case(tmp_path, train, val, test):
@@ -138,12 +138,12 @@ def test_one_folder_is_split_in_three(tmp_path):
 
 def test_the_split_is_stratified_seeded_and_never_empty():
     labels = np.array([0] * 100 + [1] * 10 + [2] * 2)
-    rest, part = split.stratified(labels, 0.15, 0)
+    (rest, part), (_, again), (_, other) = (split.stratified(labels, 0.15, seed, CLASSES) for seed in (0, 0, 1))
     assert np.bincount(labels[part]).tolist() == [15, 2, 1]
     assert sorted([*rest, *part]) == list(range(112))
-    assert part.tolist() == split.stratified(labels, 0.15, 0)[1].tolist() != split.stratified(labels, 0.15, 1)[1].tolist()
-    with pytest.raises(DataError, match="single training image"):
-        split.stratified(np.array([0, 0, 1]), 0.5, 0)
+    assert part.tolist() == again.tolist() != other.tolist()
+    with pytest.raises(DataError, match="the class down has a single image to train on"):
+        split.stratified(np.array([0, 0, 1]), 0.5, 0, CLASSES)
 
 
 def test_folders_that_cannot_be_used_are_named(tmp_path):

@@ -28,6 +28,16 @@ NAMED = 10  # files that cannot be decoded are named up to this number
 VERSION = 1  # of the decoding below: counts up when the pixels of any file would change
 
 
+class BadImages(DataError):
+    """Files that cannot be read or decoded; ``faults`` has a clause on each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        first = "; ".join(faults[:NAMED]) + ("; and so on" if len(faults) > NAMED else "")
+        several = f"{len(faults):,} images cannot be used: {first}. data.on_error=skip leaves them out and goes on."
+        super().__init__(several if len(faults) > 1 else f"{first}; data.on_error=skip leaves it out and goes on.")
+
+
 @dataclass(frozen=True)
 class Decoded:
     """``images`` gives a batch for an array of indices; ``labels`` int64 (n,); ``files`` hashes the files' names and contents."""
@@ -135,8 +145,8 @@ def load(
         before: called before images are decoded, which takes long.
 
     Raises:
-        DataError: files cannot be decoded and ``on_error`` is ``fail``, with the names of the first ten; or nothing is left
-            of a class.
+        BadImages: files cannot be decoded and ``on_error`` is ``fail``.
+        DataError: nothing is left of a class.
     """
     stream = len(listing.paths) * size * size * channels > limit * 1e9
     folder = cache / f"{'stream' if stream else 'pixels'}-{_name(listing, size, on_error, channels)}"
@@ -198,7 +208,7 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
             hashes[name] = digest
     if faults and on_error == "fail":
         kept.remove(draft)
-        raise DataError(_faulty(faults))
+        raise BadImages(faults)
     if array is not None:
         array.flush()
         if skipped:
@@ -216,10 +226,3 @@ def _read(path: Path, size: int, channels: int) -> tuple[str, np.ndarray | None,
         return "", None, str(error).rstrip(".")
     except OSError as error:
         return "", None, f"the image {path} cannot be read ({error.strerror})"
-
-
-def _faulty(faults: list[str]) -> str:
-    if len(faults) == 1:
-        return f"{faults[0]}; data.on_error=skip leaves it out and goes on."
-    first = "; ".join(faults[:NAMED]) + ("; and so on" if len(faults) > NAMED else "")
-    return f"{len(faults):,} images cannot be used: {first}. data.on_error=skip leaves them out and goes on."

@@ -98,8 +98,9 @@ def list_images(root: Path) -> Listing:
     """
     classes = parts.folders(root)
     if len(classes) < 2:
+        inner = f"; did you mean {root / classes[0]}?" if classes and len(parts.folders(root / classes[0])) > 1 else "."
         raise DataError(
-            f"{root} holds {len(classes)} class folders; at least 2 are needed, one for each class, with images in them."
+            f"{root} holds {len(classes)} class folders; at least 2 are needed, one for each class, with images in them{inner}"
         )
     paths, labels = [], []
     for label, name in enumerate(classes):

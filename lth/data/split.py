@@ -8,8 +8,9 @@ import numpy as np
 
 from lth.config import Data
 from lth.data import decoded, sources
-from lth.data.decoded import Decoded
+from lth.data.decoded import BadImages, Decoded
 from lth.data.made import Made
+from lth.data.parts import Folders
 from lth.errors import DataError
 
 
@@ -117,15 +118,24 @@ def _sound(data: Data, own: Made, before: Callable[[], None]) -> Splits:
 
 def _prepared(data: Data, before: Callable[[], None]) -> Splits:
     folders = sources.locate(data, before)
+    images, faults = {}, []
+    for part in ("train", "val", "test"):
+        try:
+            folder = getattr(folders, part)
+            images[part] = _load(data, folder, before) if folder else images.get("train")
+        except BadImages as error:
+            faults += error.faults
+    if faults:
+        raise BadImages(faults)
+    return _split(data, folders, *images.values())
 
-    def load(folder: Path | None) -> Decoded:
-        if folder is None:
-            return train_images
-        listing, cache = sources.list_images(folder), Path(data.cache)
-        return decoded.load(listing, data.image_size, cache, data.cache_limit, data.on_error, data.channels, before)
 
-    train_images = load(folders.train)
-    val_images, test_images = load(folders.val), load(folders.test)
+def _load(data: Data, folder: Path, before: Callable[[], None]) -> Decoded:
+    listing, cache = sources.list_images(folder), Path(data.cache)
+    return decoded.load(listing, data.image_size, cache, data.cache_limit, data.on_error, data.channels, before)
+
+
+def _split(data: Data, folders: Folders, train_images: Decoded, val_images: Decoded, test_images: Decoded) -> Splits:
     _require_same_classes(train_images, val_images)
     _require_same_classes(train_images, test_images)
     train, test = np.arange(len(train_images.labels)), np.arange(len(test_images.labels))

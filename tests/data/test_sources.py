@@ -160,6 +160,20 @@ def test_folders_that_cannot_be_used_are_named(tmp_path):
         split.prepare(data(tmp_path / "flat", tmp_path))
 
 
+def test_a_folder_too_many_is_named(tmp_path):
+    write_images(tmp_path / "photos" / "unpacked", 2)
+    with pytest.raises(DataError, match=r"photos holds 1 class folders; .*; did you mean .*photos/unpacked\?$"):
+        split.prepare(data(tmp_path / "photos", tmp_path))
+
+
+def test_bad_images_of_all_parts_are_named_together(tmp_path):
+    for part in ("train", "val", "test"):
+        write_images(tmp_path / "d" / part, 4)
+        (tmp_path / "d" / part / "down" / "000.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"^3 images cannot be used: .*train/down.*; .*val/down.*; .*test/down.*on_error=skip"):
+        split.prepare(data(tmp_path / "d", tmp_path))
+
+
 def test_an_archive_is_to_be_unpacked(tmp_path):
     (tmp_path / "mnist.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"data\.root=.*mnist\.zip is a file: if it is an archive, unpack it"):

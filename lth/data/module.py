@@ -122,7 +122,8 @@ class ImageData(pl.LightningDataModule):
         size = self.batch_size if train else max(self.batch_size, PIXELS // decoded.pixels)
         order = Order(subset, size, self.seed if train else None, rank, ranks, self.begin if train else (0, 0))
         order.set_epoch(self.trainer.current_epoch if self.trainer else 0)
-        source = self.features.get("test" if part == "test" else "train", decoded.images)
+        shared = part == "val" and decoded is self.splits.train_images
+        source = self.features.get("train" if shared else part, decoded.images)
         workers = self.workers if isinstance(source, Streamed) else 0
         batches = Batches(source, decoded.labels, train)
         return DataLoader(
@@ -140,7 +141,7 @@ class ImageData(pl.LightningDataModule):
 
     @override
     def val_dataloader(self) -> DataLoader:
-        return self._loader("val", self.splits.train_images, self.splits.val)
+        return self._loader("val", self.splits.val_images, self.splits.val)
 
     @override
     def test_dataloader(self) -> DataLoader:

@@ -3,15 +3,15 @@
 Imports no torch until there is a round to train.
 """
 
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lth.config import Config, require
-from lth.data.split import contradictory, leaked, prepare
+from lth.data import overview, sources
+from lth.data.split import prepare
 from lth.errors import notice
 from lth.models import weights as pretrained
 from lth.rounds import device, loggers, signals
@@ -38,13 +38,15 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     loggers.require(config.logger.name)
     _require_folder("outputs", config.outputs)
     _require_folder("data.cache", config.data.cache)
-    store, splits = Store(Path(config.outputs)), prepare(config.data)
+    sources.require(config.data)
+    pretrained.require(config.model)
+    resolved = device.resolve(config.trainer)
+    weights = pretrained.locate(config.model)
+    store, splits = Store(Path(config.outputs)), prepare(config.data, partial(_check, config, weights))
     if device.is_first():
         store.tidy()
         _old(store)
-        _warn(leaked(splits), len(splits.test), contradictory(splits))
-    resolved = device.resolve(config.trainer)
-    weights = pretrained.locate(config.model)
+        overview.tell(splits, config.data, say)
     specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights), splits.drawn)
     last, lab, records = len(specs) - 1, None, []
     wanted = [*specs, *controls(config, specs)]
@@ -93,15 +95,11 @@ def _require_folder(key: str, value: str) -> None:
     require(there.is_dir(), key, value, f"a folder, and {there} is none")
 
 
-@cache
-def _warn(leaks: int, total: int, twice: int) -> None:
-    """Once, not for each job of a sweep."""
-    if leaks:
-        what = f"{leaks} of {total} test images {'is' if leaks == 1 else 'are'} among the images to train or validate on"
-        print(f"lth: warning: {what}, byte by byte; test accuracy is a little too good.", file=sys.stderr)
-    if twice:
-        what = f"{twice} {'image lies' if twice == 1 else 'images lie'} in more than one class"
-        print(f"lth: warning: {what}, byte by byte; no network can tell them apart.", file=sys.stderr)
+def _check(config: Config, weights: Path | None) -> None:
+    """Raise what building the network would, before images are decoded, which takes longer."""
+    from lth.models.build import check
+
+    check(config, weights)
 
 
 def _lab(*args: Any) -> Any:

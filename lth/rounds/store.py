@@ -49,6 +49,14 @@ def load(folder: Path) -> dict[str, Any]:
     return record
 
 
+def _old(folder: Path) -> bool:
+    try:
+        content = (folder / "round.json").read_bytes()
+    except OSError:
+        return False
+    return b'"seal"' in content and b'"round_format"' not in content
+
+
 def intact(folder: Path, record: dict[str, Any]) -> None:
     """Raises DataError naming a file of a finished round that is not what its record has the hash of."""
     for name, hashed in record["files"].items():
@@ -99,7 +107,7 @@ class Store:
 
     def old(self) -> int:
         """The number of finished rounds in the format of an earlier lth."""
-        return sum(b'"round_format"' not in (folder / "round.json").read_bytes() for folder in self.finished())
+        return sum(map(_old, self.finished()))
 
     def finished(self) -> list[Path]:
         """The folders of all finished rounds, sorted by name."""

@@ -192,10 +192,23 @@ def test_without_network_one_sentence_says_what_to_do(tmp_path, monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(weights, "reachable", lambda host: True)
     with pytest.raises(DataError, match=r"could not be downloaded .* put the file resnet18-\w+\.pth into .*model\.weights=none"):
         weights.locate(Model("resnet18", weights="imagenet"))
     with pytest.raises(UsageError, match="no weights"):
         weights.locate(Model("resnet19", weights="imagenet"))
+
+
+def test_a_hub_that_does_not_answer_is_told_before_anything_is_tried(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(weights, "reachable", lambda host: False)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: pytest.fail("it would hang"))
+    with pytest.raises(DataError, match=r"of resnet18 are downloaded from .*model\.weights=FILE, .*model\.weights=none\.$"):
+        weights.require(Model("resnet18", weights="imagenet"))
+    place = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    place.parent.mkdir(parents=True)
+    place.touch()
+    assert weights.locate(Model("resnet18", weights="imagenet")) == place
 
 
 def test_flops_are_the_literatures_and_leave_the_network_as_it_was():

@@ -11,6 +11,7 @@ from lth.errors import UsageError
 from lth.rounds import files
 from lth.rounds.search import search
 from lth.rounds.verify import verify
+from tests.conftest import write_images
 
 
 def run(config) -> tuple[list[dict], list[str]]:
@@ -56,6 +57,19 @@ def test_training_through_the_cache_equals_training_without_it(make_config, tmp_
     for a, b in list(zip(*both))[: 2 if exact else 1]:
         one, two = final(tmp_path / "with", a), final(tmp_path / "without", b)
         assert all(torch.equal(one[n], two[n]) if exact else torch.allclose(one[n], two[n], rtol=1e-4, atol=1e-5) for n in one)
+
+
+def test_a_validation_folder_goes_through_the_cache_as_without_it(make_config, tmp_path):
+    for part, count in (("train", 12), ("val", 4), ("test", 4)):
+        write_images(tmp_path / "d" / part, count, seed=count + len(part))
+    both = []
+    for place, cache in (("with", True), ("without", False)):
+        config = make_config(tmp_path / place, rounds=0, model="simple_cnn", finetune="fc3", root=str(tmp_path / "d"))
+        config.features = Features(cache)
+        both += run(config)[0]
+    assert both[0]["images"] == {"train": 36, "val": 12, "test": 12}
+    assert both[0]["val_loss"] == pytest.approx(both[1]["val_loss"], rel=1e-4)
+    assert both[0]["val_acc"] == both[1]["val_acc"]
 
 
 def test_the_cache_is_shared_by_rounds_seeds_and_rates(make_config, tmp_path):

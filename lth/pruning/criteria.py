@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torchvision.ops import StochasticDepth
 from typing_extensions import override
 
-from lth.errors import NumberError
+from lth.errors import NumberError, UsageError
 from lth.pruning import twin
 from lth.pruning.allocation import Keep
 from lth.pruning.masks import Masks, keep_top, kept
@@ -151,3 +151,23 @@ def _loss(
 
 def _hardsigmoid(x: Tensor) -> Tensor:
     return F.relu6(x + 3) / 6
+
+
+Criterion = str | Callable[[dict[str, Tensor], Masks], Mapping[str, Tensor]]
+
+
+def score(criterion: Criterion, weights: Mapping[str, Tensor], masks: Masks, seed: int) -> Mapping[str, Tensor]:
+    """Scores by ``magnitude``, ``random`` (drawn by ``seed``) or a function of (weights, masks), dicts by name.
+
+    Raises UsageError where the function does not return one floating-point tensor of each mask's shape.
+    """
+    if criterion == "magnitude":
+        return magnitude(weights, masks)
+    if criterion == "random":
+        return random(masks, seed)
+    scores = criterion({name: weights[name].detach() for name in masks}, masks)
+    for name, mask in masks.items():
+        given = scores.get(name) if isinstance(scores, Mapping) else None
+        if not isinstance(given, Tensor) or given.shape != mask.shape or not given.is_floating_point():
+            raise UsageError(f"criterion returned no floating-point scores of shape {tuple(mask.shape)} for {name}.")
+    return scores

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lth.config import Config
 from lth.data import features
+from lth.data.decoded import Decoded
 from lth.data.module import ImageData
 from lth.errors import UsageError
 from lth.models import cut
@@ -42,7 +43,11 @@ class Prefix:
         self.model.suffix, self.data.features = (), {}
         self.model.to(self.device.place())
         self.cut.to(self.device.place())
-        loaded = {part: self._load(part) for part in ("train", "test")}
+        splits = self.data.splits
+        parts = {"train": splits.train_images, "val": splits.val_images, "test": splits.test_images}
+        if splits.val_images is splits.train_images:
+            del parts["val"]
+        loaded = {part: self._load(part, images) for part, images in parts.items()}
         if any(found is None for found in loaded.values()):
             self._insist()
             limit = f"data.cache_limit={self.config.data.cache_limit:g} GB"
@@ -54,9 +59,8 @@ class Prefix:
         self.model.suffix, self.data.features = (suffix,), loaded
         self.say(self._summary(loaded))
 
-    def _load(self, part: str) -> features.Features | None:
-        data, splits = self.config.data, self.data.splits
-        images = splits.test_images if part == "test" else splits.train_images
+    def _load(self, part: str, images: Decoded) -> features.Features | None:
+        data = self.config.data
         key = f"{images.fingerprint} {data.image_size} {self.data.mean} {self.data.std} {self.weights} {self.device.precision}"
         return features.load(
             self._compute,

@@ -24,6 +24,7 @@ from lth.rounds.point import Capture, Point
 from lth.rounds.prefix import Prefix
 from lth.rounds.store import Store
 from lth.seals import sha256
+from lth.seeds import stream
 from lth.tensors import digest
 
 
@@ -43,7 +44,7 @@ class Lab:
         if config.trainer.deterministic:
             device.repeat()  # features and scores, too, which no Trainer computes
         self.config, self.splits, self.device, self.store = config, splits, resolved, store
-        torch.manual_seed(config.seed)
+        torch.manual_seed(stream("initialisation", config.seed))
         self.model = build(config, len(splits.classes), weights)
         self.initial = {n: t.clone() for n, t in self.model.net.state_dict().items()}
         self.shapes = proof.shapes(self.model.net)
@@ -72,7 +73,8 @@ class Lab:
             self.fit(spec, attempt, [], title, outlook)
             return None
         folder = self.store.start_over(spec.key, record.readable(self.config, spec, ticket))
-        start = tickets.save_start(self.store.starts, ticket.rewind)
+        files.write_bytes(folder / "config.yaml", record.resolved(self.config, spec))
+        start = tickets.save_start(folder, ticket.rewind, self._same_start(spec, ticket))
         logging = loggers.make(self.config.logger, folder, self.store.outputs)
         scores, history, witness = self.fit(spec, attempt, logging, title, outlook)
 
@@ -94,7 +96,7 @@ class Lab:
             "proof": proofs,
             "start": start,
             "begin_iteration": attempt.begin.step,
-            "files": {name: sha256(folder / name) for name in record.sealed(start, test)},
+            "files": {name: sha256(folder / name) for name in record.sealed(test)},
             **portrait,
             "images": {"train": len(self.splits.train), "val": len(self.splits.val), "test": len(self.splits.test)},
             **record.machine(self.device),
@@ -102,6 +104,11 @@ class Lab:
         }
         board.show(logging, written, self.model, self.splits)
         return self.store.finish(folder, written)
+
+    def _same_start(self, spec: Spec, ticket: tickets.Ticket) -> Path | None:
+        """The folder of the parent, if it starts from the same weights."""
+        same = spec.parent is not None and self.store.read(spec.parent.key)["start"] == digest(ticket.rewind)[:16]
+        return self.store.folder(spec.parent.key) if same else None
 
     def fit(
         self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str, outlook: Outlook

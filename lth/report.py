@@ -1,4 +1,4 @@
-"""The door: ``python -m lth.report [outputs] [model=... data=... seed=... finetune=...]``. Imports no torch."""
+"""The door: ``python -m lth.report [outputs] [model=... data=... seed=... finetune=... accuracy=...]``. Imports no torch."""
 
 import argparse
 import os
@@ -6,23 +6,31 @@ import sys
 from pathlib import Path
 
 from lth.errors import DataError, UsageError, door
+from lth.results import ends
 from lth.results.report.read import FILTERS
 
+HELP = (
+    f"the folder (outputs); {', '.join(FILTERS)}; accuracy={'|'.join(ends.WORDS)}: which test accuracy is compared (early_stop)"
+)
 NAMED = 10  # skipped folders that are named on stdout
 
 
-def parse(argv: list[str]) -> tuple[Path, Path, dict[str, list[str]]]:
-    """The outputs folder, the report's folder and the filters: field -> accepted values."""
+def parse(argv: list[str]) -> tuple[Path, Path, dict[str, list[str]], str]:
+    """The outputs folder, the report's folder, the filters (field -> accepted values) and the end point, one of ``ends.ENDS``."""
     about = "Tables, figures and one self-contained page of an outputs folder, from its files alone."
     parser = argparse.ArgumentParser("python -m lth.report", description=about)
-    parser.add_argument("what", nargs="*", metavar="outputs | key=value,...", help=f"the folder (outputs); {', '.join(FILTERS)}")
+    parser.add_argument("what", nargs="*", metavar="outputs | key=value,...", help=HELP)
     parser.add_argument("--to", type=Path, metavar="DIR", help="where the report is written (<outputs>/report)")
     told = parser.parse_intermixed_args(argv)
-    filters, folders = {}, []
+    filters, folders, accuracy = {}, [], ends.EARLY_STOP
     for word in told.what:
         name, sign, values = word.partition("=")
         if not sign or Path(word).is_dir():
             folders.append(word)
+        elif name == "accuracy":
+            if values not in ends.WORDS:
+                raise UsageError(f"{word} is not accepted: accuracy takes one of {', '.join(ends.WORDS)}.")
+            accuracy = ends.WORDS[values]
         elif name not in FILTERS or not values:
             raise UsageError(f"{word} is not accepted: a filter is {'=..., '.join(FILTERS)}=..., with one value or several.")
         else:
@@ -30,12 +38,12 @@ def parse(argv: list[str]) -> tuple[Path, Path, dict[str, list[str]]]:
     if len(folders) > 1:
         raise UsageError(f"{' and '.join(folders)}: one outputs folder is reported at a time.")
     outputs = Path(folders[0] if folders else "outputs")
-    return outputs, told.to or outputs / "report", filters
+    return outputs, told.to or outputs / "report", filters, accuracy
 
 
 def report(argv: list[str]) -> int:
     """Read, make and write a report, and say what was left out of it; returns 0."""
-    outputs, to, filters = parse(argv)
+    outputs, to, filters, accuracy = parse(argv)
     if not (outputs / "rounds").is_dir():
         raise UsageError(f"{outputs} holds no rounds: name the outputs folder of python -m lth.run.")
     from lth.results.report import build, page, read
@@ -49,7 +57,7 @@ def report(argv: list[str]) -> int:
     except OSError as error:
         raise DataError(f"the report cannot be written to {to}: {error.strerror}.") from error
     written = set()
-    for name, content in build.files(page.title(outputs, filters), found):
+    for name, content in build.files(page.title(outputs, filters), found, accuracy):
         _write(to / name, content)
         written.add(to / name)
     if older := sorted(path.name for path in (to / "figures").glob("*.[ps][nv]g") if path not in written):

@@ -74,25 +74,27 @@ def _job_name() -> str:
 
 def _show(outputs: Path, records: list[dict], logger: str) -> None:
     """Print the job's table; write table, verdict and figures of all jobs so far."""
-    from lth.results import table, verdict
+    from lth.results import statement, table
     from lth.rounds import experiment, files
 
     unique = list({record["key"]: record for record in _records}.values())
     several = len({record["seed"] for record in unique}) > 1
-    tables = [table.summary(unique)] * several + [table.table(unique)]
-    files.write_bytes(outputs / "table.md", ("\n\n".join(tables) + "\n").encode())
-    judged = verdict.text(unique)
+    files.write_bytes(outputs / "table.md", table.document(unique).encode())
+    judged = statement.text(unique)
     files.write_bytes(outputs / "verdict.md", judged.encode())
     if logger == "tensorboard":
         experiment.verdict(outputs, judged)
     written = [_draw(outputs / f"{name}.png", figure) for name, figure in _figures(unique).items()]
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    print("\n" + "\n\n".join(table.fitting(text, width) for text in [table.table(records), *tables[:-1]]) + "\n")
-    print("\n".join(verdict.brief(unique)))
+    tables = [(table.caption(records, each=True), table.table(records))]
+    tables += [(table.caption(unique), table.summary(unique))] * several
+    print("\n" + "\n\n".join(f"{caption}\n{table.fitting(text, width)}" for caption, text in tables) + "\n")
+    print("\n".join(statement.brief(unique)))
     print(f"tables       {outputs / 'table.md'}, {outputs / 'verdict.md'}, {outputs / 'results.csv'}")
     print(f"figures      {', '.join(map(str, written))}")
     if logger == "tensorboard":
         print(f"TensorBoard  python -m lth.board {shlex.quote(str(outputs))}")
+    print(f"report       python -m lth.report {shlex.quote(str(outputs))}")
 
 
 def _figures(records: list[dict]) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def _figures(records: list[dict]) -> dict[str, Any]:
     title = f"{records[-1]['model']} on {records[-1]['data']}"
     found = {"figure": figures.accuracy(records, title), "early_stop": figures.early_stop(records, title)}
     lines = barrier.curves(records)
-    return found | ({"barrier": barrier.figure(lines, title)} if lines else {})
+    return found | ({"barrier": barrier.figure(lines, barrier.title(title, lines))} if lines else {})
 
 
 def _draw(path: Path, figure: Any) -> Path:

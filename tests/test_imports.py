@@ -23,7 +23,7 @@ ALLOWED = {
     "data": {"data", *GROUND},
     "models": {"models", "tensors", *GROUND},
     "pruning": {"pruning", *GROUND},
-    "results": {"results", "seals"},
+    "results": {"results", *GROUND},
     "tensors": set(),
     "config": GROUND,
     "errors": set(),

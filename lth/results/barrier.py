@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from lth.results import ends
 from lth.results.draw import legend_below
 
 
@@ -23,6 +24,7 @@ def curves(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             "alphas": group[0]["line"]["alphas"],
             "errors": np.mean([record["line"]["errors"] for record in group], axis=0).tolist(),
             "barrier": float(np.mean([record["barrier"] for record in group])),
+            "n": len(group),
         }
         for group in groups.values()
     ]
@@ -55,6 +57,11 @@ def figure(curves: Sequence[dict[str, Any]], title: str = "") -> Figure:
     if curves:
         legend_below(picture)
     return picture
+
+
+def title(what: str, curves: Sequence[dict[str, Any]]) -> str:
+    """A figure's title, with the end point and n."""
+    return f"{what}: test error between copies, at the last epoch, {ends.seeds([curve.get('n', 1) for curve in curves])}"
 
 
 def _label(curve: dict[str, Any]) -> str:

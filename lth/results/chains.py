@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from lth.results import naming
+from lth.results import ends, naming, pairs
 from lth.results.plot import COLOURS, Line, Lines, pretty
 
 WEIGHTS = "weights remaining, % of the prunable"  # title of an axis
@@ -22,16 +22,33 @@ STYLES = {  # of a control: line, marker, and its colour where there is one chai
 }
 
 
-def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Lines:
-    """Test accuracy of the last epoch against weights remaining: one line a chain of tickets, one a control."""
-    lines, note = _plot(records, "test_acc", longer=True)
-    return Lines(title, WEIGHTS, "test accuracy, last epoch", lines, "weights", "percent", note=note)
+def accuracy(records: Sequence[dict[str, Any]], title: str = "", accuracy: str = ends.EARLY_STOP) -> Lines:
+    """Test accuracy at an end point (of ``ends.ENDS``) against weights remaining: one line a chain of tickets, one a control."""
+    lines, note = _plot(records, accuracy, longer=True)
+    what = ends.title(accuracy)
+    return Lines(named(title, what, records), WEIGHTS, what, lines, "weights", "percent", note=note)
 
 
 def early_stop(records: Sequence[dict[str, Any]], title: str = "") -> Lines:
     """The iteration of least validation loss against weights remaining; dense networks of more epochs are left out."""
     lines, note = _plot(records, "early_stop_iteration", longer=False)
-    return Lines(title, WEIGHTS, "early-stop iteration (optimiser steps)", lines, "weights", from_zero=True, note=note)
+    late = ends.censored(records)
+    note = "; ".join(filter(None, [note, f"{late} of {len(records)} rounds stopped at the last iteration" * bool(late)]))
+    return Lines(
+        named(title, "iteration of early stop", records),
+        WEIGHTS,
+        "early-stop iteration (optimiser steps)",
+        lines,
+        "weights",
+        from_zero=True,
+        note=note,
+    )
+
+
+def named(title: str, what: str, records: Sequence[dict[str, Any]]) -> str:
+    """A figure's title: what it is of, what is drawn and over how many seeds."""
+    over = ends.seeds([len(arm) for arm in pairs.arms(records).values()])
+    return f"{title}: {what}, {over}" if title else f"{what}, {over}"
 
 
 def _plot(records: Sequence[dict[str, Any]], score: str, *, longer: bool) -> tuple[list[Line], str]:
@@ -45,9 +62,11 @@ def _plot(records: Sequence[dict[str, Any]], score: str, *, longer: bool) -> tup
     colours, found = cycle(COLOURS), []
     alone = frame["recipe"].nunique() == 1
     several = len(frame.loc[frame["round"] > 0, ["recipe", "chain"]].drop_duplicates()) > 1
+    told, data = naming.recipes(records), len({record["data"] for record in records}) > 1
     for recipe, rows in frame.groupby("recipe", sort=False):
         first = rows.iloc[0]
-        name = first["model"] if alone else f"{first['model']} {first['finetune']} ({recipe[:6]})"
+        network = f"{first['model']} {first['finetune']}" + f" on {first['data']}" * data
+        name = first["model"] if alone else ", ".join(filter(None, [network, told[recipe]]))
         drawn = list(zip(_chains(rows), colours))
         for (chain, label), colour in drawn:
             found += _lines(chain, score, colour, f"{name}, {label}", several)
@@ -62,12 +81,11 @@ def _plot(records: Sequence[dict[str, Any]], score: str, *, longer: bool) -> tup
 
 def _frame(records: Sequence[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The records to draw lines of; and the dense networks of a family whose chains have another number of epochs."""
-    chain = naming.chains(records)
+    chain, paces = naming.chains(records), naming.paces(records)
     rows = []
     for record in records:
         names = {"control": naming.control(record), "family": naming.family(record), "chain": chain.get(record["step"], "")}
-        pace = naming.pace(record) if record["round"] else ""
-        rows.append({**record, **names, "pace": pace, "epochs": record.get("epochs") or float("nan")})
+        rows.append({**record, **names, "pace": paces.get(record["step"], ""), "epochs": record.get("epochs") or float("nan")})
     frame = pd.DataFrame(rows)
     pruned = frame[frame["round"] > 0]
     extra = ~frame["recipe"].isin(pruned["recipe"]) & frame["family"].isin(pruned["family"])
@@ -76,13 +94,11 @@ def _frame(records: Sequence[dict[str, Any]]) -> tuple[pd.DataFrame, pd.DataFram
 
 def _chains(rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, str]]:
     """The chains of a recipe, each with its dense networks if it begins there, and a label that no other one has."""
-    start, used = rows[rows["round"] == 0], set()
+    start = rows[rows["round"] == 0]
     for _, chain in rows[rows["round"] > 0].groupby("chain", sort=False):
         first = chain.sort_values("control").iloc[0]
-        label = f"{first['pace']} ({first['step'][:6]})" if first["pace"] in used else first["pace"]
-        used.add(label)
         own = start[start["seed"].isin(chain["seed"])]
-        yield (pd.concat([own, chain]) if first["at_once"] == 1 else chain), label
+        yield (pd.concat([own, chain]) if first["at_once"] == 1 else chain), first["pace"]
 
 
 def _lines(chain: pd.DataFrame, score: str, colour: str, label: str, several: bool) -> list[Line]:

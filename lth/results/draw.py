@@ -25,9 +25,7 @@ def lines(plot: Lines) -> Figure:
             _line(axes, line)
     _axis(axes, plot)
     axes.grid(alpha=0.25)
-    axes.set_title(plot.title, fontsize=10, loc="left", parse_math=False)
-    if plot.note:
-        axes.set_title(plot.note, fontsize=8, loc="right")
+    axes.set_title("\n".join(filter(None, [plot.title, plot.note])), fontsize=9, loc="left", parse_math=False, wrap=True)
     if plot.lines:
         legend_below(picture)
     return picture

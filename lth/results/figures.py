@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lth.results import chains, draw
+from lth.results import chains, draw, ends
 
 
-def accuracy(records: Sequence[dict[str, Any]], title: str = "") -> Figure:
-    """Test accuracy of the last epoch against weights remaining (log axis, dense at the left).
+def accuracy(records: Sequence[dict[str, Any]], title: str = "", accuracy: str = ends.EARLY_STOP) -> Figure:
+    """Test accuracy at an end point (of ``ends.ENDS``) against weights remaining (log axis, dense at the left).
 
     One solid line a chain of tickets, one broken line a control: the mean over seeds, with a band of one standard
     deviation. The dense network is a dashed horizontal, the same network trained for more epochs a dotted one.
     """
-    return draw.lines(chains.accuracy(records, title))
+    return draw.lines(chains.accuracy(records, title, accuracy))
 
 
 def early_stop(records: Sequence[dict[str, Any]], title: str = "") -> Figure:

@@ -1,12 +1,27 @@
-"""What readers of tables and figures call a record: its control, how it was pruned, which chain it belongs to."""
+"""What readers of tables and figures call a record: its control, how it was pruned, its chain, what a sweep varied."""
 
+import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
+
+from lth.config import Config
 
 CONTROLS = {"reinit": "re-initialised", "shuffle": "shuffled mask", "random": "random mask", "order": "other data order"}
 DEFAULTS = {"criterion": "magnitude", "allocation": "global", "rewind": "init", "retrain": "rewind"}
 RETRAIN = {"lr": "lr rewinding", "finetune": "fine-tune"}
+# Keys of the configuration that a record's model, finetune, data, seed and way of pruning tell already.
+TOLD = {
+    "seed",
+    "model.name",
+    "finetune",
+    "data.name",
+    "prune.rate",
+    "prune.schedule",
+    "prune.rounds",
+    *(f"prune.{name}" for name in DEFAULTS),
+}
 
 
 def control(record: dict[str, Any]) -> str:
@@ -46,17 +61,94 @@ def plain(record: dict[str, Any]) -> bool:
     return method(record) in ("", DEFAULTS["criterion"])
 
 
+@cache
+def defaults() -> dict[str, Any]:
+    """The default of each key of the configuration, dotted."""
+    return dict(_defaults(Config))
+
+
+def _defaults(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for field in dataclasses.fields(node):
+        if dataclasses.is_dataclass(field.type):
+            yield from _defaults(field.type, f"{prefix}{field.name}.")
+        else:
+            made = field.default_factory is not dataclasses.MISSING
+            yield prefix + field.name, field.default_factory() if made else field.default
+
+
+def setting(record: dict[str, Any], key: str) -> Any:
+    """The value of a dotted key of the configuration in a record's chain; None for a key of pruning of a dense network."""
+    if key.startswith("prune.") and not record["round"]:
+        return None
+    return (record.get("settings") or {}).get(key, defaults().get(key))
+
+
+def varied(records: Iterable[dict[str, Any]]) -> list[str]:
+    """The dotted keys of the configuration, beyond TOLD, in which records differ; a dense network has none of pruning."""
+    records = list(records)
+    keys = {key for record in records for key in record.get("settings") or {}} - TOLD
+    return [key for key in sorted(keys) if len({repr(v) for r in records if (v := setting(r, key)) is not None}) > 1]
+
+
+def short(key: str) -> str:
+    """A dotted key in a word: ``batch_size`` of data.batch_size, ``optim`` of optim.name."""
+    group, _, name = key.rpartition(".")
+    return group if name == "name" else name
+
+
+def settings(record: dict[str, Any], keys: Sequence[str]) -> str:
+    """What a record's chain has under some keys: ``batch_size 8, lr 0.01``."""
+    told = [(key, value) for key in keys if (value := setting(record, key)) is not None]
+    return ", ".join(f"{short(key)} {value:g}" if isinstance(value, float) else f"{short(key)} {value}" for key, value in told)
+
+
 def recipes(records: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Recipe -> what tells it from the others of its model, finetune and data set, '' where it is the only one."""
-    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    """Recipe -> what tells it from the others of its model, finetune and data set: what a sweep varied, and the recipe's first
+    digits where that is not enough; '' where it is the only one.
+
+    Recipes of tickets are told apart from each other, so that dense networks that trained longer add nothing to their names.
+    """
+    groups: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+    pruned = set()
     for record in records:
         alike = groups.setdefault((record["model"], record["finetune"], record["data"]), {})
-        alike.setdefault(record["recipe"], record.get("epochs"))
-    found = dict.fromkeys((recipe for alike in groups.values() for recipe in alike), "")
-    for alike in (alike for alike in groups.values() if len(alike) > 1):
-        for recipe, epochs in alike.items():
-            told = f"{epochs} epochs " if epochs is not None and len(set(alike.values())) > 1 else ""
-            found[recipe] = f"{told}(recipe {recipe[:6]})"
+        alike.setdefault(record["recipe"], record)
+        pruned |= {record["recipe"]} if record["round"] else set()
+    found: dict[str, str] = {}
+    for alike in groups.values():
+        firsts = {recipe: record | {"round": 0} for recipe, record in alike.items()}
+        tickets = varied(first for recipe, first in firsts.items() if recipe in pruned)
+        every = varied(firsts.values())
+        own = {recipe: settings(first, tickets if recipe in pruned else every) for recipe, first in firsts.items()}
+        for recipe, text in own.items():
+            twice = [other for r, other in own.items() if r in pruned or recipe not in pruned].count(text) > 1
+            found[recipe] = ", ".join(filter(None, [text, f"recipe {recipe[:6]}" * twice]))
+    return found
+
+
+def paces(records: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Step -> how it prunes, in words that no other chain has: ``pace``, what a sweep varied, the step's first digits."""
+    pruned = [record for record in records if record["round"]]
+    keys = [key for key in varied(pruned) if key.startswith("prune.")]
+    chain = chains(pruned)
+    words, found = {}, {}
+    for record in pruned:
+        text = ", ".join(filter(None, [pace(record), settings(record, keys)]))
+        first = words.setdefault(text, chain[record["step"]])
+        found[record["step"]] = text if first == chain[record["step"]] else f"{text} ({record['step'][:6]})"
+    return found
+
+
+def headings(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    """(Recipe, step) -> what a chain is called: ``simple_cnn all, batch_size 8, 20% a round``; 'dense' for step ''."""
+    records = list(records)
+    recipe, step = recipes(records), paces(records)
+    several = len({record["data"] for record in records}) > 1
+    found = {}
+    for r in records:
+        network = f"{r['model']} {r['finetune']}" + f" on {r['data']}" * several
+        parts = [network, recipe[r["recipe"]], step.get(r["step"], "dense")]
+        found[r["recipe"], r["step"]] = ", ".join(filter(None, parts))
     return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from lth.results import naming
+from lth.results import ends, naming, statistics
 
 Arm = dict[int, dict[str, Any]]  # seed -> record
 Key = tuple[str, str, int, str]  # recipe, step, round, control: what replicates of an arm share
@@ -14,11 +14,16 @@ Key = tuple[str, str, int, str]  # recipe, step, round, control: what replicates
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference over pairs and its interval; None where there are too few pairs (none for the mean, one for the ends)."""
+    """A mean difference over n pairs, its interval and the standard deviation that this is by.
+
+    None where there are too few pairs: none for the mean, one for the others.
+    """
 
     mean: float | None = None
     lower: float | None = None
     upper: float | None = None
+    deviation: float | None = None
+    n: int = 0
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -40,6 +45,11 @@ def shared(one: Arm, other: Arm) -> tuple[list[int], list[int]]:
     return sorted(one.keys() & other.keys()), sorted(one.keys() ^ other.keys())
 
 
+def unended(*found: Arm) -> int:
+    """How many rounds of some arms stopped at their last validation: their early stop is censored."""
+    return ends.censored([record for arm in found for record in arm.values()])
+
+
 def difference(one: Arm, other: Arm, field: str, interval: Callable[..., tuple[float, float]]) -> Difference:
     """``one`` less ``other`` in a field, seed by seed, with an interval of its mean.
 
@@ -49,8 +59,9 @@ def difference(one: Arm, other: Arm, field: str, interval: Callable[..., tuple[f
     pairs = [(one[seed], other[seed]) for seed in shared(one, other)[0]]
     values = [a[field] - b[field] for a, b in pairs]
     if len(values) < 2:
-        return Difference(values[0] if values else None)
-    return Difference(fmean(values), *interval(values, least=_grain(field, pairs) / math.sqrt(6)))
+        return Difference(values[0] if values else None, n=len(values))
+    least = _grain(field, pairs) / math.sqrt(6)
+    return Difference(fmean(values), *interval(values, least=least), statistics.deviation(values, least), len(values))
 
 
 def _grain(field: str, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> float:

@@ -23,13 +23,16 @@ DOMAINS = {  # what the HPARAMS tab offers as boxes to tick
     name: ["none", *choices]
     for name, choices in {"control": CONTROLS, "criterion": CRITERIA, "allocation": ALLOCATIONS, "retrain": RETRAIN}.items()
 }
-METRICS = ("test_acc", "val_acc", "train_acc", "best_test_acc", "early_stop_iteration", "effective_density", "speedup")
+METRICS = (
+    "early_stop_test_acc", "early_stop_iteration", "test_acc", "val_acc", "train_acc", "best_test_acc", "effective_density",
+    "speedup",
+)  # fmt: skip
 
 
 def show(loggers: list[Logger], record: dict[str, Any], model: Classifier, splits: Splits) -> None:
     """Hyperparameters with the scores; to TensorBoard layers, configuration, confusion matrix and misclassified images, too."""
     params = {name: record[name] if record[name] is not None else other for name, other in HPARAMS.items()}
-    scores = {f"hp/{name}": record[name] for name in METRICS if record[name] is not None}
+    scores = {f"hp/{name}": record[name] for name in METRICS if record.get(name) is not None}
     for logger in loggers:
         logger.log_hyperparams(params)
         if not isinstance(logger, CSVLogger):  # whose file is a table of epochs

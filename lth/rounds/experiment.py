@@ -21,22 +21,26 @@ from lth.rounds.store import Store
 
 ROUND, CHAIN = "events.out.tfevents.r", "events.out.tfevents.chain."  # read in the order of their names
 SCORES = {  # tag: field of a record, factor
-    "by round/test acc": ("test_acc", 1),
-    "by round/val acc": ("val_acc", 1),
+    "by round/test acc at early stop": ("early_stop_test_acc", 1),
+    "by round/test acc, last epoch": ("test_acc", 1),
+    "by round/val acc, last epoch": ("val_acc", 1),
     "by round/test acc at best val": ("best_test_acc", 1),
-    "by round/train acc": ("train_acc", 1),
+    "by round/train acc, running": ("train_acc", 1),
     "by round/early-stop iteration": ("early_stop_iteration", 1),
     "by round/density": ("density", 1),
     "by round/effective density": ("effective_density", 1),
     "by round/weights remaining, percent": ("density", 100),
     "by round/theoretical speed-up": ("speedup", 1),
 }
-AGAINST = {name: f"against weights remaining/{name}" for name in ("test acc", "val acc", "early-stop iteration")}
+AGAINST = {
+    name: f"against weights remaining/{name}"
+    for name in ("test acc at early stop", "val acc, last epoch", "early-stop iteration")
+}
 LAYOUT = {
     "Against weights remaining (x: hundredths of a percent, 10000 is dense)": {n: [f"^{tag}$"] for n, tag in AGAINST.items()},
     "By round of pruning (x: round)": {
-        "test accuracy": ["^by round/test acc$"],
-        "validation accuracy": ["^by round/val acc$"],
+        "test accuracy at early stop": ["^by round/test acc at early stop$"],
+        "validation accuracy, last epoch": ["^by round/val acc, last epoch$"],
         "early-stop iteration": ["^by round/early-stop iteration$"],
         "weights remaining, percent": ["^by round/weights remaining, percent$"],
         "density of each layer": ["^density by round/.*"],
@@ -100,7 +104,7 @@ def _points(record: dict[str, Any], store: Store) -> list[Any]:
     from lth.rounds.files import read_tensors
 
     folder = store.folder(record["key"])
-    found = [events.scalar(tag, record[n] * factor) for tag, (n, factor) in SCORES.items() if record[n] is not None]
+    found = [events.scalar(tag, record[n] * factor) for tag, (n, factor) in SCORES.items() if record.get(n) is not None]
     found += [events.scalar(f"density by round/{_short(n)}", density) for n, density in record["layers"].items()]
     weights, _ = read_tensors(folder / "final.safetensors")
     for name, mask in ticket.load_ticket(folder).masks.items():
@@ -120,7 +124,8 @@ def _curve(run: Path, records: list[dict[str, Any]]) -> None:
     points = []
     for record in sorted(records, key=lambda r: r["density"]):
         step = round(10**4 * record["density"])
-        points += [(step, tag, record[SCORES[f"by round/{name}"][0]]) for name, tag in AGAINST.items()]
+        scores = [(tag, record.get(SCORES[f"by round/{name}"][0])) for name, tag in AGAINST.items()]
+        points += [(step, tag, score) for tag, score in scores if score is not None]
     _replace(run, points, max(map(_when, records)))
 
 

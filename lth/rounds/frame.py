@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lth.errors import DataError
+from lth.results import naming
 from lth.rounds import store as stores
 
 NESTED = ("images", "versions")  # whose entries become columns of their own, such as images.test
@@ -17,9 +18,10 @@ ORDER = ["model", "data", "recipe", "seed", "step", "control", "at_once", "round
 def read(outputs: str | Path = "outputs") -> pd.DataFrame:
     """One row a finished round, from the ``round.json`` files of an outputs folder; chains stand together, in order.
 
-    Columns: what round.json says (accuracies and densities are fractions, ``seconds`` is the wall time), ``folder`` (for
-    ``lth.load_ticket``), ``proved`` (whether all its proofs hold), ``images.test`` and the like. Dicts by name in ``layers``,
-    ``layer_weights``, ``layer_flops`` and ``test_class_acc``; rows of counts (truth, given) in ``test_confusion``.
+    Columns: what round.json says (accuracies and densities are fractions, ``seconds`` is the wall time), what a sweep varied by
+    dotted keys such as ``data.batch_size``, ``folder`` (for ``lth.load_ticket``), ``proved`` (whether all its proofs hold),
+    ``images.test`` and the like. Dicts by name in ``settings`` (what is not at its default), ``layers``, ``layer_weights``,
+    ``layer_flops`` and ``test_class_acc``; rows of counts (truth, given) in ``test_confusion``.
 
     Rounds that are unfinished or damaged, and copies of a round's folder, are left out, with a warning that names them.
 
@@ -36,7 +38,8 @@ def read(outputs: str | Path = "outputs") -> pd.DataFrame:
     rows, skipped = _read(place)
     if skipped:
         warnings.warn(f"left out of {place}: {'; '.join(skipped)}", stacklevel=3)
-    frame = pd.DataFrame(list(rows.values()))
+    keys = naming.varied(rows.values())
+    frame = pd.DataFrame([row | {key: naming.setting(row, key) for key in keys} for row in rows.values()])
     return frame.sort_values(ORDER, na_position="first", ignore_index=True) if rows else frame
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lth.errors import DataError, LthError, notice
+from lth.results import sheet
 from lth.rounds import files, ledger, locks, signals
 from lth.rounds.key import FORMAT
 from lth.seals import seal, sha256
@@ -72,7 +73,9 @@ class Store:
         self.rounds = outputs / "rounds"
         self.results = outputs / "results.csv"
         self._locks = self.rounds / ".locks"
-        self._sums = self._locks / "results.sums"
+        self._entered: dict[
+            str, dict[str, Any]
+        ] = {}  # folder -> what results.csv says of its round: finished rounds never change
 
     def folder(self, key: str) -> Path | None:
         """The folder of a round, finished if there is such a one, or not; None if there is none."""
@@ -181,20 +184,25 @@ class Store:
             found = ledger.rows(content)
         except (OSError, ValueError, csv.Error) as error:
             raise DataError(f"{self.results} cannot be read ({error}); {advice}") from error
-        if self._sums.exists() and not ledger.written(content, self._sums):
+        if ledger.differs(content, self._records(lambda sentence: None)):
             raise DataError(f"{self.results} is not what was written; {advice}")
         return found
 
     def enter(self, record: dict[str, Any]) -> None:
-        """Give a finished round its row in results.csv, unless it has one; what was saved while it was trained is removed."""
+        """See that a finished round has its row in results.csv; what was saved while it was trained is removed."""
         self.partial(record["key"]).unlink(missing_ok=True)
+        if any(known["key"] == record["key"] for known in self._entered.values()):
+            return
         with locks.held(self._lock("results.lock"), lambda: None, lambda: None):
-            ledger.enter(self.results, self._sums, record, self._records)
+            ledger.write(self.results, self._records(notice))
 
-    def _records(self) -> Iterator[dict[str, Any]]:
-        """Of all finished rounds; damaged ones are named and passed over."""
-        for folder in self.finished():
+    def _records(self, say: Callable[[str], None]) -> list[dict[str, Any]]:
+        """Of all finished rounds, what results.csv says of them; damaged ones are named and passed over."""
+        folders = {folder.name: folder for folder in self.finished()}
+        for name in folders.keys() - self._entered.keys():
             try:
-                yield load(folder)
+                record = load(folders[name])
+                self._entered[name] = {field: record.get(field) for field in (*sheet.COLUMNS, "finished", "settings")}
             except DataError as error:
-                notice(str(error))
+                say(str(error))
+        return [known for name, known in self._entered.items() if name in folders]

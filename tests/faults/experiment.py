@@ -48,7 +48,7 @@ def warm() -> None:
 
     import lth.results.barrier
     import lth.results.figures
-    import lth.results.verdict
+    import lth.results.statement
     import lth.rounds.train  # noqa: F401
 
     torch.set_num_threads(1)

@@ -98,7 +98,6 @@ def test_it_is_named_and_made_again(tree, images, whole, capsys, place, kind):
     damage(path, kind)
     experiment(images, tree, 2)
     assert path.name in capsys.readouterr().err
-    (tree / "results.csv.damaged").unlink(missing_ok=True)
     assert not faults(tree, whole)
 
 
@@ -149,16 +148,6 @@ def test_a_file_in_the_place_of_a_folder_is_replaced(tree, images, whole):
         folder.write_text("foreign")
     for saving in tree.glob("partial/*"):
         saving.unlink()
-    experiment(images, tree, 2)
-    assert not faults(tree, whole)
-
-
-def test_the_sums_of_results_may_be_lost_or_damaged(tree, images, whole):
-    sums = tree / "rounds" / ".locks" / "results.sums"
-    sums.write_text("nothing\n")
-    experiment(images, tree, 2)
-    (tree / "results.csv.damaged").unlink()
-    sums.unlink()
     experiment(images, tree, 2)
     assert not faults(tree, whole)
 

@@ -4,12 +4,15 @@ from typing import Any
 
 
 def record(seed: int, k: int, rate: float = 0.2, at_once: int = 1, model: str = "simple_cnn", **changes: Any) -> dict[str, Any]:
-    """Round k of a chain, as an old round.json has it."""
+    """Round k of a chain."""
     density = (1 - rate) ** (k * at_once)
-    scores = dict.fromkeys(("train_acc", "val_acc", "test_acc", "best_test_acc"), 0.5 + 0.01 * k + 0.02 * seed)
+    names = ("train_acc", "val_acc", "test_acc", "best_val_acc", "best_test_acc", "early_stop_val_acc", "early_stop_test_acc")
+    scores = dict.fromkeys(names, 0.5 + 0.01 * k + 0.02 * seed)
     return {
         "seed": seed, "round": k, "density": density, "model": model, "rate": rate if k else None, "at_once": at_once,
-        "early_stop_iteration": 96, "seconds": 12.345, "finetune": "all", "data": "scenes", "speedup": 1.5,
+        "early_stop_iteration": 96, "early_stop_epoch": 2, "censored": False, "pretrained": False, "seconds": 12.345,
+        "rewind": "init" if k else None, "retrain": "rewind" if k else None, "settings": {},
+        "finetune": "all", "data": "scenes", "speedup": 1.5,
         "recipe": "abcdef012345", "step": f"{rate} {at_once}" if k else "", **scores, **changes,
     }  # fmt: skip
 
@@ -19,4 +22,4 @@ def arm(k: int, accuracies: list[float], stops: list[int] | None = None, **chang
     stops = stops or [1000] * len(accuracies)
     new = {"images": {"train": 900, "val": 100, "test": 1000}, "epochs": 10, "family": "family", **changes}
     both = zip(accuracies, stops)
-    return [record(s, k, test_acc=a, early_stop_iteration=i, **new) for s, (a, i) in enumerate(both)]
+    return [record(s, k, **{"early_stop_test_acc": a, "early_stop_iteration": i} | new) for s, (a, i) in enumerate(both)]

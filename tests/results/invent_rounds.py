@@ -34,6 +34,8 @@ def rewrite(path: Path, record: dict[str, Any]) -> None:
 
 def _round(root: Path, seed: int, k: int, parent: str | None, start: dict, files: bool, classes: list[str], changes: dict) -> str:
     told = _record(seed, k, parent, classes) | changes
+    if k and told["criterion"] != "magnitude":
+        told["step"] = f"{told['criterion']:>012}"
     told["key"] = f"{crc32(str(told['recipe']).encode()) % 4096:03x}{seed:03x}{k:06x}"
     if told["control"]:
         told["key"] += "c"
@@ -57,12 +59,16 @@ def _record(seed: int, k: int, parent: str | None, classes: list[str]) -> dict[s
         "data": "stripes", "seed": seed, "epochs": 4, "rate": 0.2 if k else None, "at_once": 1, "criterion": "magnitude",
         "kept": round(368 * density), "prunable": 368, "density": density, "recipe": "abcdef012345", "family": "fedcba543210",
         "step": "012345abcdef" if k else "", "determined_by": {} if k else {"optim": {"lr": 0.002}},
-        "train_acc": 0.9, "val_acc": score, "test_acc": score, "best_test_acc": score + 0.01,
-        "early_stop_iteration": 100 - 5 * k + seed, "layers": dict.fromkeys(LAYERS, density),
+        "train_acc": 0.9, "val_acc": score, "test_acc": score, "best_test_acc": score + 0.01, "best_val_acc": score + 0.02,
+        "early_stop_iteration": 100 - 5 * k + seed, "early_stop_epoch": 3, "early_stop_train_loss": 0.5,
+        "early_stop_train_acc": 0.8, "early_stop_val_loss": 0.6, "early_stop_val_acc": score - 0.01,
+        "early_stop_test_acc": score - 0.02, "censored": False, "pretrained": False,
+        "rewind": "init" if k else None, "retrain": "rewind" if k else None, "settings": {"optim.lr": 0.002, "epochs": 4},
+        "iterations": 200, "layers": dict.fromkeys(LAYERS, density),
         "layer_weights": {name: a * b for name, (a, b) in LAYERS.items()}, "flops": 2000,
         "flops_remaining": round(2000 * density),
         "parameters": 387, "model_density": density, "seconds": 3.5, "classes": classes, "test_confusion": matrix.tolist(),
-        "images": {"train": 90, "val": 10, "test": 12}, "start": f"start{seed}",
+        "images": {"train": 90, "val": 10, "test": 1200}, "start": f"start{seed}",
         "finished": f"2026-01-{seed % 28 + 1:02d}T10:00:00+00:00", "command": f"model=lenet seed={seed}",
     }  # fmt: skip
 

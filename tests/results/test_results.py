@@ -14,7 +14,7 @@ def test_the_table_has_a_row_a_round_and_prints_percent():
     assert len(lines) == 2 + 4
     assert len({len(line) for line in lines}) == 1
     cells = [cell.strip() for cell in lines[3].strip("|").split("|")]
-    assert cells == ["0", "1", "80.00%", "0.510", "0.510", "0.510", "0.510", "96", "1.50x", "12.3"]
+    assert cells == ["0", "1", "80.00%", "0.510", "96", "0.510", "0.510", "0.510", "0.510", "1.50x", "12.3"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 110, 1000])
@@ -23,7 +23,7 @@ def test_a_table_fits_its_terminal_and_keeps_what_matters(width):
     lines = table.fitting(whole, width).splitlines()
     assert max(map(len, lines)) <= max(width, 80)  # what matters takes 80
     assert len({line.count("|") for line in lines}) == 1
-    for title in ("seed", "round", "weights remaining", "test acc", "early-stop iteration"):
+    for title in ("seed", "round", "weights remaining", "test acc at early stop", "stop iteration"):
         assert f" {title} |" in lines[0]
     assert (("\n".join(lines)) == whole) == (width == 1000)
 
@@ -94,13 +94,13 @@ def cells(text: str) -> list[list[str]]:
     return [[c.strip() for c in line.strip("|").split("|")] for line in text.splitlines()[2:]]
 
 
-CONTROLLED = [*CHAINS, *(record(s, k, control="reinit", test_acc=0.3) for s in (0, 1) for k in (1, 2))]
+CONTROLLED = [*CHAINS, *(record(s, k, control="reinit", early_stop_test_acc=0.3) for s in (0, 1) for k in (1, 2))]
 
 
 def test_controls_have_a_column_and_are_never_averaged_with_tickets():
     assert "control" not in table.table(CHAINS) + table.summary(CHAINS)
     rows = cells(table.summary(CONTROLLED))
-    assert [(row[4], row[5], row[7], row[10]) for row in rows[1::4]] == [
+    assert [(row[4], row[5], row[7], row[8]) for row in rows[1::4]] == [
         ("-", "1", "2", "0.520 ± 0.014"),
         ("reinit", "2", "2", "0.300 ± 0.000"),
     ]
@@ -146,7 +146,7 @@ def test_a_point_of_one_seed_has_no_band_and_the_legend_says_so():
 
 
 def test_copies_of_the_dense_network_in_another_order_are_not_averaged_with_it():
-    copies = [record(s, 0, control="order", test_acc=0.1) for s in (0, 1)]
+    copies = [record(s, 0, control="order", early_stop_test_acc=0.1) for s in (0, 1)]
     assert "dense network, 51%" in lines(figures.accuracy([*CHAINS, *copies]))
 
 
@@ -210,6 +210,6 @@ def test_three_seeds_have_an_interval_and_two_have_none():
     assert "95% interval" not in table.summary(rows[:4])
     lines = table.summary([*rows, record(0, 2)]).splitlines()
     cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
-    assert cells[0][-1] == "95% interval of the mean test acc"
+    assert cells[0][-1] == "95% interval of the mean at early stop"
     assert cells[2][-1] == "0.470 to 0.570", "0.52 ± t(2) 0.02 / sqrt(3), t = 4.303"
     assert cells[4][-1] == "-"

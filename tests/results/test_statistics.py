@@ -1,38 +1,14 @@
 import math
 
-import numpy as np
 import pytest
 
-from lth.results.statistics import TABLE, mean_interval, paired_bounds, t_quantile, wilson
-
-
-def cumulative(t: float, df: int) -> float:
-    """Student's t distribution up to t > 0, by integrating its density."""
-    x = np.linspace(0, t, 20001)
-    scale = math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(df * math.pi)
-    return 0.5 + float(np.trapezoid(scale * (1 + x**2 / df) ** (-(df + 1) / 2), x))
-
-
-@pytest.mark.parametrize("p", list(TABLE))
-def test_quantiles_are_those_of_students_distribution(p):
-    for df in [*range(1, 31), 31, 40, 120, 10000]:
-        t = t_quantile(p, df)
-        assert cumulative(t - 0.001, df) < p < cumulative(t + 0.001, df), df
-
-
-def test_known_quantiles():
-    assert t_quantile(0.95, 2) == 2.920
-    assert t_quantile(0.975, 4) == 2.776
-    assert t_quantile(0.975, 60) == pytest.approx(2.000, abs=5e-4)
-    for p, df in ((0.9, 3), (0.95, 0)):
-        with pytest.raises(ValueError, match="no t quantile"):
-            t_quantile(p, df)
+from lth.results.statistics import deviation, holm, mean_interval, p_above, paired_bounds, seeds_for, wilson
 
 
 def test_intervals_by_hand():
-    # of 1, 2, 3: mean 2, deviation 1, so 2 ± t / sqrt(3)
-    assert mean_interval([1, 2, 3]) == pytest.approx((2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5))
-    assert paired_bounds([1, 2, 3]) == pytest.approx((2 - 2.920 / 3**0.5, 2 + 2.920 / 3**0.5))
+    # of 1, 2, 3: mean 2, deviation 1, so 2 ± t(2 degrees) / sqrt(3); t from Abramowitz & Stegun 1964, table 26.10
+    assert mean_interval([1, 2, 3]) == pytest.approx((2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5), abs=1e-3)
+    assert paired_bounds([1, 2, 3]) == pytest.approx((2 - 2.920 / 3**0.5, 2 + 2.920 / 3**0.5), abs=1e-3)
     assert mean_interval([1, 2, 3], 0.9) == paired_bounds([1, 2, 3])
 
 
@@ -43,6 +19,31 @@ def test_intervals_at_the_edge():
     assert paired_bounds([0.25]) == (-math.inf, math.inf)
     with pytest.raises(ValueError, match="no values"):
         paired_bounds([])
+
+
+@pytest.mark.parametrize("values", [[0.1, 0.3, 0.2], [1, -2, 4, 0.5, 3], [5, 5.5]])
+def test_a_bound_is_where_the_p_value_is_the_level(values):
+    lower, upper = paired_bounds(values)
+    mean, sd, n = sum(values) / len(values), deviation(values), len(values)
+    assert p_above(mean, sd, n, lower) == pytest.approx(0.05)
+    assert p_above(-mean, sd, n, -upper) == pytest.approx(0.05)
+    assert (p_above(1, 0, 3, 1), p_above(1, 0, 3, 1.1)) == (0, 1)
+
+
+def test_holm_by_the_book():
+    # R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_the_number_of_seeds_by_the_book():
+    # R: power.t.test(delta = 1, sd = 1, power = 0.8, type = "paired", alternative = "one.sided") gives 7.7
+    assert seeds_for(1, 1, 2) == 8
+    assert seeds_for(1, 1, 2, tests=5) > 8
+    assert seeds_for(1, 1, 10) == 11, "never fewer than there are"
+    assert seeds_for(0.001, 1, 3) == 20, "nor more than 20"
+    assert seeds_for(1, 0, 3) == 4
 
 
 def test_wilson_by_the_book():

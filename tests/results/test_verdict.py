@@ -3,8 +3,9 @@ from dataclasses import asdict
 
 import pytest
 
-from lth.results.statistics import mean_interval, t_quantile
-from lth.results.verdict import sparsest, text, verdicts
+from lth.results.statement import text
+from lth.results.statistics import mean_interval
+from lth.results.verdict import sparsest, verdicts
 from tests.results.invent import arm, record
 
 DENSE = [0.70, 0.80, 0.90]  # seeds differ far more than tickets do
@@ -35,7 +36,7 @@ def test_two_seeds_that_differ_by_exactly_as_much_are_no_certainty():
     records = [*arm(0, [0.70, 0.80], [500, 400], iterations=500), *arm(1, [0.70, 0.80], [450, 350], iterations=500)]
     v = only(records)
     assert (v.accuracy.mean, v.iterations.mean) == pytest.approx((0, -50))
-    half = [6.314 * step / 6**0.5 / 2**0.5 for step in (0.001, 50)]
+    half = [6.313752 * step / 6**0.5 / 2**0.5 for step in (0.001, 50)]
     assert v.accuracy.bounds == pytest.approx((-half[0], half[0]))
     assert v.iterations.bounds == pytest.approx((-50 - half[1], -50 + half[1]))
     assert v.verdict == "not shown"
@@ -43,9 +44,9 @@ def test_two_seeds_that_differ_by_exactly_as_much_are_no_certainty():
 
 def test_numbers_by_hand():
     v = only([*arm(0, DENSE, [1000, 1100, 900]), *arm(1, [0.71, 0.82, 0.93], [900, 900, 900])])
-    half = 2.920 * 0.01 / 3**0.5  # differences 0.01, 0.02, 0.03
+    half = 2.919986 * 0.01 / 3**0.5  # differences 0.01, 0.02, 0.03
     assert (v.accuracy.mean, v.accuracy.lower, v.accuracy.upper) == pytest.approx((0.02, 0.02 - half, 0.02 + half))
-    half = 2.920 * 100 / 3**0.5  # differences -100, -200, 0
+    half = 2.919986 * 100 / 3**0.5  # differences -100, -200, 0
     assert (v.iterations.mean, v.iterations.lower, v.iterations.upper) == pytest.approx((-100, -100 - half, -100 + half))
     assert (v.seeds, v.dense_iterations) == ([0, 1, 2], 1000)
 
@@ -54,7 +55,7 @@ def test_seeds_are_paired_whatever_their_order():
     ticket = [0.701, 0.801, 0.901]
     v = only([*arm(0, DENSE), *reversed(arm(1, ticket))])
     assert v.verdict == "winning"
-    lower = 0.001 - t_quantile(0.95, 4) * (0.1**2 / 3 + 0.1**2 / 3) ** 0.5
+    lower = 0.001 - 2.132 * (0.1**2 / 3 + 0.1**2 / 3) ** 0.5
     assert lower < -0.1, "two samples of the same scores, unpaired, show nothing"
 
 
@@ -66,10 +67,13 @@ def test_margin_and_slack_decide():
 
 
 def test_which_accuracy_is_said():
-    records = [*arm(0, DENSE, best_test_acc=0.8), *arm(1, [0.5, 0.6, 0.7], best_test_acc=0.81)]
-    assert only(records).verdict == "not winning"
-    assert only(records, accuracy="best_test_acc").verdict == "winning"
-    assert "of the epoch that validated best" in text(records, accuracy="best_test_acc")
+    records = [*arm(0, DENSE, best_test_acc=0.8, test_acc=0.9), *arm(1, [0.5, 0.6, 0.7], best_test_acc=0.81, test_acc=0.9)]
+    assert only(records).verdict == "not winning", "by default at early stop, as in the paper"
+    assert "test accuracy at early stop, mean over 3 seeds" in text(records)
+    for accuracy, said in (("best_test_acc", "at best validation accuracy"), ("test_acc", "at the last epoch")):
+        assert only(records, accuracy=accuracy).verdict == "winning"
+        assert f"test accuracy {said}, mean over 3 seeds" in text(records, accuracy=accuracy)
+        assert "at early stop," not in text(records, accuracy=accuracy)
     with pytest.raises(ValueError, match="accuracy=val_acc"):
         verdicts(records, accuracy="val_acc")
 
@@ -155,11 +159,12 @@ def test_the_sparsest_winning_ticket_of_each_chain():
     other = [r | {"step": "snip", "criterion": "snip"} for r in arm(1, lose)]
     assert sparsest(verdicts(chain)).density == pytest.approx(0.64)
     said = text([*chain, *other])
-    assert "Sparsest winning ticket: 64.00% of weights remaining." in said
-    assert said.count("Sparsest winning ticket: none shown.") == 1
+    assert "**simple_cnn all, 20% a round: winning ticket at 64.00% of weights (n = 3); " in said
+    assert "**simple_cnn all, 20% a round, snip: no winning ticket is shown (n = 3); " in said
     assert "one-sided 95%" in said
     assert "above -0.5 pp" in said
     assert "at most 5%" in said
+    assert [v.verdict for v in verdicts(other + arm(0, DENSE))] == ["not winning"]
 
 
 def test_recipes_are_never_compared_with_each_other():

@@ -98,12 +98,12 @@ def test_a_chain_is_a_run_whose_step_is_the_round(chain):
     assert ticket.startswith("lenet_300_100-folder-seed0-rate0.5-")
     assert control == f"{ticket}-reinit"
     tickets = [record for record in records if not record["control"]]
-    assert values(found, ticket, "by round/test acc") == [(r["round"], round(r["test_acc"], 5)) for r in tickets]
+    assert values(found, ticket, "by round/test acc, last epoch") == [(r["round"], round(r["test_acc"], 5)) for r in tickets]
     percent = [(r["round"], round(100 * r["density"], 4)) for r in tickets]
     assert values(found, ticket, "by round/weights remaining, percent") == percent
     assert [step for step, _ in values(found, ticket, "density by round/head")] == [0, 1, 2]
     assert [step for step, _ in values(found, control, "by round/early-stop iteration")] == [2]
-    assert [step for step, _ in values(found, ticket, "against weights remaining/test acc")] == [2500, 5000, 10000]
+    assert [step for step, _ in values(found, ticket, "against weights remaining/test acc at early stop")] == [2500, 5000, 10000]
 
 
 def test_histograms_count_the_kept_weights_and_the_units(chain):
@@ -140,8 +140,13 @@ def test_a_repeated_command_adds_no_point_and_a_longer_one_only_its_own(chain, t
     search(config, say=lambda line: None)
     found = read(tmp_path / "outputs")
     ticket = min(found.Runs(), key=len)
-    assert [step for step, _ in values(found, ticket, "by round/val acc")] == [0, 1, 2, 3]
-    assert [step for step, _ in values(found, ticket, "against weights remaining/val acc")] == [1250, 2500, 5000, 10000]
+    assert [step for step, _ in values(found, ticket, "by round/val acc, last epoch")] == [0, 1, 2, 3]
+    assert [step for step, _ in values(found, ticket, "against weights remaining/val acc, last epoch")] == [
+        1250,
+        2500,
+        5000,
+        10000,
+    ]
     assert len(list((tmp_path / "outputs" / "experiments" / ticket).glob("*.chain.*"))) == 1
 
 

@@ -17,7 +17,7 @@ class Chain:
     step: str  # as naming.chains has it
     label: str
     by_seed: dict[int, list[Record]]
-    winner: Verdict | None = None  # the sparsest winning ticket's
+    winner: Verdict | None = None  # that of the sparsest ticket that is shown to win or to match
 
     @property
     def size(self) -> int:
@@ -35,12 +35,12 @@ class Chain:
 
     @property
     def ticket(self) -> Record | None:
-        """The sparsest winning ticket of the seed that is shown, or its sparsest one; None if there is none."""
+        """``winner`` of the seed that is shown, or its sparsest ticket; None if there is none."""
         last = self.rounds[-1]
         return next(filter(self.wins, self.rounds), last if last["round"] else None)
 
     def wins(self, record: Record) -> bool:
-        """Whether a round is the sparsest winning ticket, of one seed or another."""
+        """Whether a round is ``winner``, of one seed or another."""
         return self.winner is not None and (record["step"], record["round"]) == (self.winner.step, self.winner.round)
 
     @property
@@ -69,20 +69,21 @@ def chains(records: list[Record]) -> list[Chain]:
             groups.setdefault((record["recipe"], step[record["step"]]), {}).setdefault(record["seed"], []).append(record)
     pruned = {recipe for recipe, _ in groups}
     groups |= {(recipe, ""): {seed: [] for seed in seeds} for recipe, seeds in dense.items() if recipe not in pruned}
-    differs = naming.recipes(records)
-    found = [_chain(recipe, name, seeds, dense.get(recipe, {}), differs[recipe]) for (recipe, name), seeds in groups.items()]
+    names = naming.headings(records)
+    found = [_chain(recipe, name, seeds, dense.get(recipe, {}), names) for (recipe, name), seeds in groups.items()]
     return sorted(found, key=lambda chain: (-len(chain.by_seed), -chain.size, chain.label, chain.recipe, chain.step))
 
 
-def _chain(recipe: str, step: str, tickets: dict[int, list[Record]], dense: dict[int, Record], differs: str) -> Chain:
+def _chain(
+    recipe: str, step: str, tickets: dict[int, list[Record]], dense: dict[int, Record], names: dict[tuple[str, str], str]
+) -> Chain:
     def rounds(seed: int) -> list[Record]:
         first = [dense[seed]] if seed in dense else []
         return first + sorted(tickets[seed], key=lambda r: -r["density"])
 
     by_seed = {seed: rounds(seed) for seed in sorted(tickets)}
     last = next(iter(by_seed.values()))[-1]
-    names = [f"{last['model']} {last['finetune']}", naming.pace(last) if last["round"] else "dense", differs]
-    return Chain(recipe, step, ", ".join(filter(None, names)), by_seed)
+    return Chain(recipe, step, names[recipe, last["step"]], by_seed)
 
 
 def drawn(records: list[Record], found: list[Chain]) -> list[Record]:
@@ -99,7 +100,7 @@ def drawn(records: list[Record], found: list[Chain]) -> list[Record]:
 
 
 def with_winner(chain: Chain, judged: list[Verdict], records: list[Record]) -> Chain:
-    """The chain with its sparsest winning ticket, if there is one."""
+    """The chain with the sparsest of its tickets that is shown to win or to match, if there is one."""
     step = naming.chains(records)
     own = [v for v in judged if v.recipe == chain.recipe and step.get(v.step) == chain.step]
     return replace(chain, winner=verdict.sparsest(own))

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from statistics import fmean
 
-from lth.results import naming
+from lth.results import ends, naming
+from lth.results.chains import named
 from lth.results.plot import COLOURS, MARKERS, Line, Lines, pretty
 from lth.results.report.choose import SERIES, Chain
 from lth.results.report.read import Record
@@ -34,31 +35,31 @@ def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return chosen
 
 
-def plots(chains: list[Chain], title: str) -> list[Lines]:
-    """Mean test accuracy against FLOPs and against file size, a line a chain, and the front of all of them."""
+def plots(chains: list[Chain], title: str, accuracy: str) -> list[Lines]:
+    """Mean test accuracy at an end point (of ``ends.ENDS``) against FLOPs and against file size, and the front."""
     found = [
-        _plot(chains, title, flops, "theoretical FLOPs of one image, millions"),
-        _plot(chains, title, lambda r: None if (size := file_bytes(r)) is None else size / 1e3, "compressed file, kB"),
+        _plot(chains, title, accuracy, flops, "theoretical FLOPs of one image, millions"),
+        _plot(chains, title, accuracy, lambda r: None if (size := file_bytes(r)) is None else size / 1e3, "compressed file, kB"),
     ]
     return [plot for plot in found if plot is not None]
 
 
-def _plot(chains: list[Chain], title: str, cost: Callable[[Record], float | None], unit: str) -> Lines | None:
-    lines = [line for i, chain in enumerate(chains[:SERIES]) if (line := _line(chain, cost, i)).x]
+def _plot(chains: list[Chain], title: str, accuracy: str, cost: Callable[[Record], float | None], unit: str) -> Lines | None:
+    lines = [line for i, chain in enumerate(chains[:SERIES]) if (line := _line(chain, accuracy, cost, i)).x]
     points = front([(x, y) for line in lines for x, y in zip(line.x, line.y)])
     if not points:
         return None
     edge = Line("Pareto front", [p[0] for p in points], [p[1] for p in points], "#666666", ":", "D")
-    return Lines(title, unit, "test accuracy, last epoch", [*lines, edge], "log", "percent")
+    drawn = [record for chain in chains[:SERIES] for rounds in chain.by_seed.values() for record in rounds]
+    what = ends.title(accuracy)
+    return Lines(named(title, what, drawn), unit, what, [*lines, edge], "log", "percent")
 
 
-def _line(chain: Chain, cost: Callable[[Record], float | None], i: int) -> Line:
+def _line(chain: Chain, accuracy: str, cost: Callable[[Record], float | None], i: int) -> Line:
     groups: dict[tuple[str, int], list[Record]] = {}
     for record in (r for rounds in chain.by_seed.values() for r in rounds if cost(r) is not None and not naming.control(r)):
         groups.setdefault((record["step"], record["round"]), []).append(record)
-    points = sorted(
-        (fmean(cost(r) for r in g), fmean(r["test_acc"] for r in g), len(g), g[0]["density"]) for g in groups.values()
-    )
+    points = sorted((fmean(cost(r) for r in g), fmean(r[accuracy] for r in g), len(g), g[0]["density"]) for g in groups.values())
     notes = [f"{pretty(d)} of weights, {n} seed{'s' * (n > 1)}" for _, _, n, d in points]
     x, y = [p[0] for p in points], [p[1] for p in points]
     return Line(chain.label, x, y, COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], notes=notes)

@@ -18,7 +18,7 @@ def _cell(i: int, cell: str, left: int) -> str:
 
 
 def markdown(text: str) -> str:
-    """The little of Markdown that lth writes: tables, lists, bold, paragraphs."""
+    """The little of Markdown that lth writes: tables, lists, bold, italics, code, paragraphs."""
     return "\n".join(_block(block.splitlines()) for block in re.split(r"\n\s*\n", text.strip()) if block.strip())
 
 
@@ -32,7 +32,10 @@ def _block(lines: list[str]) -> str:
 
 
 def _inline(text: str) -> str:
-    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))
+    text = escape(text)
+    for sign, tag in ((r"\*\*", "strong"), (r"\*", "em"), ("`", "code")):
+        text = re.sub(f"{sign}(.+?){sign}", rf"<{tag}>\1</{tag}>", text)
+    return text
 
 
 def details(summary: str, inside: str, *, opened: bool = False) -> str:

@@ -82,4 +82,6 @@ def histogram(chain: Chain, found: Found) -> Lines | None:
             share = np.histogram(values, edges)[0] / len(values)
             lines.append(Line(f"{name}, {when}", (edges[:-1] + edges[1:]) / 2, share, colour, dash))
     unit = f"share of the kept weights in a bin of {edges[1] - edges[0]:.2g}"
-    return Lines(f"{chain.label}, seed {chain.seed}", "value of the weight (no unit)", unit, lines, y_form="percent")
+    return Lines(
+        f"{chain.label}, seed {chain.seed}, at the last epoch", "value of the weight (no unit)", unit, lines, y_form="percent"
+    )

@@ -9,7 +9,7 @@ from string import Template
 
 from plotly.offline import get_plotlyjs
 
-from lth.results import naming
+from lth.results import ends, naming
 from lth.results.plot import Heat, Plot
 from lth.results.report import html, interactive, tree
 from lth.results.report.plots import short
@@ -20,10 +20,11 @@ HERE = Path(__file__).parent
 TREE, SKIPPED = 1000, 200  # rows of the tree, and of what is skipped, on the page
 
 
-def page(title: str, found: Found, parts: dict[str, list[Part]], pictures: dict[str, bytes]) -> str:
+def page(title: str, found: Found, parts: dict[str, list[Part]], pictures: dict[str, bytes], accuracy: str) -> str:
     """The HTML of a report.
 
     Args:
+        accuracy: the end point, one of ``ends.ENDS``.
         parts: data set -> what is said of it.
         pictures: name of a figure -> its SVG, for readers without scripts.
     """
@@ -32,7 +33,7 @@ def page(title: str, found: Found, parts: dict[str, list[Part]], pictures: dict[
         body.append(f'<h2 id="data{i}">{escape(name)}</h2>')
         contents.append(f'<a href="#data{i}">{escape(name)}</a>')
         body += [_part(part, pictures) for part in own]
-    body += [_tree(found.records), _commands(found.records), _skipped(found)]
+    body += [_tree(found.records, accuracy), _commands(found.records), _skipped(found)]
     contents += ['<a href="#rounds">Rounds</a>', '<a href="#commands">Commands</a>']
     contents += ['<a href="#skipped">Left out</a>'] * bool(found.skipped)
     return Template(_file("page.html")).substitute(
@@ -93,25 +94,27 @@ def _figure(name: str, plot: Plot, svg: bytes) -> str:
     )
 
 
-def _tree(records: Sequence[Record]) -> str:
+def _tree(records: Sequence[Record], accuracy: str) -> str:
     nodes = tree.nodes(list(records))
     took, apart = tree.seconds(nodes)
-    differs, step = naming.recipes(records), {record["key"]: record["step"] for record in records}
-    rows = [_node(node, differs, step.get(node.record["parent"])) for node in nodes[:TREE]]
+    step = {record["key"]: record["step"] for record in records}
+    differs, paces = naming.recipes(records), naming.paces(records)
+    rows = [_node(node, differs, paces, step.get(node.record["parent"]), accuracy) for node in nodes[:TREE]]
     text = (
         f"Each round was trained once and then read by all that start from it: {tree.clock(took)} of training; "
         f"{tree.clock(apart)} if each chain, and each control with the rounds before its ticket, had been trained by itself. "
         "Last column: how many of these need the round."
         + (f" The first {TREE} of {len(nodes)} rounds; all are in results.csv." if len(nodes) > TREE else "")
     )
-    table = html.table(("round", "weights remaining", "test accuracy", "time", "needed by"), rows)
+    table = html.table(("round", "weights remaining", ends.title(accuracy), "time", "needed by"), rows)
     return f'<h2 id="rounds">Rounds</h2><p class="soft">{escape(text)}</p><div class="tree">{table}</div>'
 
 
-def _node(node: tree.Node, differs: dict[str, str], before: str | None) -> list[str]:
+def _node(node: tree.Node, differs: dict[str, str], paces: dict[str, str], before: str | None, accuracy: str) -> list[str]:
     """Cells of a round: a dense network says its recipe and seed, the first round of a chain how it is pruned.
 
     Args:
+        differs, paces: see ``naming.recipes`` and ``naming.paces``.
         before: the step of the round's parent, if that is in the tree.
     """
     record, what = node.record, [short(node.record)]
@@ -122,12 +125,12 @@ def _node(node: tree.Node, differs: dict[str, str], before: str | None) -> list[
             differs[record["recipe"]],
         ]
     elif record["step"] != before:
-        what += [naming.pace(record)]
+        what += [paces[record["step"]]]
     name = f"{', '.join(filter(None, what))} ({record['key'][:6]})"
     return [
         "\u2003" * min(node.depth, 30) + ("└ " if node.depth else "") + name,
         f"{record['density']:.2%}",
-        f"{record['test_acc']:.3f}",
+        f"{record[accuracy]:.3f}",
         tree.clock(record["seconds"]),
         f"{node.chains}" if node.chains > 1 else "-",
     ]

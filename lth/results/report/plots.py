@@ -117,18 +117,16 @@ def classes(chain: Chain, found: Found) -> tuple[list[Heat], Lines | None, str]:
     if not told:
         return [], None, ""
     told, note = _few(told)
-    names, where = told[0][1][0], f", seed {chain.seed}"
+    names, where = told[0][1][0], f", seed {chain.seed}, at the last epoch"
     heats = [_matrix(short(record) + where, names, shares) for record, (_, shares) in told]
     if len(told) == 2 and told[1][1][0] == names:
-        heats.append(_change(f"{short(told[1][0])}, less {short(told[0][0])}", names, told[1][1][1] - told[0][1][1]))
+        heats.append(_change(f"{short(told[1][0])}, less {short(told[0][0])}{where}", names, told[1][1][1] - told[0][1][1]))
     lines = [
-        Line(short(record) + where, own, np.diag(shares).tolist(), dash="", marker="ox"[i], colour=COLOURS[i])
+        Line(short(record), own, np.diag(shares).tolist(), dash="", marker="ox"[i], colour=COLOURS[i])
         for i, (record, (own, shares)) in enumerate(told)
     ]
     title = f"{chain.label}{where}"
-    accuracies = Lines(
-        f"Accuracy of each class: {title}", "class", "test accuracy of the class, last epoch", lines, "category", "percent"
-    )
+    accuracies = Lines(f"Accuracy of each class: {title}", "class", "test accuracy of the class", lines, "category", "percent")
     return heats, accuracies, note
 
 

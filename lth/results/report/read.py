@@ -14,14 +14,19 @@ from lth.seals import seal, sha256
 TEXT, NUMBER = str, (int, float)
 TEXTS = ("key", "name", "model", "finetune", "data", "recipe", "step")
 NUMBERS = (
-    "density", "train_acc", "val_acc", "test_acc", "best_test_acc", "early_stop_iteration", "kept", "prunable", "seconds",
+    "density", "train_acc", "val_acc", "test_acc", "best_val_acc", "best_test_acc", "early_stop_iteration", "early_stop_val_acc",
+    "early_stop_test_acc", "kept", "prunable", "seconds",
 )  # fmt: skip
 WHOLE = ("round", "seed", "at_once")
 OPTIONAL = {  # which older rounds lack, or which do not apply to each: then None
     "parent": TEXT, "control": TEXT, "family": TEXT, "criterion": TEXT, "allocation": TEXT, "rewind": TEXT, "retrain": TEXT,
     "start": TEXT, "command": TEXT, "finished": TEXT, "test": TEXT,
     "epochs": NUMBER, "iterations": NUMBER, "rate": NUMBER, "barrier": NUMBER, "flops": NUMBER, "flops_remaining": NUMBER,
-    "parameters": NUMBER, "model_density": NUMBER, "determined_by": dict, "line": dict, "images": dict, "files": dict,
+    "parameters": NUMBER, "model_density": NUMBER, "effective_density": NUMBER, "speedup": NUMBER, "images_per_second": NUMBER,
+    "best_epoch": NUMBER, "best_iteration": NUMBER, "best_train_acc": NUMBER, "early_stop_epoch": NUMBER,
+    "early_stop_train_loss": NUMBER, "early_stop_train_acc": NUMBER, "early_stop_val_loss": NUMBER,
+    "censored": bool, "pretrained": bool, "settings": dict,
+    "determined_by": dict, "line": dict, "images": dict, "files": dict,
 }  # fmt: skip
 FILTERS = ("model", "data", "seed", "finetune")
 

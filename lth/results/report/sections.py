@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lth.results import barrier, verdict
+from lth.results import barrier, compare, ends, statement, table, verdict
 from lth.results import chains as scores
 from lth.results.plot import Line, Lines, Plot
 from lth.results.report import choose, costs, html, images, masks, plots, rows
@@ -24,13 +24,18 @@ class Part:
     figures: Sequence[tuple[str, Plot]] = field(default_factory=list)
 
 
-def of_data(name: str, records: list[Record], found: Found) -> list[Part]:
-    """All parts about the rounds of one data set; a part without anything to show says so in its sentence."""
-    judged = verdict.verdicts(records)
+def of_data(name: str, records: list[Record], found: Found, accuracy: str = ends.EARLY_STOP) -> list[Part]:
+    """All parts about the rounds of one data set, what is shown first; a part without anything to show says so in its sentence.
+
+    Args:
+        accuracy: the end point, one of ``ends.ENDS``.
+    """
+    judged = verdict.verdicts(records, accuracy)
     chains = choose.chains(records)
     drawn = choose.drawn(records, chains) or records
     slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
-    parts = [_results(records), *_scores(drawn, chains, name, slug), _verdicts(drawn, chains), _costs(chains, name, slug)]
+    parts = [_summary(drawn, chains, accuracy), _results(records, accuracy), *_scores(drawn, chains, name, slug, accuracy)]
+    parts += [_verdicts(drawn, chains, accuracy), _costs(chains, name, slug, accuracy)]
     if not chains:
         return parts
     chain = choose.with_winner(chains[0], judged, records)
@@ -38,19 +43,23 @@ def of_data(name: str, records: list[Record], found: Found) -> list[Part]:
     return parts + [make(chain, found, slug) for make in makers]
 
 
-def _results(records: list[Record]) -> Part:
-    cells = rows.rows(records)
-    text = "Accuracies of the last epoch, as fractions: mean ± standard deviation over n seeds. "
-    text += f"The first {ROWS} of {len(cells)} rows; all are in results.md." if len(cells) > ROWS else ""
-    return Part("Results", text, html.table(rows.TITLES, cells[:ROWS]))
+def _summary(drawn: list[Record], chains: list[Chain], accuracy: str) -> Part:
+    return Part("Is it a winning ticket?", _some(chains).strip(), html.markdown(statement.summary(drawn, accuracy)))
 
 
-def _scores(drawn: list[Record], chains: list[Chain], name: str, slug: str) -> list[Part]:
+def _results(records: list[Record], accuracy: str) -> Part:
+    cells = rows.rows(records, accuracy)
+    text = f"{table.caption(records, accuracy)} Fractions, mean ± standard deviation over n seeds. {table.RUNNING}"
+    text += f" The first {ROWS} of {len(cells)} rows; all are in results.md." if len(cells) > ROWS else ""
+    return Part("Results", text, html.table(rows.titles(accuracy), cells[:ROWS]))
+
+
+def _scores(drawn: list[Record], chains: list[Chain], name: str, slug: str, accuracy: str) -> list[Part]:
     parts = [
         Part(
             "Accuracy against weights remaining",
             "Solid lines are tickets, broken ones their controls, horizontals dense networks." + _some(chains),
-            figures=[(f"accuracy-{slug}", scores.accuracy(drawn, name))],
+            figures=[(f"accuracy-{slug}", scores.accuracy(drawn, name, accuracy))],
         ),
         Part(
             "Early stop against weights remaining",
@@ -71,8 +80,8 @@ def _some(chains: list[Chain]) -> str:
 
 def _unended(drawn: list[Record]) -> str:
     """Rounds whose loss was lowest at the very end are at least that slow."""
-    last = sum(r["early_stop_iteration"] >= r["iterations"] for r in drawn if r["iterations"] is not None)
-    return f" In {last} of {len(drawn)} rounds it is the last iteration: trained longer, they might stop later." * bool(last)
+    last = ends.censored(drawn)
+    return f" {last} of {len(drawn)} rounds stopped at the last iteration: trained longer, they might stop later." * bool(last)
 
 
 _BARRIER = "Test error along the line between a network and its copy that saw the images in another order, mean over seeds."
@@ -87,15 +96,18 @@ def _barrier(curves: list[dict], name: str) -> Lines:
         )
         for i, c in enumerate(sorted(curves, key=lambda c: -c["density"]))
     ]  # fmt: skip
-    return Lines(name, "interpolation from one copy (0) to the other (1)", "test error", lines, y_form="percent")
+    return Lines(
+        barrier.title(name, curves), "interpolation from one copy (0) to the other (1)", "test error", lines, y_form="percent"
+    )
 
 
-def _verdicts(drawn: list[Record], chains: list[Chain]) -> Part:
-    return Part("Is it a winning ticket?", _some(chains).strip(), html.markdown(verdict.text(drawn)))
+def _verdicts(drawn: list[Record], chains: list[Chain], accuracy: str) -> Part:
+    tables = statement.details(drawn, accuracy)
+    return Part("Tickets less dense networks and controls", _some(chains).strip(), html.markdown(tables or statement.NONE))
 
 
-def _costs(chains: list[Chain], name: str, slug: str) -> Part:
-    found = costs.plots(chains, name)
+def _costs(chains: list[Chain], name: str, slug: str, accuracy: str) -> Part:
+    found = costs.plots(chains, name, accuracy)
     text = (
         "What a perfectly sparse engine would compute (a multiplication and an addition are 2 FLOPs), and the size of a plain "
         "file: 4 bytes a parameter that remains and, for a ticket, 1 bit a prunable weight. Nothing here was timed. "
@@ -149,7 +161,8 @@ def _classes(chain: Chain, found: Found, slug: str) -> Part:
     names = ("dense", "ticket", "difference")
     figures: list[tuple[str, Plot]] = [(f"confusion_{name}-{slug}", heat) for name, heat in zip(names, heats)]
     best = "none is shown to win" if chain.winner is None else "this seed has none that is shown to win"
-    which = "the sparsest winning ticket" if chain.ticket and chain.wins(chain.ticket) else f"the sparsest ticket ({best})"
+    won = chain.ticket is not None and chain.wins(chain.ticket)
+    which = f"the sparsest {compare.CALLED[chain.winner.verdict]}" if won else f"the sparsest ticket ({best})"
     first = "the densest ticket" if chain.rounds[0]["round"] else "the dense network"
     compared = f": {first}, {which}, and the second less the first" * (len(heats) == 3)
     text = f"{_where(chain)} Test images, last epoch{compared}.{note}"

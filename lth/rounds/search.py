@@ -12,7 +12,7 @@ from typing import Any
 from lth.config import Config, require
 from lth.data import overview, sources
 from lth.data.split import prepare
-from lth.errors import notice
+from lth.errors import notice_once
 from lth.models import weights as pretrained
 from lth.rounds import device, loggers, signals
 from lth.rounds.experiment import Experiment
@@ -86,7 +86,7 @@ def score(config: Config, records: list[dict[str, Any]]) -> float:
 def _old(store: Store) -> None:
     if count := store.old():
         what = f"{count} finished {'round is' if count == 1 else 'rounds are'} of the round format 1 of an earlier lth"
-        notice(f"{store.outputs}: {what}, which drew its random numbers otherwise; they stay as they are and are not used.")
+        notice_once(f"{store.outputs}: {what}, which drew its random numbers otherwise; they stay as they are and are not used.")
 
 
 def _require_folder(key: str, value: str) -> None:

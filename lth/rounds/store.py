@@ -41,10 +41,10 @@ def load(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path} is damaged: it is no JSON ({error}); {advice}") from error
     if not isinstance(record, dict) or "seal" not in record:
         raise DataError(f"{path} is damaged: it has no seal; {advice}")
-    if record.get("round_format") != FORMAT:
-        raise OldRound(f"{path} is of round format {record.get('round_format', 1)}; this lth reads format {FORMAT} alone.")
     if record["seal"] != seal(record):
         raise DataError(f"{path} is damaged: it does not match its seal; {advice}")
+    if record.get("round_format") != FORMAT:
+        raise OldRound(f"{path} is of round format {record.get('round_format', 1)}; this lth reads format {FORMAT} alone.")
     if missing := [name for name in record.get("files", {}) if not (folder / name).exists()]:
         raise DataError(f"{folder / missing[0]} is missing; {advice}")
     return record

@@ -1,5 +1,6 @@
 """A copied round folder is complete in itself: the trained network, its ticket, its configuration."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 import lth
 from lth.errors import DataError
 from lth.rounds.search import search
+from lth.seals import seal
 
 
 @pytest.mark.parametrize("model", ["simple_cnn", "resnet20"])
@@ -73,7 +75,8 @@ def test_a_folder_of_the_old_format_is_named_once_and_left_alone(make_config, ca
     config = make_config(rounds=0, epochs=1)
     old = Path(config.outputs) / "rounds" / "simple_cnn-round00-0123456789ab"
     old.mkdir(parents=True)
-    (old / "round.json").write_text('{"key": "0123456789ab", "seal": "x"}')
+    record = {"key": "0123456789ab"}
+    (old / "round.json").write_text(json.dumps(record | {"seal": seal(record)}))
     [record] = search(config, say=lambda line: None)
     assert record["round_format"] == 2
     assert "1 finished round is of the round format 1 of an earlier lth" in capsys.readouterr().err

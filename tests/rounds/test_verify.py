@@ -90,9 +90,8 @@ def test_any_edited_entry_of_a_record_is_caught(patient):
 
 # What no other file of the round tells; the seal alone keeps it.
 ALONE = {
-    "data", "accelerator", "versions", "command", "finished", "seconds", "images_per_second", "best_test_acc", "early_stop_test_acc",
-    "test",
-    "proof/start", "proof/zeros", "proof/untouched", "proof/ranks",
+    "data", "accelerator", "versions", "command", "finished", "seconds", "images_per_second", "best_test_acc",
+    "early_stop_test_acc", "test", "proof/start", "proof/zeros", "proof/untouched", "proof/ranks",
 }  # fmt: skip
 
 

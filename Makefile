@@ -18,8 +18,8 @@ setup: .venv/ready ## make .venv and install the pinned packages and lth into it
 demo: setup ## search for a lottery ticket, about two minutes, then say where to look
 	$(BIN)/python -m lth.run experiment=demo
 
-test: setup ## run the tests
-	$(BIN)/python -m pytest
+test: setup ## run the tests, one process a core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 faults: setup ## kill an experiment at every write boundary, fill its disk, crowd its folder, damage its files
 	$(BIN)/python -m tests.faults

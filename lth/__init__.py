@@ -5,12 +5,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lth import rounds
     from lth.pruning.callback import LotteryTicket
+    from lth.rounds.model import load_model
     from lth.rounds.ticket import Ticket, load_ticket
 
 __version__ = "0.1.0"
-__all__ = ["LotteryTicket", "Ticket", "load_ticket", "rounds"]
+__all__ = ["LotteryTicket", "Ticket", "load_model", "load_ticket", "rounds"]
 
-_HOMES = {"LotteryTicket": "lth.pruning.callback", "Ticket": "lth.rounds.ticket", "load_ticket": "lth.rounds.ticket"}
+_HOMES = {
+    "LotteryTicket": "lth.pruning.callback",
+    "Ticket": "lth.rounds.ticket",
+    "load_model": "lth.rounds.model",
+    "load_ticket": "lth.rounds.ticket",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -49,7 +49,7 @@ class Data:
     batch_size: int = 64  # images a step, over all devices
     augment: str = "none"
     normalize: str = "auto"  # auto: what the model was made for
-    on_error: str = "fail"  # what an undecodable image does
+    on_error: str = free("fail")  # what an undecodable image does; which ones there are is in the fingerprint
     cache: str = free("${outputs}/cache")
     cache_limit: float = free(16.0)  # GB of decoded pixels; larger folders are streamed
     workers: int = free(2)  # processes that decode, only for streamed folders
@@ -82,7 +82,7 @@ class Model:
     name: str = "simple_cnn"  # or another of OWN, efficientnet_lite0, any classification network of torchvision
     dropout: float = 0.2  # simple_cnn only
     width: float = 1.0  # resnet20 only: multiplies its channels
-    head: str = "mlp"  # of networks made for transfer: features -> features / 2 -> ReLU -> classes, or linear
+    head: str = "linear"  # of networks made for transfer; mlp: features -> features / 2 -> ReLU -> classes
     weights: str = free("none")  # imagenet, none or a file; the hash of the file is in the key
     frozen_bn: str = "eval"  # mode of the blocks that are not trained
 
@@ -100,8 +100,8 @@ class Prune:
     schedule: str = free("imp")  # imp: a training for each round; one_shot: one for all of them
     rounds: int = free(5)  # 0: the dense network alone
     rate: float = 0.2  # fraction of the remaining weights pruned in a round
-    head: bool = True  # prune the final classifier layer too
-    head_rate: float = 1.0  # its rate as a fraction of ``rate``; only with allocation=layerwise
+    head: bool = True  # prune the head too, with all its layers
+    head_rate: float = 1.0  # the head's rate as a fraction of ``rate``; only with allocation=layerwise
     scope: str = "trainable"  # what is pruned: weights that are trained, all, or all but the head's
     criterion: str = "magnitude"  # of the trained weights; snip, grasp, synflow: of those that are rewound to
     allocation: str = "global"  # how many go from which layer: the lowest scores of all, as many of each, or as ERK says

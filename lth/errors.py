@@ -1,5 +1,6 @@
 """What a user is told when something is wrong: one sentence, and an exit code."""
 
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -8,6 +9,12 @@ from collections.abc import Callable
 def notice(sentence: str) -> None:
     """Tell of something that is mended on the way."""
     print(f"lth: {sentence}", file=sys.stderr)
+
+
+@functools.cache
+def notice_once(sentence: str) -> None:
+    """``notice``, but only the first time that this process has it to say."""
+    notice(sentence)
 
 
 class LthError(Exception):

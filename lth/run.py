@@ -5,6 +5,7 @@ import signal
 if __name__ == "__main__":  # Ctrl-C while all this is imported ends without a traceback; ``main`` takes it over
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+import argparse
 import io
 import math
 import os
@@ -12,7 +13,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -21,8 +22,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lth import __version__, guard, sweep, usage
 from lth import config as schema
-from lth import guard, sweep, usage
 from lth.errors import Interrupted, LthError, UsageError, unheard
 from lth.rounds import signals
 
@@ -38,13 +39,13 @@ schema.register()
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(cfg: DictConfig) -> float:
-    """One experiment; returns what sweepers optimise: the last round's validation accuracy (the test images select nothing).
+    """One experiment; returns what sweepers optimise, see ``search.score``.
 
     A job that fails returns NaN and is told of at the end, so that a sweep's other jobs run.
     """
     try:
         from lth.rounds.device import is_first
-        from lth.rounds.search import search
+        from lth.rounds.search import score, search
 
         usage.require_known(cfg)
         config = OmegaConf.to_object(cfg)
@@ -56,7 +57,7 @@ def job(cfg: DictConfig) -> float:
         _records.extend(records)
         if is_first():
             _show(Path(cfg.outputs), records, cfg.logger.name)
-        return [record for record in records if not record["control"]][-1]["val_acc"]
+        return score(config, records)
     except Exception as error:
         stopped = any(isinstance(before, Interrupted) for _, before in _failures)
         if not (stopped and isinstance(error, Interrupted)):  # a sweep's other jobs are stopped by the same signal
@@ -118,6 +119,10 @@ def main() -> None:
     """Run, and say what went wrong in one sentence: exit code 2 for usage, 1 for data and run-time trouble."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then hands its errors to us instead of printing them
+    if "--version" in sys.argv[1:]:
+        print(f"lth {__version__}")
+        return
+    argparse.ArgumentParser.error = _refuse  # of Hydra's parser, which else prints its usage
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda a: a not in ("-m", "--multirun"))  # argparse wants it in front of overrides
     try:
         guard.check(sys.argv[1:])
@@ -137,6 +142,10 @@ def main() -> None:
         unheard(error)
     if _failures:
         sys.exit(max(_exit_code(error) for _, error in _failures))
+
+
+def _refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    raise UsageError(f"the command line is not accepted: {message}; the options are --help, --version, --cfg job and -m.")
 
 
 def _explain(error: Exception) -> str:

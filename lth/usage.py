@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import re
+import shlex
 from typing import Any
 
 from hydra.errors import ConfigCompositionException, MissingConfigException
@@ -10,6 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from lth.config import Config
 from lth.errors import UsageError
+
+GROUPS = ("data", "model", "prune", "optim", "trainer", "logger", "experiment")  # that take the name of a choice
 
 
 def keys(node: Any = Config, prefix: str = "") -> list[str]:
@@ -37,6 +40,9 @@ def sentence(error: BaseException) -> str:
         return f"{merged[1]} is not accepted: {_first_line(error.__cause__)}."
     if type(error).__name__ == "OverrideParseException":
         return f"the argument {getattr(error, 'override', '')!r} is no override: it takes key=value, such as prune.rate=0.2."
+    if found := re.search(r"Ambiguous value for argument '(.*)'|Sweep parameters '(.*)' requires --multirun", text):
+        given = found[1] or found[2]
+        return f"{given} is not accepted: several values are a sweep, which takes -m: python -m lth.run -m {shlex.quote(given)}."
     if text.startswith("Config group override"):
         return f"a group takes the name of a choice, such as prune=imp; a key is written whole, such as prune.rate=0.2 ({text})."
     if key := getattr(error, "full_key", None):
@@ -59,11 +65,27 @@ def _dotted(node: Any, prefix: str = "") -> set[str]:
 
 
 def _unknown(key: str) -> str:
-    near = difflib.get_close_matches(key, keys(), n=1, cutoff=0.6)
+    """What is said of a key that is none: the likely ones, and those beside it."""
     group = key.rpartition(".")[0]
-    there = [k for k in keys() if k.rpartition(".")[0] == group] or keys()
-    guess = f"; did you mean {near[0]}?" if near else "."
-    return f"{key} is no key{guess} {group or 'The top level'} takes {', '.join(k.rpartition('.')[2] for k in there)}."
+    beside = [k for k in keys() if k.rpartition(".")[0] == group]
+    if group and beside:
+        there = f"{group} takes {', '.join(k.rpartition('.')[2] for k in beside)}"
+    else:
+        top = [k for k in keys() if "." not in k]
+        there = f"The top level takes {', '.join(top)}, and the groups {', '.join(GROUPS)}"
+    near = _near(key)
+    return f"{key} is no key{f'; did you mean {near}?' if near else '.'} {there}."
+
+
+def _near(key: str) -> str:
+    """The keys that ``key`` may stand for, such as ``optim.lr=`` for ``lr``; empty if there are none."""
+    leaves: dict[str, list[str]] = {}
+    for known in keys():
+        leaves.setdefault(known.rpartition(".")[2], []).append(known)
+    found = leaves.get(key) or difflib.get_close_matches(key, [*keys(), *GROUPS], n=1, cutoff=0.6)
+    if not found and "." not in key:
+        found = [known for leaf in difflib.get_close_matches(key, leaves, n=1, cutoff=0.75) for known in leaves[leaf]]
+    return " or ".join(f"{known}=" for known in found)
 
 
 def _first_line(error: BaseException | None) -> str:

@@ -10,7 +10,7 @@ BASE = (
     *("trainer=cpu", "prune.rounds=0", "logger=none"),
 )
 FRACTION, NUMBER, WHOLE = "a fraction above 0 and below 1", "could not be converted to Float", "could not be converted to Integer"
-IMAGE = r"the image .*down/{} cannot be decoded \(.*{}.*\)\."
+IMAGE = r"the image .*down/{} cannot be decoded \(.*{}.*\); data\.on_error=skip leaves it out"
 WEIGHTS = "model.weights={root}/w.pth"
 SAFE = "model.weights={root}/w.safetensors"
 
@@ -52,7 +52,12 @@ KEYS = [  # a wrong key, type or range; what the sentence says besides the key
     ("features.cache=x", "not a valid bool"), ("features.dtype=int8", "one of float32"),
     ("features.dtype=float16", "no features are kept"), ("logger=neptune", "one of csv, mlflow, none"),
     ("logger.name=x", "one of tensorboard"), ("experiment=foo", "one of controls"),
-    ("prune.rat=0.2", "did you mean prune.rate"), ("+prune.rat=0.2", "did you mean prune.rate"), ("+foo=1", "foo is no key"),
+    ("prune.rat=0.2", r"did you mean prune\.rate=\?"), ("+prune.rat=0.2", r"did you mean prune\.rate=\?"),
+    ("+foo=1", "foo is no key. The top level takes .*groups data, model"), ("modle=resnet18", r"did you mean model=\?"),
+    ("lr=0.01", r"did you mean optim\.lr=\?"), ("rate=0.5", r"did you mean prune\.rate=\?"),
+    ("lrr=0.01", r"did you mean optim\.lr=\?"), ("dat.root=x", r"did you mean data\.root=\?"),
+    ("seed=0,1", "a sweep, which takes -m: python -m lth.run -m seed=0,1"), ("prune=imp,dense", "-m prune=imp,dense"),
+    ("seed=range(0,3)", "-m 'seed=range"), ("--multrun", "unrecognized arguments: --multrun"), ("--cfg=jbo", "invalid choice"),
     ("+seed.x=1", "seed"), ("~prune.rate", "prune.rate"), ("prune=5", "takes the name of a choice"),
     ("data=null", "takes the name of a choice"), ("prune.rate", "is no override: it takes key=value"),
     ("seed=!!python/object/apply:os.mkdir[ran]", "is no override"), ("seed=${oc.env:HOME}", "seed is not accepted"),
@@ -68,7 +73,7 @@ FOLDERS = [  # name, what is done to the images, arguments, exit code, sentence;
     ("a file as folder", None, ["data.root={root}/" + str(D.ONE)], 1, "data.root=.* is a file"),
     ("one class", D.single, [], 1, "holds 1 class folders; at least 2 are needed"),
     ("empty class", D.emptied("train", "down"), [], 1, r"class folder .*down holds no image"),
-    ("single-image class", D.emptied("train", "down", keep=1), [], 1, "class number 1 has a single training image"),
+    ("single-image class", D.emptied("train", "down", keep=1), [], 1, "the class down has a single image to train on"),
     ("classes differ", D.without("test", "plain"), [], 1, "different class folders: plain"),
     ("no test images", D.without("test"), [], 0, ""),
     ("1x1", D.image(Image.new("RGB", (1, 1))), [], 0, ""),
@@ -76,7 +81,10 @@ FOLDERS = [  # name, what is done to the images, arguments, exit code, sentence;
     ("says it is 20,000 x 20,000", D.header(20000, 20000), [], 1, IMAGE.format("000.png", "exceeds limit")),
     ("says it is 10,000 x 10,000", D.header(10000, 10000), [], 1, IMAGE.format("000.png", "truncated|decompression bomb")),
     ("truncated", D.truncated, [], 1, IMAGE.format("000.png", "truncated")),
-    ("truncated, skipped", D.truncated, ["data.on_error=skip"], 0, ""),
+    ("truncated, skipped", D.truncated, ["data.on_error=skip"], 0, "1 image cannot be decoded and is skipped: .*down/000.png"),
+    ("Train and Test", D.flat("Train", "Test"), [], 1, "has Train and Test without class folders.*takes one folder a class"),
+    ("test beside classes", D.flat("test", "cat", "dog", "train"), [], 1, "has train and test without class folders in them"),
+    ("duplicates in val", D.duplicates, [], 0, "1 of 3 validation images is among the images to train on, byte by byte"),
     ("zero bytes", D.bytes_(b""), [], 1, IMAGE.format("000.png", "cannot identify")),
     ("no image", D.bytes_(b"%PDF-1.4 renamed"), [], 1, IMAGE.format("000.png", "cannot identify")),
     ("16 bit", D.deep, [], 0, ""),
@@ -84,12 +92,12 @@ FOLDERS = [  # name, what is done to the images, arguments, exit code, sentence;
     ("animated", D.image(Image.new("P", (9, 9)), "new.gif", save_all=True, append_images=[Image.new("P", (9, 9), 3)]), [], 0, ""),
     ("link in a circle", D.link(""), [], 1, r"image .*link\.png cannot be read \(Too many levels"),
     ("link to nowhere", D.link("/nowhere.png"), [], 1, r"image .*link\.png cannot be read \(No such file"),
-    ("link to nowhere, skipped", D.link("/nowhere.png"), ["data.on_error=skip"], 0, ""),
+    ("link to nowhere, skipped", D.link("/nowhere.png"), ["data.on_error=skip"], 0, r"1 image .* skipped: .*link\.png"),
     ("linked folder in a circle", D.linked_folder, [], 0, ""),
     ("a folder called image", D.folder_called_image, [], 0, ""),
     ("unreadable", D.unreadable, [], 1, r"image .*000\.png cannot be read \(Permission denied\)"),
     ("a pipe", D.pipe, [], 1, r"image .*pipe\.png cannot be read \(it is no file\)"),
-    ("a pipe, skipped", D.pipe, ["data.on_error=skip"], 0, ""),
+    ("a pipe, skipped", D.pipe, ["data.on_error=skip"], 0, r"1 image .* skipped: .*pipe\.png"),
     ("unicode and space", D.called("zwölf Männer ✓"), [], 0, ""),
     ("markup", D.called("<script>alert(1)<b>"), ["logger=tensorboard"], 0, ""),
     ("shell", D.called("$(mkdir ran) `mkdir ran`; %s {0} | $x$"), ["logger=tensorboard"], 0, ""),

@@ -64,6 +64,28 @@ def in_two_classes(root: Path) -> None:
     shutil.copy(root / "test" / "down" / "000.png", root / "test" / "plain" / "new.png")
 
 
+def flat(*names: str):
+    """Folders of these names with images in them, and nothing else."""
+
+    def change(root: Path) -> None:
+        for name in names:
+            shutil.copytree(root / "train" / "down", root / "new" / name)
+        for part in ("train", "test"):
+            shutil.rmtree(root / part)
+        for name in names:
+            (root / "new" / name).rename(root / name)
+        (root / "new").rmdir()
+
+    return change
+
+
+def duplicates(root: Path) -> None:
+    """All images of a class are one, so that a part of them validates on what another part trains on."""
+    one = (root / ONE).read_bytes()
+    for path in (root / "train" / "down").iterdir():
+        path.write_bytes(one)
+
+
 def linked_folder(root: Path) -> None:
     (root / "train" / "down" / "loop").symlink_to(root / "train" / "down")
 

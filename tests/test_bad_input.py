@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import lth.run as door
-from lth.rounds import search
+from lth.data import overview
 from tests import damage as D
 from tests.bad import BASE, FOLDERS, KEYS
 from tests.conftest import write_parts
@@ -32,7 +32,7 @@ def finished(good, tmp_path_factory) -> Path:
 
 
 def contents(outputs: Path, names: set[str] | None = None) -> dict[str, bytes]:
-    found = {p.relative_to(outputs).as_posix(): p for part in ("rounds", "starts") for p in (outputs / part).rglob("*.*")}
+    found = {p.relative_to(outputs).as_posix(): p for p in (outputs / "rounds").rglob("*.*")}
     return {n: p.read_bytes() for n, p in found.items() if p.is_file() and (n in names if names else ".locks" not in n)}
 
 
@@ -47,13 +47,13 @@ def knock(finished, monkeypatch, capsys, tmp_path):
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         monkeypatch.setattr("lth.rounds.signals.listen", lambda: None)
         monkeypatch.chdir(tmp_path)
-        search._warn.cache_clear()
+        overview._tell.cache_clear()
         before, rows = contents(finished), (finished / "results.csv").read_text().splitlines()
         try:
             code = door.main() or 0
         except SystemExit as error:
             code = error.code
-        told = "\n".join(line for line in capsys.readouterr().err.splitlines() if not re.match(r"round \d+/", line))
+        told = "\n".join(line for line in capsys.readouterr().err.splitlines() if not re.match(r"round \d+/|lth: decoding", line))
         assert contents(finished, set(before)) == before, "nothing finished is touched"
         assert set(rows) <= set((finished / "results.csv").read_text().splitlines())
         assert not list(tmp_path.rglob(D.MESSAGE)), "nothing ran"

@@ -100,8 +100,8 @@ def test_milestones_are_a_plain_list():
 
 
 TYPOS = [
-    ("prune.rat=0.2", "prune.rat is no key; did you mean prune.rate?"),
-    ("epoch=3", "epoch is no key; did you mean epochs?"),
+    ("prune.rat=0.2", "prune.rat is no key; did you mean prune.rate=?"),
+    ("epoch=3", "epoch is no key; did you mean epochs=?"),
     ("prune.rate=abc", "prune.rate=abc is not accepted: Value 'abc' of type 'str' could not be converted to Float."),
     ("prune.rounds=2.5", "prune.rounds=2.5 is not accepted"),
     ("model=resnet", "model=resnet is not accepted: it takes one of conv2, conv4, conv6, densenet121"),

@@ -10,9 +10,9 @@ import pytest
 import lth
 
 ROOT = Path(lth.__file__).parent
-GROUND = {"config", "errors", "seals"}
+GROUND = {"config", "errors", "network", "seals", "seeds"}
 ALLOWED = {
-    "run": {"rounds", "results", "usage", "sweep", "guard", *GROUND},
+    "run": {"__version__", "rounds", "results", "usage", "sweep", "guard", *GROUND},
     "report": {"results", *GROUND},
     "board": GROUND,
     "sweep": set(),
@@ -27,7 +27,10 @@ ALLOWED = {
     "tensors": set(),
     "config": GROUND,
     "errors": set(),
+    "network": set(),
+    "__main__": GROUND,
     "seals": set(),
+    "seeds": set(),
 }
 
 

@@ -7,9 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+import lth
 import lth.run as door
+from lth.errors import LthError
 from lth.rounds import signals
+from lth.rounds.search import search
 from lth.run import CONF
 
 
@@ -31,8 +36,21 @@ def test_help_has_three_examples_and_every_group():
         assert f"{group}: " in told
 
 
+def test_the_version_is_that_of_lth():
+    for module in ("lth.run", "lth"):
+        told = subprocess.run([sys.executable, "-m", module, "--version"], check=True, capture_output=True, text=True)
+        assert told.stdout == f"lth {lth.__version__}\n"
+
+
+def test_the_package_says_which_commands_there_are():
+    told = subprocess.run([sys.executable, "-m", "lth"], check=True, capture_output=True, text=True)
+    first, *lines = told.stdout.splitlines()
+    assert first.startswith("lth 0.")
+    assert [line.split()[2] for line in lines] == ["lth.run", "lth.report", "lth.verify", "lth.board"]
+
+
 def test_help_and_a_typo_do_not_import_torch():
-    for arguments in (["--help"], ["--cfg", "job"], ["prune.rat=0.2"], ["prune.rate=2"]):
+    for arguments in (["--help"], ["--version"], ["--cfg", "job"], ["lr=0.2"], ["seed=0,1"], ["prune.rate=2"]):
         code = f"import sys; sys.argv[1:] = {arguments}; from lth.run import main\ntry: main()\nexcept SystemExit: pass\n"
         code += "assert 'torch' not in sys.modules"
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -44,7 +62,7 @@ def test_help_and_a_typo_do_not_import_torch():
         (
             "prune.rat=0.2",
             2,
-            "lth: prune.rat is no key; did you mean prune.rate? prune takes schedule, rounds, rate, head, "
+            "lth: prune.rat is no key; did you mean prune.rate=? prune takes schedule, rounds, rate, head, "
             "head_rate, scope, criterion, allocation, score_images, rewind, retrain, controls, control_rounds.",
         ),
         ("prune.rate=1.5", 2, "lth: prune.rate=1.5 is not accepted: it takes a fraction above 0 and below 1."),
@@ -62,6 +80,28 @@ def test_bad_input_is_one_sentence_and_an_exit_code(images, tmp_path, override, 
     full = run(*small(images, tmp_path), override, HYDRA_FULL_ERROR="1")
     assert full.returncode != 0
     assert "Traceback" in full.stderr
+
+
+@pytest.mark.parametrize("rendered", [False, True])
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("model.weights", "/nowhere.pth", "model.weights=/nowhere.pth is not accepted"),
+        ("finetune", "layer9", "layer9 is no block"),
+        ("model.name", "resnet19", "model.name=resnet19 is not accepted"),
+        ("model.weights", "{file}", "do not fit Sequential; missing: fc1"),
+    ],
+)
+def test_the_network_is_checked_before_images_are_rendered_or_decoded(make_config, tmp_path, rendered, key, value, sentence):
+    save_file({"x": torch.zeros(2)}, tmp_path / "w.safetensors")
+    config = make_config()
+    if rendered:
+        config.data.name, config.data.root, config.data.train_per_class = "scenes", None, 10**6
+    group, _, name = key.rpartition(".")
+    setattr(getattr(config, group) if group else config, name, value.format(file=tmp_path / "w.safetensors"))
+    with pytest.raises(LthError, match=sentence):
+        search(config)
+    assert not list(tmp_path.glob("outputs/cache/*/"))
 
 
 def test_one_experiment_leaves_table_figure_and_board(images, tmp_path):
@@ -107,6 +147,9 @@ def test_a_sweep_leaves_nothing_in_the_folder_where_it_is_typed(images, tmp_path
     told = run("-m", *small(images, tmp_path / "o"), "prune=dense", "seed=0,1", "logger=none", cwd=tmp_path / "here")
     assert told.returncode == 0, told.stderr
     assert not list((tmp_path / "here").iterdir())
+    about = "3 classes (across, down, plain): 102 train, 18 val (15% of train), 36 test images"
+    assert told.stdout.count(about) == 1, "once for all jobs"
+    assert told.stdout.index(about) < told.stdout.index("round 0/0")
 
 
 def test_a_failed_job_is_told_at_the_end_and_the_others_run(images, tmp_path):

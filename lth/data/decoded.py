@@ -19,24 +19,42 @@ from filelock import FileLock
 from PIL import Image, ImageOps
 
 from lth.data import digests, kept
+from lth.data.progress import shown
 from lth.data.sources import Listing
 from lth.errors import DataError
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice its limit is an error, which names the file
+NAMED = 10  # files that cannot be decoded are named up to this number
 VERSION = 1  # of the decoding below: counts up when the pixels of any file would change
+
+
+class BadImages(DataError):
+    """Files that cannot be read or decoded; ``faults`` has a clause on each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        first = "; ".join(faults[:NAMED]) + ("; and so on" if len(faults) > NAMED else "")
+        several = f"{len(faults):,} images cannot be used: {first}. data.on_error=skip leaves them out and goes on."
+        super().__init__(several if len(faults) > 1 else f"{first}; data.on_error=skip leaves it out and goes on.")
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """``images`` gives a batch for an array of indices; ``labels`` int64 (n,); ``fingerprint`` hashes files and classes."""
+    """``images`` gives a batch for an array of indices; ``labels`` int64 (n,); ``files`` hashes the files' names and contents."""
 
     images: "Cached | Streamed"
     labels: np.ndarray
     classes: list[str]
     paths: list[Path]
-    fingerprint: str
-    skipped: list[str]
+    files: str
+    skipped: list[str]  # paths relative to ``root``
     digests: np.ndarray  # uint8 (n, 32), SHA-256 of each file
+    root: Path
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what determines the pixels at any size: the files, and how they are decoded."""
+        return f"{self.files}.{VERSION}"
 
     @property
     def pixels(self) -> int:
@@ -96,7 +114,8 @@ def decode(path: Path, size: int, channels: int = 3) -> np.ndarray:
                 image = image.resize((size, size), Image.Resampling.BILINEAR)
             return np.asarray(image).reshape(size, size, channels)
     except Exception as error:  # whatever a damaged file makes its reader say
-        raise DataError(f"the image {path} cannot be decoded ({error or type(error).__name__}).") from error
+        why = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
+        raise DataError(f"the image {path} cannot be decoded ({why}).") from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -108,22 +127,33 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error: str = "fail", channels: int = 3) -> Decoded:
+def load(
+    listing: Listing,
+    size: int,
+    cache: Path,
+    limit: float = 16.0,
+    on_error: str = "fail",
+    channels: int = 3,
+    before: Callable[[], None] = lambda: None,
+) -> Decoded:
     """The images of ``listing`` at ``size`` pixels, from ``cache`` if they are there, else decoded into it.
 
     Args:
         limit: gigabytes of pixels above which the files are streamed instead.
         on_error: ``fail`` or ``skip``, what an undecodable file does.
         channels: 1 (grey) or 3 (RGB).
+        before: called before images are decoded, which takes long.
 
     Raises:
-        DataError: a file cannot be decoded and ``on_error`` is ``fail``; or nothing is left of a class.
+        BadImages: files cannot be decoded and ``on_error`` is ``fail``.
+        DataError: nothing is left of a class.
     """
     stream = len(listing.paths) * size * size * channels > limit * 1e9
     folder = cache / f"{'stream' if stream else 'pixels'}-{_name(listing, size, on_error, channels)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     build = partial(_build, listing, size, folder, stream, on_error, channels)
     if (meta := kept.meta(folder)) is None:
+        before()
         with FileLock(f"{folder}.lock"):
             meta = kept.meta(folder) or build()
     bad = set(meta["skipped"])
@@ -131,10 +161,10 @@ def load(listing: Listing, size: int, cache: Path, limit: float = 16.0, on_error
     paths = [listing.paths[i] for i in keep]
     images = Streamed(paths, size, channels) if stream else Cached(folder, meta, partial(_again, build, meta))
     labels = np.asarray(listing.labels, dtype=np.int64)[keep]
-    if len(set(labels)) < len(listing.classes):
-        raise DataError(f"{listing.root}: no image of some class can be decoded.")
+    if empty := [name for label, name in enumerate(listing.classes) if label not in labels]:
+        raise DataError(f"no image in the class folder {listing.root / empty[0]} can be decoded.")
     hashes = digests.load(folder, listing.root, paths, meta)
-    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"], hashes)
+    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"], hashes, listing.root)
 
 
 def _name(listing: Listing, size: int, on_error: str, channels: int) -> str:
@@ -144,8 +174,6 @@ def _name(listing: Listing, size: int, on_error: str, channels: int) -> str:
         try:
             stat = path.stat()
         except OSError as error:  # a link to nowhere, or in a circle
-            if on_error == "fail":
-                raise DataError(f"the image {path} cannot be read ({error.strerror}).") from error
             total.update(f"{path.relative_to(listing.root).as_posix()} {error.strerror}\n".encode())
             continue
         total.update(f"{path.relative_to(listing.root).as_posix()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -165,16 +193,22 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
     hashes: dict[str, str] = {}
     shape = (len(listing.paths), size, size, channels)
     array = None if stream else kept.empty(draft / "images.npy", np.uint8, shape)
-    read = partial(_read, size=size, on_error=on_error, channels=channels)
+    read = partial(_read, size=size, channels=channels)
+    faults: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, (digest, pixels) in zip(listing.paths, pool.map(read, listing.paths)):
+        done, count = pool.map(read, listing.paths), len(listing.paths)
+        for path, (digest, pixels, fault) in zip(listing.paths, shown(done, count, f"decoding {count:,} images")):
             name = path.relative_to(listing.root).as_posix()
             if pixels is None:
                 skipped.append(name)
+                faults.append(fault)
                 continue
             if array is not None:
                 array[len(hashes)] = pixels
             hashes[name] = digest
+    if faults and on_error == "fail":
+        kept.remove(draft)
+        raise BadImages(faults)
     if array is not None:
         array.flush()
         if skipped:
@@ -184,12 +218,11 @@ def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: st
     return kept.finish(draft, folder, None if stream else "images.npy", about)
 
 
-def _read(path: Path, size: int, on_error: str, channels: int) -> tuple[str, np.ndarray | None]:
+def _read(path: Path, size: int, channels: int) -> tuple[str, np.ndarray | None, str]:
+    """SHA-256 and pixels of a file, or why it has none."""
     try:
-        return digests.of(path), decode(path, size, channels)
-    except (DataError, OSError) as error:
-        if on_error == "fail" and isinstance(error, OSError):
-            raise DataError(f"the image {path} cannot be read ({error.strerror}).") from error
-        if on_error == "fail":
-            raise
-        return "", None
+        return digests.of(path), decode(path, size, channels), ""
+    except DataError as error:
+        return "", None, str(error).rstrip(".")
+    except OSError as error:
+        return "", None, f"the image {path} cannot be read ({error.strerror})"

@@ -16,6 +16,7 @@ from torch import Tensor
 from lth.data import kept
 from lth.data.augment import coins
 from lth.data.decoded import Decoded
+from lth.data.progress import shown
 
 DTYPES = {"float32": (torch.float32, np.float32), "float16": (torch.float16, np.float16), "bfloat16": (torch.bfloat16, np.int16)}
 BATCH = 64
@@ -88,7 +89,8 @@ def _build(
         return None
     draft = kept.draft(folder)
     array = kept.empty(draft / "features.npy", stored, (n * copies, *shape))
-    for first in range(0, n, BATCH):
+    firsts = range(0, n, BATCH)
+    for first in shown(firsts, len(firsts), f"computing what the frozen blocks give for {n:,} images"):
         pixels = torch.from_numpy(images.images.take(np.arange(first, min(first + BATCH, n))))
         part = array[first * copies : (first + BATCH) * copies]
         part[::copies] = _array(prefix(pixels), kind, stored)

@@ -11,13 +11,9 @@ from lth.data.augment import augment, normalization, to_float
 from lth.data.decoded import Cached, Decoded, Streamed
 from lth.data.features import Features
 from lth.data.split import Splits
+from lth.seeds import stream
 
 PIXELS = 2**20  # of a batch that is only looked at: small images go through many at once
-
-
-def mix(*numbers: int) -> int:
-    """One 63-bit seed from several numbers, such that neighbouring ones give unrelated seeds."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 class Batches(Dataset):
@@ -78,14 +74,14 @@ class Order(Sampler):
     def __iter__(self):
         order = self.subset
         if self.seed is not None:
-            order = np.random.default_rng(mix(self.seed, self.epoch)).permutation(order)
+            order = np.random.default_rng(stream("data order", self.seed, self.epoch)).permutation(order)
         for k in range(self.skipped, self.whole):
             # A tail of one image a rank or none goes with the batch before: BatchNorm and the ranks need more.
             end = (k + 1) * self.batch_size if k + 1 < self.whole else len(order)
             batch = order[k * self.batch_size : end]
             if self.seed is not None:  # gradients are averaged over ranks, so each has as many images: the first ones again
                 batch = np.resize(batch, -(-len(batch) // self.ranks) * self.ranks)
-            yield batch[self.rank :: self.ranks], mix(self.seed or 0, self.epoch, self.rank, k)
+            yield batch[self.rank :: self.ranks], stream("augmentation", self.seed or 0, self.epoch, self.rank, k)
 
 
 class ImageData(pl.LightningDataModule):
@@ -126,7 +122,8 @@ class ImageData(pl.LightningDataModule):
         size = self.batch_size if train else max(self.batch_size, PIXELS // decoded.pixels)
         order = Order(subset, size, self.seed if train else None, rank, ranks, self.begin if train else (0, 0))
         order.set_epoch(self.trainer.current_epoch if self.trainer else 0)
-        source = self.features.get("test" if part == "test" else "train", decoded.images)
+        shared = part == "val" and decoded is self.splits.train_images
+        source = self.features.get("train" if shared else part, decoded.images)
         workers = self.workers if isinstance(source, Streamed) else 0
         batches = Batches(source, decoded.labels, train)
         return DataLoader(
@@ -144,7 +141,7 @@ class ImageData(pl.LightningDataModule):
 
     @override
     def val_dataloader(self) -> DataLoader:
-        return self._loader("val", self.splits.train_images, self.splits.val)
+        return self._loader("val", self.splits.val_images, self.splits.val)
 
     @override
     def test_dataloader(self) -> DataLoader:

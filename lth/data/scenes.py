@@ -4,6 +4,7 @@ The pictures are drawn, not photographed, but are made to be about as hard: the 
 palettes, so that a linear model on the pixels does poorly and a small convolutional network does well, not perfectly.
 """
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from lth.data.made import sums
+from lth.data.progress import shown
 from lth.data.scene_canvas import Canvas
 from lth.data.scene_land import paint_forest, paint_glacier, paint_mountain, paint_sea
 from lth.data.scene_town import clutter, paint_buildings, paint_street
@@ -109,9 +111,12 @@ def write(root: Path, train_per_class: int, test_per_class: int, seed: int = 0) 
     root.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
-        for split, count in counts.items():
-            for name in CLASSES:
-                _write_class(draft, split, name, count, seed)
+        pictures = [(split, name, index) for split, count in counts.items() for name in CLASSES for index in range(count)]
+        for split, name in itertools.product(SPLITS, CLASSES):
+            (draft / split / name).mkdir(parents=True)
+        for split, name, index in shown(pictures, len(pictures), f"rendering {len(pictures):,} images"):
+            rng = np.random.default_rng([seed, SPLITS.index(split), CLASSES.index(name), index])
+            Image.fromarray(render(name, rng)).save(draft / split / name / f"{index}.jpg", quality=_JPEG_QUALITY)
         (draft / MANIFEST).write_text(json.dumps(manifest | {"sums": sums(draft, SPLITS)}) + "\n")
         draft.chmod(0o755)  # mkdtemp makes it private to its owner
         try:
@@ -123,14 +128,6 @@ def write(root: Path, train_per_class: int, test_per_class: int, seed: int = 0) 
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return root
-
-
-def _write_class(root: Path, split: str, name: str, count: int, seed: int) -> None:
-    folder = root / split / name
-    folder.mkdir(parents=True)
-    for index in range(count):
-        rng = np.random.default_rng([seed, SPLITS.index(split), CLASSES.index(name), index])
-        Image.fromarray(render(name, rng)).save(folder / f"{index}.jpg", quality=_JPEG_QUALITY)
 
 
 def _holds(root: Path, manifest: dict[str, int]) -> bool:

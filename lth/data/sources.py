@@ -1,6 +1,7 @@
-"""Where the images lie: two folders of class folders, found, downloaded or rendered. Imports no torch, but for a download."""
+"""Where the images lie: folders of class folders, found, downloaded or rendered. Imports no torch, but for a download."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,24 +9,10 @@ from pathlib import Path
 from filelock import FileLock
 
 from lth.config import Data
-from lth.data import published
+from lth.data import intel, parts, published
 from lth.data.made import Made, clear
+from lth.data.parts import SUFFIXES, Folders
 from lth.errors import DataError
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-KAGGLE = "puneet6060/intel-image-classification"
-BY_HAND = (
-    f"Put the Kaggle set {KAGGLE} anywhere, unpacked, and name its folder with data.root=DIR, "
-    "or use data=scenes, which needs no download."
-)
-
-
-@dataclass(frozen=True)
-class Folders:
-    """``train`` and ``test`` hold one folder a class; without ``test``, ``train`` is to be split."""
-
-    train: Path
-    test: Path | None
 
 
 @dataclass(frozen=True)
@@ -38,22 +25,33 @@ class Listing:
     labels: list[int]
 
 
-def locate(data: Data) -> Folders:
-    """The folders of ``data``, downloaded or rendered if need be. Raises DataError where there are none."""
-    if data.name == "scenes" and (own := made(data)):
-        return _parts(_rendered(data, own))
+def require(data: Data) -> None:
+    """Raise DataError, within seconds, where there are no images and no way to them: no folder, no network."""
     if data.root is not None:
-        root = Path(data.root).expanduser()
-        if root.is_file():
-            raise DataError(f"data.root={data.root} is a file: if it is an archive, unpack it and name the folder that it gives.")
-        if not root.is_dir():
-            raise DataError(f"data.root={data.root} is no folder.")
-        return _parts(root)
+        parts.find(Path(data.root).expanduser())
+    elif data.name == "intel":
+        intel.require()
+    elif data.name in published.NAMES:
+        published.require(data.name, Path(data.cache))
+    elif data.name == "folder":
+        raise DataError("data.root=null is not accepted with data=folder: it takes the folder of your images.")
+
+
+def locate(data: Data, before: Callable[[], None] = lambda: None) -> Folders:
+    """The folders of ``data``, downloaded or rendered if need be. Raises DataError where there are none.
+
+    Args:
+        before: called before a download or before rendering.
+    """
+    require(data)
+    if data.root is not None:
+        return parts.find(Path(data.root).expanduser())
     if data.name == "intel":
-        return _parts(_downloaded())
-    if data.name in published.NAMES:
-        return _parts(published.fetch(data.name, Path(data.cache)))
-    raise DataError("data.root=null is not accepted with data=folder: it takes the folder of your images.")
+        return parts.find(intel.fetch(before))
+    own = made(data)
+    if not own.root.is_dir():
+        before()
+    return parts.find(_rendered(data, own) if data.name == "scenes" else published.fetch(data.name, Path(data.cache)))
 
 
 def made(data: Data) -> Made | None:
@@ -93,49 +91,16 @@ def _draw(data: Data, root: Path) -> None:
     scenes.write(root, data.train_per_class, data.test_per_class, data.render_seed)
 
 
-def _downloaded() -> Path:
-    try:
-        import kagglehub
-    except ImportError:
-        raise DataError(
-            f"data=intel without data.root needs the package kagglehub (pip install 'lth[kaggle]'). {BY_HAND}"
-        ) from None
-    try:
-        return Path(kagglehub.dataset_download(KAGGLE))
-    except Exception as error:  # whatever the network, the hub or the account has to say
-        raise DataError(f"the download of {KAGGLE} failed ({type(error).__name__}). {BY_HAND}") from error
-
-
-def _parts(root: Path) -> Folders:
-    for train, test in (("seg_train", "seg_test"), ("train", "test")):
-        if _holds_classes(root / train):
-            return Folders(_undouble(root / train), _undouble(root / test) if (root / test).is_dir() else None)
-    return Folders(root, None)
-
-
-def _undouble(folder: Path) -> Path:
-    """Kaggle's archive has seg_train/seg_train/<class>; a class may be called train."""
-    inner = folder / folder.name
-    return inner if _holds_classes(inner) and len(_folders(folder)) == 1 else folder
-
-
-def _folders(folder: Path) -> list[str]:
-    return sorted(d.name for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
-
-
-def _holds_classes(folder: Path) -> bool:
-    return folder.is_dir() and len(_folders(folder)) >= 1
-
-
 def list_images(root: Path) -> Listing:
     """Every image file below the class folders of ``root``; hidden files and other files are passed over.
 
     Raises DataError where there are fewer than two classes or a class without images.
     """
-    classes = _folders(root)
+    classes = parts.folders(root)
     if len(classes) < 2:
+        inner = f"; did you mean {root / classes[0]}?" if classes and len(parts.folders(root / classes[0])) > 1 else "."
         raise DataError(
-            f"{root} holds {len(classes)} class folders; at least 2 are needed, one for each class, with images in them."
+            f"{root} holds {len(classes)} class folders; at least 2 are needed, one for each class, with images in them{inner}"
         )
     paths, labels = [], []
     for label, name in enumerate(classes):

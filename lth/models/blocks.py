@@ -24,11 +24,13 @@ def blocks(net: nn.Module) -> dict[str, nn.Module]:
     return {name.strip("_"): block for name, block in found.items() if any(True for _ in block.parameters())}
 
 
-def train_only(net: nn.Module, finetune: str) -> list[nn.Module]:
-    """Freeze the blocks that ``finetune`` does not name; returns them.
+def train_only(net: nn.Module, finetune: str, head_name: str) -> list[nn.Module]:
+    """Freeze what ``finetune`` does not name; returns the blocks that are frozen as a whole.
 
     Args:
-        finetune: ``all``; ``head``, the last block; or names joined by ``+``, with which the head is trained too.
+        finetune: ``all``; ``head``; or names of blocks joined by ``+``, with which the head is trained too.
+        head_name: of the module that is the head: the last block, or the part of it that gives the logits (VGG's
+            ``classifier.6``).
 
     Raises:
         UsageError: a name is no block of this network.
@@ -36,8 +38,8 @@ def train_only(net: nn.Module, finetune: str) -> list[nn.Module]:
     if finetune == "all":
         return []
     there = blocks(net)
-    *_, head = there
-    chosen = {head} | (set() if finetune == "head" else set(finetune.split("+")))
+    *_, last = there
+    chosen = set() if finetune == "head" else set(finetune.split("+"))
     unknown = sorted(chosen - set(there))
     if unknown:
         accepted = ", ".join(dict.fromkeys(["all", "head", *there]))
@@ -45,7 +47,8 @@ def train_only(net: nn.Module, finetune: str) -> list[nn.Module]:
     net.requires_grad_(False)  # whatever is in no block, such as a class token, is frozen too
     for name in chosen:
         there[name].requires_grad_(True)
-    return [block for name, block in there.items() if name not in chosen]
+    net.get_submodule(head_name).requires_grad_(True)
+    return [block for name, block in there.items() if name not in chosen | {last}]
 
 
 @contextmanager

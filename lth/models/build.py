@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from lth.config import Config
 from lth.models import weights
 from lth.models.classifier import Classifier
@@ -18,6 +20,14 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Cla
     if weights_file is not None:
         weights.load(model.net, weights_file, model.head_name)
     return model.train()
+
+
+def check(config: Config, weights_file: Path | None = None) -> None:
+    """Raise what ``build`` would: UsageError for a network or a block, DataError for weights. Draws and computes nothing."""
+    with torch.device("meta"):
+        model = _build(config, 2)
+    if weights_file is not None:
+        weights.fitting(model.net, weights_file, model.head_name)
 
 
 def _build(config: Config, classes: int) -> Classifier:

@@ -40,7 +40,8 @@ class Classifier(pl.LightningModule):
     def __init__(self, net: nn.Module, optim: Optim, classes: int, finetune: str = "all", frozen_bn: str = "eval") -> None:
         super().__init__()
         self.net, self.optim, self.frozen_bn = net, optim, frozen_bn
-        self.frozen = [(block,) for block in blocks.train_only(net, finetune)]  # in tuples: not modules of this one again
+        # In tuples: not modules of this one again.
+        self.frozen = [(block,) for block in blocks.train_only(net, finetune, self.head_name)]
         self.factor: Callable[[int], float] | None = None  # of the learning rate, by step; None: as ``optim`` says
         self.suffix: tuple[Callable[[Tensor], Tensor], ...] = ()  # what computes the logits where the prefix is cached
         self.metrics = MetricCollection(

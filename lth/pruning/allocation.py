@@ -1,6 +1,6 @@
 """Allocations: how many weights are to be kept, over all layers or in each."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 
 from lth.pruning.masks import Masks, kept, kept_after
@@ -14,8 +14,8 @@ def keeps(
     rounds: int = 1,
     *,
     allocation: str = "global",
-    last: str | None = None,
-    last_rate: float = 1.0,
+    head: Collection[str] = (),
+    head_rate: float = 1.0,
 ) -> Keep:
     """How many of the weights that ``masks`` keep are kept after ``rounds`` rounds, for ``masks.keep_top``.
 
@@ -23,24 +23,25 @@ def keeps(
         rate: fraction of the remaining weights that a round prunes, above 0 and below 1.
         allocation: ``global``: one number over all layers; ``layerwise``: each layer loses the same fraction;
             ``erk``: as many as ``global`` in all, spread by the layers' shapes (see ``erk``).
-        last: name of the classifier's weight; for ``layerwise``.
-        last_rate: ``last`` is pruned at ``rate * last_rate``, above 0 and up to 1. Frankle & Carbin (2019, section 2)
-            prune it at half the rate, 0.5.
+        head: names of the head's weights; for ``layerwise``.
+        head_rate: each of them is pruned at ``rate * head_rate``, above 0 and up to 1. Frankle & Carbin (2019, section 2)
+            prune the output layer at half the rate, 0.5.
 
     Raises:
-        ValueError: a rate is out of range, there is no such allocation or tensor, or ``last_rate`` would have no effect.
+        ValueError: a rate is out of range, there is no such allocation or tensor, or ``head_rate`` would have no effect.
     """
-    if not 0 < last_rate <= 1:
-        raise ValueError(f"last_rate={last_rate} is not accepted: it takes a factor above 0 and up to 1.")
-    if last is not None and last not in masks:
-        raise ValueError(f"last={last} is not accepted: it takes one of {', '.join(masks)}.")
-    if last_rate != 1 and allocation != "layerwise":
-        raise ValueError(f"last_rate={last_rate} is not accepted: allocation={allocation} has no rate for each layer.")
+    if not 0 < head_rate <= 1:
+        raise ValueError(f"head_rate={head_rate} is not accepted: it takes a factor above 0 and up to 1.")
+    if unknown := sorted(set(head) - set(masks)):
+        raise ValueError(f"head={unknown[0]} is not accepted: it takes names of {', '.join(masks)}.")
+    if head_rate != 1 and allocation != "layerwise":
+        raise ValueError(f"head_rate={head_rate} is not accepted: allocation={allocation} has no rate for each layer.")
     match allocation:
         case "global":
             return kept_after(kept(masks), rate, rounds)
         case "layerwise":
-            rates = dict.fromkeys(masks, Fraction(str(rate))) | {last: Fraction(str(rate)) * Fraction(str(last_rate))}
+            own = Fraction(str(rate))
+            rates = dict.fromkeys(masks, own) | dict.fromkeys(head, own * Fraction(str(head_rate)))
             return {name: kept_after(kept({name: mask}), rates[name], rounds) for name, mask in masks.items()}
         case "erk":
             return erk(masks, kept_after(kept(masks), rate, rounds))

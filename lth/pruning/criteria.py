@@ -6,14 +6,17 @@ left as they are. Pruned weights count as zeros; their own scores mean nothing a
 
 import copy
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torchvision.ops import StochasticDepth
+from typing_extensions import override
 
-from lth.errors import NumberError
+from lth.errors import NumberError, UsageError
 from lth.pruning import twin
 from lth.pruning.allocation import Keep
 from lth.pruning.masks import Masks, keep_top, kept
@@ -82,15 +85,25 @@ def synflow(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> S
         input_shape: (channels, height, width) of one input.
 
     Raises:
-        ValueError: a mask fits no parameter, or R is past float64's range.
+        ValueError: a mask fits no parameter, R is past float64's range, or the network has a softmax, as attention has, whose
+            sum is 1 whatever flows into it (NumberError).
     """
-    positive = twin.positive(network, scales=True)
+    positive = twin.positive(network)
     weights = twin.masked(positive, masks)
-    flow = twin.forward(positive, torch.ones(1, *input_shape, dtype=torch.float64)).sum()
+    with _WithoutSoftmax():
+        flow = twin.forward(positive, torch.ones(1, *input_shape, dtype=torch.float64)).sum()
     if not flow.isfinite():
         raise NumberError(f"the synaptic flow is {flow.item()}: too many layers, large weights, or gates that multiply signals.")
     grads = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
     return {name: w.detach() * grad for (name, w), grad in zip(weights.items(), grads)}
+
+
+class _WithoutSoftmax(TorchFunctionMode):
+    @override
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.__name__ in ("softmax", "scaled_dot_product_attention", "multi_head_attention_forward"):
+            raise NumberError("there is no synaptic flow through a softmax, as attention has; prune.criterion takes another one.")
+        return func(*args, **(kwargs or {}))
 
 
 def exponential(score: Callable[[Masks], Mapping[str, Tensor]], masks: Masks, keep: Keep, steps: int = 100) -> Masks:
@@ -138,3 +151,23 @@ def _loss(
 
 def _hardsigmoid(x: Tensor) -> Tensor:
     return F.relu6(x + 3) / 6
+
+
+Criterion = str | Callable[[dict[str, Tensor], Masks], Mapping[str, Tensor]]
+
+
+def score(criterion: Criterion, weights: Mapping[str, Tensor], masks: Masks, seed: int) -> Mapping[str, Tensor]:
+    """Scores by ``magnitude``, ``random`` (drawn by ``seed``) or a function of (weights, masks), dicts by name.
+
+    Raises UsageError where the function does not return one floating-point tensor of each mask's shape.
+    """
+    if criterion == "magnitude":
+        return magnitude(weights, masks)
+    if criterion == "random":
+        return random(masks, seed)
+    scores = criterion({name: weights[name].detach() for name in masks}, masks)
+    for name, mask in masks.items():
+        given = scores.get(name) if isinstance(scores, Mapping) else None
+        if not isinstance(given, Tensor) or given.shape != mask.shape or not given.is_floating_point():
+            raise UsageError(f"criterion returned no floating-point scores of shape {tuple(mask.shape)} for {name}.")
+    return scores

@@ -1,30 +1,63 @@
 """Which kept weights matter at all: those on some path of kept weights from the input to the output."""
 
+import copy
+
 import torch
 from torch import nn
 
+from lth.errors import LthError
 from lth.pruning import twin
-from lth.pruning.masks import Masks
+from lth.pruning.masks import Masks, dense, kept, size
+from lth.pruning.paths import Paths
 
 
-@torch.enable_grad()
+class UnknownPathsError(LthError):
+    """A network whose paths cannot be followed, so that no number is given."""
+
+
 def on_path(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Masks:
     """The kept weights that lie on some path from input to output; ``masks`` minus the rest.
 
-    A copy of the network gets its masks as weights (1 or 0), no biases and an input of ones; after each layer the
-    signal is set back to 0 or 1. Nothing can cancel, so a weight's gradient is positive exactly if a path runs
-    through it: the flow of SynFlow (Tanaka et al. 2020) without its magnitudes.
+    A path goes from unit to unit (channels of a convolution, features of a linear layer), as in the effective sparsity of
+    Vysogorets & Kempe 2023, and through attention by its queries and keys as well as by its values. A copy of the network gets
+    its masks as weights, no biases and an input of ones, and passes on, as ``Paths``, whether there is a signal; so a
+    weight's gradient is positive exactly if a path runs through it.
 
     Args:
-        network: any module of convolutions, linear layers, pooling, sums and concatenations; left as it is.
+        network: left as it is.
         input_shape: (channels, height, width) of one input.
+
+    Raises:
+        UnknownPathsError: the network has functions that cannot be followed: it cannot be run on ones, or weights of the
+            dense network are found to be on no path.
+        ValueError: a mask fits no parameter.
     """
-    ones = twin.positive(network, scales=False)
-    for module in ones.modules():
-        if isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
-            module.weight.data.fill_(1)
-            module.register_forward_hook(lambda module, args, output: output / output.detach().clamp(min=1))
+    whole = dense(masks)
+    reached = _reached(network, whole, input_shape)
+    if lost := [name for name, mask in reached.items() if not mask.all()]:
+        count, few = size(whole) - kept(reached), f"{', '.join(lost[:3])}{' and others' * (len(lost) > 3)}"
+        raise UnknownPathsError(
+            f"the effective density of {type(network).__name__} is not known: no path from input to output is found through "
+            f"{count} weights of the dense network, in {few}."
+        )
+    return reached if kept(masks) == size(masks) else _reached(network, masks, input_shape)
+
+
+@torch.enable_grad()
+def _reached(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Masks:
+    ones = copy.deepcopy(network).cpu().float().eval()
+    for t in [*ones.parameters(), *ones.buffers()]:
+        if t.is_floating_point():
+            t.data = torch.ones_like(t)
     weights = list(twin.masked(ones, masks).values())
-    reached = twin.forward(ones, torch.ones(1, *input_shape, dtype=torch.float64)).sum()
-    grads = torch.autograd.grad(reached, weights, materialize_grads=True)
+    try:
+        with Paths(ones):
+            out = twin.forward(ones, torch.ones(1, *input_shape, requires_grad=True))
+        grads = torch.autograd.grad(out.sum(), weights, materialize_grads=True)
+    except Exception as error:  # whatever a network of somebody's own does
+        sentence = " ".join(str(error).split())
+        raise UnknownPathsError(
+            f"the effective density of {type(network).__name__} is not known: its paths cannot be followed, "
+            f"{type(error).__name__}: {sentence}"
+        ) from error
     return {name: mask & (grad > 0) for (name, mask), grad in zip(masks.items(), grads)}

@@ -5,7 +5,7 @@ The order of a dict of masks is the order of the network's parameters; with the 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -17,23 +17,22 @@ from lth.errors import NumberError
 Masks = dict[str, Tensor]
 
 
-def prunable(module: nn.Module, *, head: bool = True, scope: str = "trainable", head_name: str | None = None) -> list[str]:
+def prunable(module: nn.Module, *, spare: Collection[str] = (), scope: str = "trainable") -> list[str]:
     """Names of the weights that may be pruned: of Conv and Linear layers, in parameter order; never biases or BatchNorm.
 
     Args:
-        head: whether the last of them, the classifier's, is one.
-        scope: ``trainable``: those that are trained; ``all``: frozen ones too; ``backbone``: all outside ``head_name``.
-        head_name: name of the submodule that is the head; for ``backbone``.
+        spare: names of submodules whose weights are left out, with all layers inside them: ``fc`` spares ``fc.weight`` and
+            ``fc.2.weight``, not ``fc2.weight``.
+        scope: ``trainable``: only weights that are trained; otherwise frozen ones too.
+
+    Raises:
+        AttributeError: the module has no submodule of a name in ``spare``.
     """
     kinds = (nn.Linear, nn.modules.conv._ConvNd)
     layers = {id(m.weight) for m in module.modules() if isinstance(m, kinds)}
-    weights = [(name, p) for name, p in module.named_parameters() if id(p) in layers]
-    last = weights[-1:]
-    if scope == "trainable":
-        weights = [(name, p) for name, p in weights if p.requires_grad]
-    elif scope == "backbone":
-        weights = [(name, p) for name, p in weights if not name.startswith(f"{head_name}.")]
-    return [name for name, p in weights if head or not last or p is not last[0][1]]
+    layers -= {id(p) for name in spare for p in module.get_submodule(name).parameters()}  # by identity: weights may be tied
+    weights = ((name, p) for name, p in module.named_parameters() if id(p) in layers)
+    return [name for name, p in weights if p.requires_grad or scope != "trainable"]
 
 
 def dense(params: Mapping[str, Tensor]) -> Masks:

@@ -37,20 +37,20 @@ def masked(network: nn.Module, masks: Masks) -> dict[str, Tensor]:
     return {name: params[name] for name in masks}
 
 
-def positive(network: nn.Module, *, scales: bool) -> nn.Module:
+def positive(network: nn.Module) -> nn.Module:
     """A copy in float64, on the CPU, in eval mode, in which a positive signal stays positive and nothing can cancel.
 
-    Parameters become their absolute values, biases zero; norms and nonlinearities pass their input on.
+    Parameters become their absolute values, biases zero; norms and nonlinearities pass their input on, but for BatchNorm, which
+    multiplies by |weight| / sqrt(running variance) and shifts nothing.
 
     Args:
         network: any module of convolutions, linear layers, pooling, sums and concatenations; left as it is.
-        scales: whether BatchNorm multiplies by |weight| / sqrt(running variance) instead; its running mean is zero then.
     """
     twin = copy.deepcopy(network).cpu().double().eval()
     for name, p in twin.named_parameters():
         p.data = torch.zeros_like(p) if name.endswith("bias") else p.data.abs()
     for module in twin.modules():
-        if scales and isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
             module.running_mean.zero_()
         elif isinstance(module, NORMS + NONLINEAR):
             # No forward hook: it would come after an in-place activation has changed its input.

@@ -158,12 +158,15 @@ def _setting(key: str, record: dict[str, Any]) -> str:
 
 
 def layers(record: dict[str, Any]) -> str:
-    """A Markdown table, one row a Conv or Linear layer: weights and FLOPs of one image, dense and remaining."""
+    """A Markdown table, one row a weight that is multiplied: its size and the FLOPs of one image, dense and remaining.
+
+    The products of two activations, as attention has them, are a row without weights.
+    """
     density, weights = record["layers"], record["layer_weights"]
     rows = []
     for name, flops in record["layer_flops"].items():
         kept = density.get(name, 1.0)
-        count = f"{weights[name]}" if name in weights else "not pruned"
+        count = f"{weights[name]}" if name in weights else "-" if name == "attention" else "not pruned"
         rows.append([name.removesuffix(".weight"), count, f"{kept:.2%}", f"{flops}", f"{round(kept * flops)}"])
     total = ["all", f"{record['prunable']}", f"{record['density']:.2%}", f"{record['flops']}", f"{record['flops_remaining']}"]
     return markdown(pd.DataFrame([*rows, total], columns=["layer", "weights", "remaining", "FLOPs", "FLOPs remaining"]))

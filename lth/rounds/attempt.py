@@ -1,14 +1,14 @@
 """From a round that is asked for to what its training starts from: masks, weights, optimiser state, position."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lth.config import Config
-from lth.data.module import ImageData, mix
+from lth.data.module import ImageData
 from lth.errors import UsageError
 from lth.models.build import build
 from lth.models.classifier import Classifier
@@ -20,6 +20,7 @@ from lth.rounds.key import Spec
 from lth.rounds.point import Point
 from lth.rounds.store import Store
 from lth.rounds.ticket import Ticket
+from lth.seeds import stream
 
 State = dict[str, Tensor]
 
@@ -43,6 +44,7 @@ class Maker:
     Args:
         initial: the state_dict at initialisation, on the CPU.
         reach: trains round 0 to a number of steps, and gives the point there.
+        place: torch's name of the device that scores are computed on.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class Maker:
         data: ImageData,
         initial: State,
         reach: Callable[[Spec, int], Point],
+        place: str,
     ) -> None:
         self.config, self.store, self.model, self.data, self.initial, self.reach = config, store, model, data, initial, reach
+        self.place = place
 
     def make(self, spec: Spec) -> Attempt:
         """The attempt at a round whose parent is finished."""
@@ -67,7 +71,8 @@ class Maker:
         net, prune = self.model.net, self.config.prune
         if all_of_it:
             return M.prunable(net, scope="all")
-        return M.prunable(net, head=prune.head, scope=prune.scope, head_name=self.model.head_name)
+        spare = [] if prune.head and prune.scope != "backbone" else [self.model.head_name]
+        return M.prunable(net, spare=spare, scope=prune.scope)
 
     def require_weights(self) -> None:
         """Raise UsageError where the rounds that are asked for would leave no weight, or prune none in the last one."""
@@ -87,11 +92,9 @@ class Maker:
 
     def _keeps(self, before: M.Masks, rounds: int) -> allocation.Keep:
         """How many of the weights of ``before`` are kept after ``rounds`` rounds."""
-        prune, last = self.config.prune, M.prunable(self.model.net, scope="all")[-1]
-        return allocation.keeps(
-            before, prune.rate, rounds, allocation=prune.allocation,
-            last=last if last in before else None, last_rate=prune.head_rate,
-        )  # fmt: skip
+        prune, backbone = self.config.prune, set(M.prunable(self.model.net, spare=[self.model.head_name], scope="all"))
+        head = [name for name in before if name not in backbone]
+        return allocation.keeps(before, prune.rate, rounds, allocation=prune.allocation, head=head, head_rate=prune.head_rate)
 
     def trained(self) -> list[str]:
         """Names of the parameters that are trained, and of the buffers of their modules."""
@@ -136,7 +139,7 @@ class Maker:
     def _beginning(self, begin: Point, masks: M.Masks, *, moments: bool = True) -> Point:
         """Position, draws and, where weights are rewound with all that belongs to them, the optimiser's state."""
         held = point.masked(begin.moments, masks) if moments and self.config.prune.retrain == "rewind" else {}
-        return Point(begin.step, {}, held, begin.draws)
+        return replace(begin, state={}, moments=held)
 
     def _masks(self, spec: Spec, before: M.Masks, keep: int | dict[str, int], trained: State, start: State) -> M.Masks:
         """The masks of a round; ``trained``: its parent's final weights, ``start``: those that it starts from."""
@@ -144,8 +147,9 @@ class Maker:
         if prune.criterion == "magnitude":
             return M.keep_top(criteria.magnitude(trained, before), before, keep)
         if prune.criterion == "random":
-            return M.keep_top(criteria.random(before, mix(self.config.seed, 105, spec.index)), before, keep)
+            return M.keep_top(criteria.random(before, stream("random criterion", self.config.seed, spec.index)), before, keep)
         everything = M.dense(before)
+        self.model.to(self.place)
         M.rewind_(net, start, everything)
         shape = (len(self.data.mean), *[self.config.data.image_size] * 2)
         if prune.criterion == "synflow":
@@ -156,13 +160,12 @@ class Maker:
 
     def _images(self) -> tuple[Tensor, Tensor]:
         """``prune.score_images`` training images of each class, drawn by the seed, without augmentation."""
-        splits, generator = self.data.splits, np.random.default_rng(mix(self.config.seed, 106))
+        splits, generator = self.data.splits, np.random.default_rng(stream("score images", self.config.seed))
         labels = splits.train_images.labels[splits.train]
         count = self.config.prune.score_images
         chosen = np.concatenate([generator.permutation(splits.train[labels == k])[:count] for k in np.unique(labels)])
         images = self.data.to_float(torch.from_numpy(splits.train_images.images.take(chosen)))
-        device = next(self.model.parameters()).device
-        return images.to(device), torch.from_numpy(splits.train_images.labels[chosen]).to(device)
+        return images.to(self.place), torch.from_numpy(splits.train_images.labels[chosen]).to(self.place)
 
     def _control(self, spec: Spec) -> Attempt:
         original = tickets.load_ticket(self.store.whole(spec.parent.key))

@@ -13,12 +13,12 @@ from lth.errors import DataError
 from lth.pruning import masks as M
 from lth.rounds import files, predictions, record, store
 from lth.rounds import ticket as tickets
+from lth.rounds.history import ENDS, SCORES
 from lth.rounds.key import Spec
 from lth.rounds.ticket import Ticket
 from lth.tensors import digest
 
 PROOFS = {"exact_count", "nested", "start", "zeros", "untouched", "init_unchanged", "ranks", "layer_collapse"}
-SCORES = ("train_loss", "train_acc", "val_loss", "val_acc")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ def identity(written: dict[str, Any], spec: Spec, folder: str) -> None:
         "control": spec.control,
         "seed": root.get("seed", Config.seed),
         "epochs": spec.epochs,
-        "finetune": root.get("finetune", Config.finetune),
+        "finetune": spec.finetune,
+        "pretrained": "weights" in root,
+        "settings": spec.settings,
         "model": root.get("model", {}).get("name", Model.name),
         "image_size": root["data"].get("image_size", Data.image_size),
         "precision": root.get("precision", "32-true"),
@@ -87,11 +89,8 @@ def edge(spec: Spec) -> Prune | None:
 
 def intact(written: dict[str, Any], folder: Path) -> None:
     """Every file is there, with the hash that round.json holds."""
-    wanted, named = record.sealed(written["start"], written.get("test", "")), set(written["files"])
-    before = record.sealed(written["start"])  # rounds that were trained before predictions had a hash
-    require(
-        named in (set(wanted), set(before)), f"round.json holds hashes of {', '.join(sorted(named))}, not of {', '.join(wanted)}."
-    )
+    wanted, named = record.sealed(written.get("test", "")), set(written["files"])
+    require(named == set(wanted), f"round.json holds hashes of {', '.join(sorted(named))}, not of {', '.join(wanted)}.")
     store.intact(folder, written)
 
 
@@ -106,8 +105,10 @@ def counts(found: Finished) -> None:
         "prunable": M.size(masks),
         "density": M.density(masks),
         "layers": M.per_layer(masks),
-        **record.sizes(found.ticket.rewind, found.ticket, written["layer_flops"]),
+        **record.sizes(written["parameters"], found.ticket, written["layer_flops"]),
     })  # fmt: skip
+    held = sum(t.numel() for t in found.ticket.rewind.values() if t.is_floating_point())
+    require(M.size(masks) <= written["parameters"] <= held, f"round.json has parameters={written['parameters']} of {held}.")
     require(list(written["layer_weights"]) == list(masks), "round.json has the layers in another order.")
     require(set(masks) <= set(written["layer_flops"]), "a layer with a mask has no FLOPs in round.json.")
 
@@ -132,16 +133,13 @@ def final(found: Finished) -> None:
 
 
 def metrics(found: Finished) -> None:
-    """The scores of the last and of the best epoch are those of metrics.csv."""
+    """The scores of the last validation, of early stop and of the best validation are those of metrics.csv."""
     rows = list(csv.DictReader((found.folder / "metrics.csv").read_text().splitlines()))
     require(len(rows) > 0, "metrics.csv has no row.")
-    last, best = rows[-1], max(rows, key=lambda row: float(row["val_acc"]))
-    expected = {name: last[name] for name in SCORES} | {f"best_{name}": best[name] for name in SCORES} | {
-        "iterations": last["iteration"],
-        "best_epoch": best["epoch"],
-        "best_iteration": best["iteration"],
-        "early_stop_iteration": min(rows, key=lambda row: float(row["val_loss"]))["iteration"],
-    }  # fmt: skip
+    last, ends = rows[-1], {end: min(rows, key=least) for end, least in ENDS.items()}
+    expected = {name: last[name] for name in SCORES} | {"iterations": last["iteration"]}
+    expected |= {f"{end}_{name}": row[name] for end, row in ends.items() for name in ("epoch", "iteration", *SCORES)}
+    expected["censored"] = str(ends["early_stop"] is last)
     for name, value in expected.items():  # as text: a number is written in one way alone, and NaN equals itself
         told = found.record[name]
         require(str(told) == value, f"round.json has {name}={told}, and metrics.csv has {value}.")
@@ -162,10 +160,10 @@ def test_scores(found: Finished) -> None:
         *((f"test_class_acc of {name}", own[name], written["test_class_acc"][name]) for name in classes),
     ]:
         require(abs(accuracy - told) < 1e-6, f"round.json has {name}={told}, and the confusion matrix has {accuracy}.")
-    if written["best_iteration"] == written["iterations"]:
-        require(
-            written["best_test_acc"] == written["test_acc"], "the best epoch is the last one, and their test accuracies differ."
-        )
+    for end in ENDS:
+        same_row = written[f"{end}_iteration"] == written["iterations"]
+        differ = f"{end}_iteration is the last one, and their test accuracies differ."
+        require(not same_row or written[f"{end}_test_acc"] == written["test_acc"], differ)
 
 
 def given(found: Finished) -> None:
@@ -195,7 +193,8 @@ def proofs(found: Finished) -> None:
         {"collapsed": empty, "effective_density": written["effective_density"]},
         "the proof layer_collapse",
     )
-    require(0 <= written["effective_density"] <= written["density"], "the effective density is above the density.")
+    effective = written["effective_density"]  # None where it could not be found out
+    require(effective is None or 0 <= effective <= written["density"], "the effective density is above the density.")
 
 
 OWN = (counts, start, final, metrics, test_scores, given, proofs)

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lth.data.module import mix
 from lth.pruning import masks as M
 from lth.rounds.ticket import Ticket
+from lth.seeds import stream
 from lth.tensors import differing
 
 State = dict[str, Tensor]
-DRAWS = {"reinit": 101, "shuffle": 102, "random": 103, "order": 104}  # apart from every other use of the seed
+DRAWS = {"reinit": "reinit", "shuffle": "shuffle", "random": "random mask", "order": "other order"}  # streams
 
 
 def changed(ticket: Ticket, control: str, seed: int, fresh: Callable[[int], State]) -> Ticket:
@@ -28,7 +28,7 @@ def changed(ticket: Ticket, control: str, seed: int, fresh: Callable[[int], Stat
         seed: of the replicate.
         fresh: a function giving newly drawn values for all that is trained, for a seed.
     """
-    drawn = mix(seed, DRAWS[control])
+    drawn = stream(DRAWS[control], seed)
     match control:
         case "reinit":
             return Ticket(ticket.masks, ticket.rewind | fresh(drawn))
@@ -42,7 +42,7 @@ def changed(ticket: Ticket, control: str, seed: int, fresh: Callable[[int], Stat
 
 def order_seed(control: str | None, seed: int) -> int:
     """What seeds the order of the images, augmentation and dropout."""
-    return mix(seed, DRAWS["order"]) if control == "order" else seed
+    return stream("other order", seed) if control == "order" else seed
 
 
 def shuffled(masks: M.Masks, seed: int) -> M.Masks:

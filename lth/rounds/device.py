@@ -17,6 +17,13 @@ class Device:
     accelerator: str
     precision: str
 
+    def place(self) -> str:
+        """Torch's name of the device that this process trains on; scores are computed there, too.
+
+        Lightning leaves a network on the CPU after it has trained.
+        """
+        return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if self.accelerator == "cuda" else self.accelerator
+
 
 def resolve(trainer: Trainer) -> Device:
     """The device and precision that ``auto`` stands for. Raises UsageError where a GPU is asked for and there is none."""

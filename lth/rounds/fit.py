@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 from typing_extensions import override
 
 from lth.config import Config
-from lth.data.module import ImageData, mix
+from lth.data.module import ImageData
 from lth.errors import UsageError
 from lth.models.classifier import Classifier, lr_factor
 from lth.pruning.callback import LotteryTicket
-from lth.rounds import resume
+from lth.rounds import point, resume
 from lth.rounds.attempt import Attempt
 from lth.rounds.device import Device
 from lth.rounds.finite import Finite
-from lth.rounds.history import History
+from lth.rounds.history import ENDS, SCORES, History
 from lth.rounds.outlook import Outlook
 from lth.rounds.point import Capture, Continue
 from lth.rounds.progress import Progress
 from lth.rounds.proof import Witness
 from lth.rounds.resume import Saver
+from lth.seeds import stream
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 NOISE = (  # what Lightning warns of and we do on purpose, or cannot help
@@ -52,17 +52,17 @@ class Reseed(pl.Callback):
 
     Args:
         first: the epoch that training starts in.
-        draws: the state of torch's generator to start with, where that is in the middle of the epoch.
+        generators: the states of torch's generators to start with, where that is in the middle of the epoch.
     """
 
-    def __init__(self, seed: int, first: int = 0, draws: Tensor | None = None) -> None:
-        self.seed, self.first, self.draws = seed, first, draws
+    def __init__(self, seed: int, first: int = 0, generators: point.State | None = None) -> None:
+        self.seed, self.first, self.generators = seed, first, generators
 
     @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        torch.manual_seed(mix(self.seed, self.first + trainer.current_epoch, trainer.global_rank, 1))
-        if self.draws is not None and trainer.current_epoch == 0:
-            torch.set_rng_state(self.draws)
+        torch.manual_seed(stream("dropout", self.seed, self.first + trainer.current_epoch, trainer.global_rank))
+        if self.generators and trainer.current_epoch == 0:
+            point.set_generators(self.generators)
 
 
 def fit(
@@ -105,12 +105,12 @@ def fit(
     history = History(len(data.splits.train) / per_epoch, first, begin.step)
     if partial:
         witness.resumed(partial.seen)
-        history.restore(partial.rows, partial.best, partial.seconds)
+        history.restore(partial.rows, partial.weights, partial.seconds)
     if capture:
         capture.begin = begin.step
     saver = [Saver(place, config.trainer, history, witness, begin.step, partial)] if place else []
     callbacks = [
-        callback, Continue(begin, exactly=partial is not None), witness, Reseed(attempt.order, first, begin.draws),
+        callback, Continue(begin, exactly=partial is not None), witness, Reseed(attempt.order, first, begin.generators),
         Finite(begin.step, first, place), history, *([capture] if capture else []), *saver,
         Progress(title, outlook or Outlook(until / per_epoch if until >= 0 else epochs), first),
     ]  # fmt: skip
@@ -170,23 +170,21 @@ def _trainer(
 
 
 def _test(trainer: pl.Trainer, model: Classifier, data: ImageData, history: History) -> dict[str, Any]:
-    """Score the test images with the best epoch's weights, then with the last ones, which stay in the network."""
-    last, best = history.rows[-1], history.best
+    """Score the test images at early stop, at the best validation, and at the end; the last weights stay in the network."""
+    last = history.rows[-1]
     final = {n: t.detach().clone() for n, t in model.net.state_dict().items()}
-    if best is not last:
-        model.net.load_state_dict(history.best_weights, strict=False)
-        best_test = _score(trainer, model, data, [])
-        model.net.load_state_dict(final)
-    test = _score(trainer, model, data, trainer.loggers)
-    names = ("train_loss", "train_acc", "val_loss", "val_acc")
+    tested = {}
+    for iteration, weights in history.weights.items():
+        if iteration != last["iteration"]:
+            model.net.load_state_dict(weights, strict=False)
+            tested[iteration] = _score(trainer, model, data, [])
+    model.net.load_state_dict(final)
+    test = tested[last["iteration"]] = _score(trainer, model, data, trainer.loggers)
     return {
-        **{name: last[name] for name in names},
+        **{name: last[name] for name in SCORES},
         "test_acc": test,
-        "best_epoch": best["epoch"],
-        "best_iteration": best["iteration"],
-        **{f"best_{name}": best[name] for name in names},
-        "best_test_acc": test if best is last else best_test,
-        "early_stop_iteration": history.early_stop_iteration,
+        **{name: value for end in ENDS for name, value in history.scores(end, tested).items()},
+        "censored": history.row("early_stop") is last,
         "iterations": last["iteration"],
         "images_per_second": round(float(np.median([row["images_per_second"] for row in history.rows])), 1),
         "test_class_acc": dict(zip(data.splits.classes, model.class_acc.tolist())),

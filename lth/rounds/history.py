@@ -1,4 +1,4 @@
-"""The validations of a round: one row each, and the weights of the best one."""
+"""The validations of a round: one row each, and the weights at early stop and at the best validation."""
 
 import csv
 import io
@@ -9,14 +9,16 @@ import pytorch_lightning as pl
 from torch import Tensor, nn
 from typing_extensions import override
 
-COLUMNS = ("epoch", "iteration", "train_loss", "train_acc", "val_loss", "val_acc", "lr", "images_per_second", "seconds")
+SCORES = ("train_loss", "train_acc", "val_loss", "val_acc")
+COLUMNS = ("epoch", "iteration", *SCORES, "lr", "images_per_second", "seconds")
+# The first row with the lowest validation loss (Frankle & Carbin 2019, section 2) or the highest validation accuracy.
+ENDS = {"early_stop": lambda row: float(row["val_loss"]), "best": lambda row: -float(row["val_acc"])}
 
 
 class History(pl.Callback):
     """Keeps ``rows``, one a validation (see COLUMNS; losses in nats, accuracies as fractions, epochs and iterations from 1).
 
-    Training figures are those of the epoch so far. The best row is the first with the highest validation accuracy; the
-    early-stop iteration is that of the first one with the lowest validation loss (Frankle & Carbin 2019, section 2).
+    Training figures are running means over the epoch so far, in train mode. ``weights``: by iteration, those of the rows of ENDS.
 
     Args:
         batch: images of a step, on average, over all ranks.
@@ -26,22 +28,30 @@ class History(pl.Callback):
     def __init__(self, batch: float, epoch: int = 0, step: int = 0) -> None:
         self.batch, self.epoch, self.step = batch, epoch, step
         self.rows: list[dict[str, Any]] = []
-        self.best_weights: dict[str, Tensor] = {}
+        self.weights: dict[int, dict[str, Tensor]] = {}
         self._begin = self._resumed = self._trained = 0.0
         self._done, self.before = step, 0.0
 
-    def restore(self, rows: list[dict[str, Any]], best_weights: dict[str, Tensor], seconds: float) -> None:
+    def restore(self, rows: list[dict[str, Any]], weights: dict[int, dict[str, Tensor]], seconds: float) -> None:
         """Take over what an earlier process saw of this round in ``seconds``."""
-        self.rows, self.best_weights, self.before = rows, best_weights, seconds
+        self.rows, self.weights, self.before = rows, weights, seconds
 
-    @property
-    def best(self) -> dict[str, Any]:
-        """The row of the best epoch."""
-        return max(self.rows, key=lambda row: row["val_acc"])
+    def row(self, end: str) -> dict[str, Any]:
+        """The row of one of ENDS."""
+        return min(self.rows, key=ENDS[end])
 
-    @property
-    def early_stop_iteration(self) -> int:
-        return min(self.rows, key=lambda row: row["val_loss"])["iteration"]
+    def scores(self, end: str, tested: dict[int, float]) -> dict[str, Any]:
+        """What a record says of one of ENDS; ``tested``: test accuracy by iteration."""
+        row = self.row(end)
+        names = ("epoch", "iteration", *SCORES)
+        return {f"{end}_{name}": row[name] for name in names} | {f"{end}_test_acc": tested[row["iteration"]]}
+
+    def keep(self, net: nn.Module) -> None:
+        """Copy the weights if the last row is that of an end; forget those of rows that no longer are."""
+        wanted = {self.row(end)["iteration"] for end in ENDS}
+        if (last := self.rows[-1]["iteration"]) in wanted:
+            self.weights[last] = self._changing(net)
+        self.weights = {step: weights for step, weights in self.weights.items() if step in wanted}
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -60,8 +70,7 @@ class History(pl.Callback):
         speed = (iteration - self._done) * self.batch / self._trained if self._trained else 0.0
         row = {"epoch": epoch, "iteration": iteration, **metrics, "images_per_second": speed}
         self.rows.append(row | {"seconds": self.before + time.perf_counter() - self._begin})
-        if self.best is self.rows[-1]:
-            self.best_weights = self._changing(pl_module.net)
+        self.keep(pl_module.net)
         self._done, self._resumed = iteration, time.perf_counter()
 
     @override

@@ -2,17 +2,19 @@
 
 Round 0 is determined by the images, the model, the recipe and the seed; round k by its parent's key and the step that
 leads to it; a control by the key of its ticket and the one thing that it changes. Fields at their default are left out,
-so a new option never renames old work.
+so a new option never renames old work; so are fields that have no effect beside the others, such as the momentum of Adam.
 """
 
 import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lth.config import CONTROLS, Config
+from lth.config import CONTROLS, OWN, Config, Prune
 from lth.errors import UsageError
 from lth.seals import hashed
+
+FORMAT = 2  # of a round: what its numbers mean and which streams they are drawn from; 1 until November 2026
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,22 @@ class Spec:
         return self if self.parent is None else self.parent.root
 
     @property
+    def finetune(self) -> str:
+        """What is trained, as the key has it."""
+        return self.root.content.get("finetune", Config.finetune)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keys of the configuration that determine this round and its chain, without the seed and what is at its default."""
+        ticket = self.parent if self.control else self
+        step = {"prune": _without(ticket.content["prune"], "at_once")} if ticket.parent else {}
+        content = _without(self.root.content, "seed", "format", "data", "precision", "weights")
+        named = {"trainer.precision": self.root.content.get("precision"), "model.weights": self.root.content.get("weights")}
+        return _flat(content | {"data": _without(self.root.content["data"], "fingerprint")} | step) | {
+            name: value for name, value in named.items() if value is not None
+        }
+
+    @property
     def recipe(self) -> str:
         """What replicates share: all that determines the dense network of this chain, but the seed. 12 digits."""
         return hashed(_without(self.root.content, "seed"))[:12]
@@ -62,6 +80,13 @@ def _without(content: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name not in names}
 
 
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
 def determining(node: Any) -> dict[str, Any]:
     """The fields of a dataclass that are part of a key and not at their default, as plain values, nested likewise."""
     found: dict[str, Any] = {}
@@ -78,23 +103,78 @@ def determining(node: Any) -> dict[str, Any]:
     return found
 
 
-def chain(config: Config, fingerprint: str, precision: str, weights: str | None = None) -> list[Spec]:
+def idle(config: Config, drawn: Collection[str] = ("val", "test")) -> set[str]:
+    """Dotted keys that have no effect beside the others, whatever their value.
+
+    Args:
+        drawn: the parts that are drawn from the training folder, for want of a folder of their own.
+    """
+    model, optim, prune = config.model, config.optim, config.prune
+    normalize = "half" if model.name == "efficientnet_lite0" else "imagenet"  # what auto stands for
+    norms = config.finetune != "all" and (model.name not in OWN or model.name == "resnet20")
+    without_effect = {
+        "optim.momentum": optim.name != "sgd",
+        "optim.gamma": optim.schedule != "step" or not optim.milestones,
+        "optim.milestones": optim.schedule != "step",
+        "model.dropout": model.name != "simple_cnn",
+        "model.width": model.name != "resnet20",
+        "model.head": model.name in OWN,
+        "model.frozen_bn": not norms,
+        "prune.score_images": prune.criterion not in ("snip", "grasp"),
+        "prune.scope": config.finetune == "all" and prune.scope == "all",
+        "prune.head": prune.scope == "backbone",
+        "data.normalize": config.data.normalize == normalize,
+        "data.val_fraction": "val" not in drawn,
+        "data.test_fraction": "test" not in drawn,
+        "data.split_seed": not drawn,
+    }
+    return {key for key, holds in without_effect.items() if holds}
+
+
+def effective(config: Config, drawn: Collection[str] = ("val", "test")) -> dict[str, Any]:
+    """``determining`` without the keys that are ``idle``; ``finetune`` with its blocks in alphabetical order, each once."""
+    if config.finetune == "all" and config.prune.scope == "backbone":  # the same weights under two names
+        config = replace(config, prune=replace(config.prune, scope="trainable", head=False))
+    content = determining(config)
+    for key in idle(config, drawn):
+        group, _, name = key.partition(".")
+        if content.get(group, {}).pop(name, None) is not None and not content[group]:
+            del content[group]
+    if "finetune" in content:
+        content["finetune"] = "+".join(sorted(set(config.finetune.split("+"))))
+    return content
+
+
+def depth(prune: Prune) -> int:
+    """The number of the last round of a chain: ``prune.rounds``, or 1 where they are taken in one step."""
+    return min(prune.rounds, 1) if prune.schedule == "one_shot" else prune.rounds
+
+
+def chain(
+    config: Config,
+    fingerprint: str,
+    precision: str,
+    weights: str | None = None,
+    drawn: Collection[str] = ("val", "test"),
+) -> list[Spec]:
     """The rounds of one experiment, from the dense network on, without controls.
 
     Args:
         fingerprint: of the images, see ``data.split.Splits``.
         precision: resolved, see ``rounds.device``.
         weights: the hash of the pretrained weights' file, if there is one.
+        drawn: see ``idle``.
     """
-    content = determining(config)
+    content = effective(config, drawn)
     step = content.pop("prune", {})
+    content["format"] = FORMAT
     content["data"] = {"fingerprint": fingerprint} | content.get("data", {})
     content |= {"precision": precision} if precision != "32-true" else {}
     content |= {"weights": weights} if weights is not None else {}
     specs = [Spec(0, content, config.epochs)]
     prune = config.prune
     at_once = prune.rounds if prune.schedule == "one_shot" else 1
-    for index in range(1, prune.rounds // at_once + 1 if prune.rounds else 1):
+    for index in range(1, depth(prune) + 1):
         edge = step | ({"at_once": at_once} if at_once > 1 else {})
         specs.append(Spec(index, {"parent": specs[-1].key, "prune": edge}, config.epochs, specs[-1], at_once))
     return specs

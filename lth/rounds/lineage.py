@@ -6,7 +6,7 @@ looks at nothing but the parent's final weights, each single one. A start is com
 
 from typing import Any
 
-from lth.config import Prune
+from lth.config import Model, Prune
 from lth.pruning import allocation, criteria
 from lth.pruning import masks as M
 from lth.rounds import controls, point
@@ -28,17 +28,22 @@ def check(found: Finished, parent: Finished | None, root: dict[str, Any], store:
     _begins(found, prune, root)
     if found.spec.control:
         return _control(found, parent)
-    _scope(found, parent, prune, list(root["layer_weights"]))
+    layers = list(root["layer_weights"])
+    head = _head(layers, found.spec.root.content)
+    _scope(found, parent, prune, layers, head)
     _nested(found, parent)
-    _exact(found, parent, prune, list(root["layer_weights"])[-1])
+    _exact(found, parent, prune, head)
     return _rewound(found, parent, prune, store)
 
 
 def _dense(found: Finished) -> None:
-    """Round 0 keeps everything; a Conv or Linear layer without a mask would escape all later counts."""
+    """Round 0 keeps everything; a Conv or Linear layer without a mask would escape all later counts.
+
+    Other weights that are multiplied have a mask where they are to be pruned; attention's products are no weights.
+    """
     require(all(bool(mask.all()) for mask in found.ticket.masks.values()), "round 0 is not dense.")
-    layers = set(found.record["layer_flops"]) & set(found.ticket.rewind)
-    require(set(found.ticket.masks) == layers, "round 0 has no mask for a layer that it could have.")
+    layers = {name for name in found.record["layer_flops"] if name.endswith(".weight")}
+    require(set(found.ticket.masks) >= layers, "round 0 has no mask for a layer that it could have.")
     same(found.record, {"begin_iteration": 0})
     require(found.record["iterations"] % found.spec.epochs == 0, "its iterations are no whole number of epochs.")
 
@@ -49,11 +54,21 @@ def _begins(found: Finished, prune: Prune | None, root: dict[str, Any]) -> None:
     same(found.record, {"begin_iteration": point.steps(prune.rewind, per_epoch, root["iterations"]) if prune else 0})
 
 
-def _scope(found: Finished, parent: Finished, prune: Prune, layers: list[str]) -> None:
+def _head(layers: list[str], content: dict[str, Any]) -> list[str]:
+    """The weights of the head: the last layer's; with ``model.head=mlp`` those of all layers of its module."""
+    module = layers[-1].removesuffix(".weight")
+    parent = module.rpartition(".")[0]  # empty for our own networks, whose head is one layer
+    if parent and content.get("model", {}).get("head", Model.head) == "mlp":
+        module = parent
+    return [name for name in layers if name.startswith(f"{module}.")]
+
+
+def _scope(found: Finished, parent: Finished, prune: Prune, layers: list[str], head: list[str]) -> None:
     """The layers that are pruned: as the configuration names them where it does, and the same in every round of a chain."""
     names = list(found.ticket.masks)
-    allowed = [name for name in layers if prune.head or name != layers[-1]]
-    if prune.scope == "all" or (prune.scope == "trainable" and found.spec.root.content.get("finetune", "all") == "all"):
+    spared = [] if prune.head and prune.scope != "backbone" else head
+    allowed = [name for name in layers if name not in spared]
+    if prune.scope != "trainable" or found.spec.root.content.get("finetune", "all") == "all":
         require(names == allowed, "the masks are not those of the layers that are to be pruned.")
     require(set(names) <= set(allowed), "a layer is masked that is not to be pruned.")
     if parent.spec.parent is not None:
@@ -66,13 +81,13 @@ def _nested(found: Finished, parent: Finished) -> None:
     require(regrown == 0, f"it keeps weights that its parent had pruned: {regrown}.")
 
 
-def _exact(found: Finished, parent: Finished, prune: Prune, last: str) -> None:
+def _exact(found: Finished, parent: Finished, prune: Prune, head: list[str]) -> None:
     """As many weights are kept as the schedule asks for; those with the largest final magnitudes, if that is the criterion."""
     masks = found.ticket.masks
     before = {name: mask for name, mask in parent.ticket.masks.items() if name in masks}
     keep = allocation.keeps(
         before, prune.rate, found.spec.at_once, allocation=prune.allocation,
-        last=last if last in before else None, last_rate=prune.head_rate,
+        head=[name for name in head if name in before], head_rate=prune.head_rate,
     )  # fmt: skip
     for name, asked in keep.items() if isinstance(keep, dict) else [("", keep)]:
         kept = M.kept({name: masks[name]} if name else masks)

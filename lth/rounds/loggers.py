@@ -15,7 +15,7 @@ def require(name: str) -> None:
     for package in PACKAGES.get(name, ()):
         found = find_spec(package)
         if found is None or found.origin is None:  # without origin: a mere folder of that name, such as W&B's own
-            raise UsageError(f"logger={name} needs the package {package}, which is not installed: pip install 'lth[{name}]'.")
+            raise UsageError(f"logger={name} needs the package {package}, which is not installed: pip install -e '.[{name}]'.")
 
 
 def make(logger: Logger, folder: Path, outputs: Path) -> list[Any]:

@@ -18,6 +18,7 @@ from lth.seals import seal
 from lth.tensors import digest
 
 State = dict[str, Tensor]
+PARTS = ("state", "moments", "generators", "scaler")
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,16 @@ class Point:
     """The training after ``step`` optimiser steps.
 
     ``state``: every tensor of the network's state_dict. ``moments``: the optimiser's state, ``<parameter>/<name>``, empty
-    for a fresh one. ``draws``: the state of torch's generator, from which the rest of the epoch draws its dropout;
-    None at the start of an epoch, which seeds it anew.
+    for a fresh one. ``generators``: the states of torch's generators by device type, from which the rest of the epoch draws
+    its dropout; empty at the start of an epoch, which seeds them anew. ``scaler``: the loss scaler's state, scalars; empty
+    where the precision needs none.
     """
 
     step: int
     state: State
     moments: State = field(default_factory=dict)
-    draws: Tensor | None = None
+    generators: State = field(default_factory=dict)
+    scaler: State = field(default_factory=dict)
 
 
 def steps(rewind: str, per_epoch: int, total: int) -> int:
@@ -67,22 +70,23 @@ def masked(held: State, masks: M.Masks) -> State:
 
 def pack(point: Point) -> State:
     """Its tensors under one dict's names."""
-    tensors = {f"state/{n}": t for n, t in point.state.items()} | {f"moments/{n}": t for n, t in point.moments.items()}
-    return tensors | ({"draws": point.draws} if point.draws is not None else {})
+    return {f"{part}/{name}": tensor for part in PARTS for name, tensor in getattr(point, part).items()}
 
 
 def unpack(tensors: State, step: int) -> Point:
     """The point that ``pack`` packed."""
-    state, moments = (
-        {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)} for part in ("state/", "moments/")
-    )
-    return Point(step, state, moments, tensors.get("draws"))
+    return Point(step, **{part: under(part, tensors) for part in PARTS})
+
+
+def under(part: str, tensors: State) -> State:
+    """The tensors whose names begin with ``part/``, without it."""
+    return {name.removeprefix(f"{part}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{part}/")}
 
 
 def save(path: Path, point: Point) -> None:
     tensors = pack(point)
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"format": "lth-point-2", "step": point.step, "name": path.name, "digest": digest(tensors)}
+    about = {"format": "lth-point-3", "step": point.step, "name": path.name, "digest": digest(tensors)}
     files.write_tensors(path, tensors, about | {"seal": seal(about)})
 
 
@@ -90,7 +94,7 @@ def load(path: Path) -> Point:
     """The point that ``save`` wrote. Raises DataError where the file is damaged."""
     tensors, about = files.read_tensors(path)
     sealed = about.get("seal") == seal(about) and about.get("name") == path.name
-    if digest(tensors) != about.get("digest") or not (sealed or about.get("format") == "lth-point-1"):
+    if digest(tensors) != about.get("digest") or not sealed or about.get("format") != "lth-point-3":
         raise DataError(f"{path} does not match its hash; delete it, and it is computed again.")
     return unpack(tensors, about["step"])
 
@@ -109,7 +113,30 @@ def found(path: Path) -> Point | None:
 def of(trainer: pl.Trainer, pl_module: pl.LightningModule, step: int, epoch_ended: bool) -> Point:
     """Where a training is, after ``step`` steps of its schedule."""
     state = {n: t.detach().cpu().clone() for n, t in pl_module.net.state_dict().items()}
-    return Point(step, state, moments(trainer.optimizers[0], pl_module.net), None if epoch_ended else torch.get_rng_state())
+    draws = {} if epoch_ended else generators(pl_module.device)
+    return Point(step, state, moments(trainer.optimizers[0], pl_module.net), draws, _scaled(trainer))
+
+
+def generators(device: torch.device) -> State:
+    """The states of the generators that a training on ``device`` draws from, by device type."""
+    found = {"cpu": torch.get_rng_state()}
+    return found if device.type == "cpu" else found | {device.type: torch.get_device_module(device).get_rng_state()}
+
+
+def set_generators(states: State) -> None:
+    """Set the generators to what ``generators`` returned."""
+    for kind, state in states.items():
+        if kind == "cpu":
+            torch.set_rng_state(state)
+        else:
+            torch.get_device_module(kind).set_rng_state(state)
+
+
+def _scaled(trainer: pl.Trainer) -> State:
+    """The state of the loss scaler of 16-mixed."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    held = scaler.state_dict() if scaler is not None else {}
+    return {name: torch.tensor(value, dtype=torch.float64) for name, value in held.items()}
 
 
 class Capture(pl.Callback):
@@ -129,7 +156,7 @@ class Capture(pl.Callback):
 
 
 class Continue(pl.Callback):
-    """Gives the optimiser the state of a point when training starts; its hyperparameters stay those of this training.
+    """Gives optimiser and loss scaler the state of a point when training starts; hyperparameters stay those of this training.
 
     Args:
         begin: the point; its ``state`` is not looked at, unless
@@ -146,6 +173,10 @@ class Continue(pl.Callback):
             pl_module.net.load_state_dict(self.begin.state)
         if self.begin.moments:
             self._give(trainer.optimizers[0], _names(pl_module.net))
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        if self.begin.scaler and scaler is not None:
+            counts = {"growth_interval", "_growth_tracker"}
+            scaler.load_state_dict({n: int(t) if n in counts else float(t) for n, t in self.begin.scaler.items()})
 
     def _give(self, optimizer: Optimizer, names: dict[int, str]) -> None:
         params = [p for group in optimizer.param_groups for p in group["params"]]

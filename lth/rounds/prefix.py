@@ -1,6 +1,5 @@
 """Frozen blocks run once: cuts the network, keeps the prefix's outputs, trains the suffix on them."""
 
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from lth.config import Config
 from lth.data import features
+from lth.data.decoded import Decoded
 from lth.data.module import ImageData
 from lth.errors import UsageError
 from lth.models import cut
@@ -41,11 +41,13 @@ class Prefix:
             return
         self.weights = weights
         self.model.suffix, self.data.features = (), {}
-        place = self.device.accelerator
-        where = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if place == "cuda" else place
-        self.model.to(where)
-        self.cut.to(where)
-        loaded = {part: self._load(part) for part in ("train", "test")}
+        self.model.to(self.device.place())
+        self.cut.to(self.device.place())
+        splits = self.data.splits
+        parts = {"train": splits.train_images, "val": splits.val_images, "test": splits.test_images}
+        if splits.val_images is splits.train_images:
+            del parts["val"]
+        loaded = {part: self._load(part, images) for part, images in parts.items()}
         if any(found is None for found in loaded.values()):
             self._insist()
             limit = f"data.cache_limit={self.config.data.cache_limit:g} GB"
@@ -57,9 +59,8 @@ class Prefix:
         self.model.suffix, self.data.features = (suffix,), loaded
         self.say(self._summary(loaded))
 
-    def _load(self, part: str) -> features.Features | None:
-        data, splits = self.config.data, self.data.splits
-        images = splits.test_images if part == "test" else splits.train_images
+    def _load(self, part: str, images: Decoded) -> features.Features | None:
+        data = self.config.data
         key = f"{images.fingerprint} {data.image_size} {self.data.mean} {self.data.std} {self.weights} {self.device.precision}"
         return features.load(
             self._compute,

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lth.errors import ProofError
+from lth.errors import ProofError, notice_once
 from lth.pruning import flow
 from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket
@@ -95,11 +95,16 @@ def shapes(network: nn.Module) -> dict[str, tuple]:
 def collapse(network: nn.Module, masks: M.Masks, input_shape: tuple[int, ...]) -> dict[str, Any]:
     """Layers left with no weight, and the density counted over weights on some path from input to output.
 
-    A collapsed layer breaks no promise of the tool, so ``holds`` stays true; it is printed as a warning.
+    A collapsed layer breaks no promise of the tool, so ``holds`` stays true; it is printed as a warning. The effective density
+    is None where the paths of a network cannot be followed; one sentence says why.
     """
-    reached = flow.on_path(network, masks, input_shape)
+    try:
+        effective = M.density(flow.on_path(network, masks, input_shape))
+    except flow.UnknownPathsError as error:
+        notice_once(str(error))
+        effective = None
     empty = [name for name, density in M.per_layer(masks).items() if density == 0]
-    return {"holds": True, "collapsed": empty, "effective_density": M.density(reached)}
+    return {"holds": True, "collapsed": empty, "effective_density": effective}
 
 
 def require(proof: dict[str, dict[str, Any]]) -> None:

@@ -3,12 +3,13 @@
 import platform
 import shlex
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from omegaconf import OmegaConf
 
 from lth.config import Config
 from lth.data.augment import normalization
@@ -25,15 +26,19 @@ def readable(config: Config, spec: Spec, ticket: Ticket) -> str:
     return f"{config.model.name}-{config.data.name}-seed{config.seed}-round{spec.index:02d}-kept{ticket.density:.4f}{control}"
 
 
-def sealed(start: str, test: str = "") -> list[str]:
-    """The files of a round whose hashes its round.json holds, as seen from its folder.
+def sealed(test: str = "") -> list[str]:
+    """The files of a round whose hashes its round.json holds.
 
     Args:
-        start: name of its start.
         test: name of the list of test images that it has predictions for; '' for none.
     """
     predictions = ["predictions.npy"] if test else []
-    return ["final.safetensors", "metrics.csv", "ticket.safetensors", f"../../starts/{start}.safetensors", *predictions]
+    return ["config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors", *predictions]
+
+
+def resolved(config: Config, spec: Spec) -> bytes:
+    """The whole configuration that a round is trained by, as YAML; a compute-matched dense network has epochs of its own."""
+    return OmegaConf.to_yaml(OmegaConf.structured(replace(config, epochs=spec.epochs))).encode()
 
 
 def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
@@ -46,7 +51,8 @@ def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
         "control": spec.control,
         "name": f"{readable(config, spec, ticket)}-{spec.key}",
         "model": config.model.name,
-        "finetune": config.finetune,
+        "finetune": spec.finetune,
+        "pretrained": "weights" in spec.root.content,
         "data": config.data.name,
         "seed": config.seed,
         "epochs": spec.epochs,
@@ -62,13 +68,18 @@ def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
         "recipe": spec.recipe,
         "family": spec.family,
         "step": spec.step,
+        "settings": spec.settings,
         "determined_by": spec.content,
     }
 
 
-def sizes(state: dict[str, Tensor], ticket: Ticket, dense: dict[str, int]) -> dict[str, Any]:
-    """Parameters and FLOPs (of one image) of the whole network: dense, and what a perfectly sparse engine would need."""
-    parameters = sum(state[n].numel() for n in state if not n.endswith(("running_mean", "running_var", "num_batches_tracked")))
+def sizes(parameters: int, ticket: Ticket, dense: dict[str, int]) -> dict[str, Any]:
+    """Parameters and FLOPs (of one image) of the whole network: dense, and what a perfectly sparse engine would need.
+
+    Args:
+        parameters: number of elements of the network's parameters, without its buffers.
+        dense: FLOPs of the dense network, as ``flops.per_layer`` counts them.
+    """
     pruned = M.size(ticket.masks) - M.kept(ticket.masks)
     total, left = sum(dense.values()), flops.remaining(dense, M.per_layer(ticket.masks))
     return {

@@ -24,13 +24,13 @@ from lth.tensors import digest
 class Partial:
     """A round that has not ended: where it is, and what has been seen of it so far.
 
-    ``sums``: the classifier's running sums of the epoch; ``best``: the weights of the best row; ``rows``: of the history;
-    ``seen``: of the witness; ``seconds``: spent on it; ``sessions``: processes that worked on it.
+    ``sums``: the classifier's running sums of the epoch; ``weights``, ``rows``: of the history; ``seen``: of the witness;
+    ``seconds``: spent on it; ``sessions``: processes that worked on it.
     """
 
     point: Point
     sums: Tensor
-    best: point.State
+    weights: dict[int, point.State]
     rows: list[dict[str, Any]]
     seen: dict[str, Any]
     seconds: float
@@ -38,10 +38,12 @@ class Partial:
 
 
 def save(path: Path, partial: Partial) -> None:
-    tensors = point.pack(partial.point) | {"sums": partial.sums} | {f"best/{n}": t for n, t in partial.best.items()}
+    tensors = point.pack(partial.point) | {"sums": partial.sums}
+    tensors |= {f"weights-{step}/{n}": t for step, weights in partial.weights.items() for n, t in weights.items()}
     about = {
-        "format": "lth-partial-2", "name": path.name, "step": partial.point.step, "digest": digest(tensors),
-        "rows": partial.rows, "seen": partial.seen, "seconds": partial.seconds, "sessions": partial.sessions,
+        "format": "lth-partial-3", "name": path.name, "step": partial.point.step, "digest": digest(tensors),
+        "rows": partial.rows, "weights": list(partial.weights), "seen": partial.seen, "seconds": partial.seconds,
+        "sessions": partial.sessions,
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_tensors(path, tensors, about | {"seal": seal(about)})
@@ -55,9 +57,9 @@ def load(path: Path) -> Partial | None:
         tensors, about = files.read_tensors(path)
         if about.get("seal") != seal(about) or about["name"] != path.name or digest(tensors) != about["digest"]:
             raise DataError("it does not match its hash")
-        best = {n.removeprefix("best/"): t for n, t in tensors.items() if n.startswith("best/")}
+        weights = {step: point.under(f"weights-{step}", tensors) for step in about["weights"]}
         here = point.unpack(tensors, about["step"])
-        return Partial(here, tensors["sums"], best, about["rows"], about["seen"], about["seconds"], about["sessions"])
+        return Partial(here, tensors["sums"], weights, about["rows"], about["seen"], about["seconds"], about["sessions"])
     except (DataError, KeyError):
         files.give_up(path, "the round begins anew")
         return None
@@ -121,6 +123,6 @@ class Saver(pl.Callback):
         seconds = self.seconds + time.monotonic() - self._started
         sums = pl_module.sums * 0 if epoch_ended else pl_module.sums.clone()
         seen = self.witness.seen()
-        save(self.path, Partial(here, sums, self.history.best_weights, self.history.rows, seen, seconds, self.sessions))
+        save(self.path, Partial(here, sums, self.history.weights, self.history.rows, seen, seconds, self.sessions))
         self._last = time.monotonic()
         signals.stop(f"saved at iteration {here.step}")

@@ -3,19 +3,20 @@
 Imports no torch until there is a round to train.
 """
 
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lth.config import Config, require
-from lth.data.split import contradictory, leaked, prepare
+from lth.data import overview, sources
+from lth.data.split import prepare
+from lth.errors import notice_once
 from lth.models import weights as pretrained
 from lth.rounds import device, loggers, signals
 from lth.rounds.experiment import Experiment
-from lth.rounds.key import chain, controls
+from lth.rounds.key import chain, controls, depth
 from lth.rounds.outlook import Outlook
 from lth.rounds.store import Store
 
@@ -37,13 +38,16 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     loggers.require(config.logger.name)
     _require_folder("outputs", config.outputs)
     _require_folder("data.cache", config.data.cache)
-    store, splits = Store(Path(config.outputs)), prepare(config.data)
-    if device.is_first():
-        store.tidy()
-        _warn(leaked(splits), len(splits.test), contradictory(splits))
+    sources.require(config.data)
+    pretrained.require(config.model)
     resolved = device.resolve(config.trainer)
     weights = pretrained.locate(config.model)
-    specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights))
+    store, splits = Store(Path(config.outputs)), prepare(config.data, partial(_check, config, weights))
+    if device.is_first():
+        store.tidy()
+        _old(store)
+        overview.tell(splits, config.data, say)
+    specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights), splits.drawn)
     last, lab, records = len(specs) - 1, None, []
     wanted = [*specs, *controls(config, specs)]
     there = [store.read(spec.key) for spec in wanted]
@@ -71,21 +75,31 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     return records
 
 
+def score(config: Config, records: list[dict[str, Any]]) -> float:
+    """What a sweeper optimises: validation accuracy at early stop of the sparsest ticket of a search.
+
+    Controls do not count, nor do the test images, which select nothing.
+    """
+    return records[depth(config.prune)]["early_stop_val_acc"]
+
+
+def _old(store: Store) -> None:
+    if count := store.old():
+        what = f"{count} finished {'round is' if count == 1 else 'rounds are'} of the round format 1 of an earlier lth"
+        notice_once(f"{store.outputs}: {what}, which drew its random numbers otherwise; they stay as they are and are not used.")
+
+
 def _require_folder(key: str, value: str) -> None:
     path = Path(value).absolute()
     there = next(place for place in (path, *path.parents) if place.exists())
     require(there.is_dir(), key, value, f"a folder, and {there} is none")
 
 
-@cache
-def _warn(leaks: int, total: int, twice: int) -> None:
-    """Once, not for each job of a sweep."""
-    if leaks:
-        what = f"{leaks} of {total} test images {'is' if leaks == 1 else 'are'} among the images to train or validate on"
-        print(f"lth: warning: {what}, byte by byte; test accuracy is a little too good.", file=sys.stderr)
-    if twice:
-        what = f"{twice} {'image lies' if twice == 1 else 'images lie'} in more than one class"
-        print(f"lth: warning: {what}, byte by byte; no network can tell them apart.", file=sys.stderr)
+def _check(config: Config, weights: Path | None) -> None:
+    """Raise what building the network would, before images are decoded, which takes longer."""
+    from lth.models.build import check
+
+    check(config, weights)
 
 
 def _lab(*args: Any) -> Any:
@@ -96,11 +110,11 @@ def _lab(*args: Any) -> Any:
 
 def summary(record: dict[str, Any], last: int) -> str:
     """One line on a finished round."""
-    best = f"best epoch {record['best_epoch']}: val {record['best_val_acc']:.3f}, test {record['best_test_acc']:.3f}"
     what = f"round {record['round']}/{last}" + (f" {record['control']}" if record["control"] else "")
+    where = "the last iteration, so it may lie beyond" if record["censored"] else f"iteration {record['early_stop_iteration']}"
     line = (
-        f"{what}: {record['density']:6.1%} of weights, val acc {record['val_acc']:.3f}, "
-        f"test acc {record['test_acc']:.3f} ({best}), {record['seconds']:.1f} s"
+        f"{what}: {record['density']:6.1%} of weights, test acc {record['early_stop_test_acc']:.3f} at early stop ({where}), "
+        f"{record['test_acc']:.3f} at the end, {record['seconds']:.1f} s"
     )
     collapsed = record["proof"]["layer_collapse"]["collapsed"]
     return f"{line}\nwarning: no weight is left in {', '.join(collapsed)} (layer collapse)" if collapsed else line

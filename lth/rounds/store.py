@@ -1,8 +1,7 @@
 """Where rounds lie: one folder each, named by its key, finished when its round.json is there. Imports no torch.
 
 outputs/
-  rounds/<readable>-<key>/   round.json, ticket.safetensors, final.safetensors, metrics.csv, events.out.tfevents...
-  starts/<hash>.safetensors  the weights that tickets start from, once for all rounds that share them
+  rounds/<readable>-<key>/   round.json, config.yaml, ticket, start and final.safetensors, metrics.csv, events.out.tfevents...
   points/<key>-<step>...     points in the training of a round 0 that others rewind to
   partial/<key>...           how far unfinished rounds have come
   experiments/<chain>/       what TensorBoard shows of a chain, see experiment.py
@@ -22,7 +21,12 @@ from typing import Any
 from lth.errors import DataError, LthError, notice
 from lth.results import sheet
 from lth.rounds import files, ledger, locks, signals
+from lth.rounds.key import FORMAT
 from lth.seals import seal, sha256
+
+
+class OldRound(DataError):
+    """A finished round in the format of an earlier lth: its numbers mean other things, and its key will not be asked for."""
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -39,9 +43,19 @@ def load(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path} is damaged: it has no seal; {advice}")
     if record["seal"] != seal(record):
         raise DataError(f"{path} is damaged: it does not match its seal; {advice}")
+    if record.get("round_format") != FORMAT:
+        raise OldRound(f"{path} is of round format {record.get('round_format', 1)}; this lth reads format {FORMAT} alone.")
     if missing := [name for name in record.get("files", {}) if not (folder / name).exists()]:
         raise DataError(f"{folder / missing[0]} is missing; {advice}")
     return record
+
+
+def _old(folder: Path) -> bool:
+    try:
+        content = (folder / "round.json").read_bytes()
+    except OSError:
+        return False
+    return b'"seal"' in content and b'"round_format"' not in content
 
 
 def intact(folder: Path, record: dict[str, Any]) -> None:
@@ -57,7 +71,6 @@ class Store:
     def __init__(self, outputs: Path) -> None:
         self.outputs = outputs
         self.rounds = outputs / "rounds"
-        self.starts = outputs / "starts"
         self.results = outputs / "results.csv"
         self._locks = self.rounds / ".locks"
         self._entered: dict[
@@ -94,6 +107,10 @@ class Store:
         except DataError as error:
             raise DataError(f"{error} It is of the finished round {folder}; delete that folder to train it again.") from None
         return folder
+
+    def old(self) -> int:
+        """The number of finished rounds in the format of an earlier lth."""
+        return sum(map(_old, self.finished()))
 
     def finished(self) -> list[Path]:
         """The folders of all finished rounds, sorted by name."""
@@ -142,7 +159,7 @@ class Store:
     def tidy(self) -> None:
         """Clear away what killed processes left half written. A round's own folder is tidied when the round is gone on with."""
         inside = (self.outputs / name for name in ("points", "partial", "tests"))
-        for folder in (self.outputs, self.starts, self._locks, *inside, *self.outputs.glob("experiments/*")):
+        for folder in (self.outputs, self._locks, *inside, *self.outputs.glob("experiments/*")):
             files.tidy(folder)
 
     def look(self) -> None:
@@ -152,6 +169,7 @@ class Store:
 
     def finish(self, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
         """Make a round finished: the last file that is written to its folder. Returns the record with its seal."""
+        record = {"round_format": FORMAT} | record
         sealed = record | {"seal": seal(record)}
         files.write_json(folder / "round.json", sealed)
         return sealed

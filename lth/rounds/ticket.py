@@ -1,5 +1,6 @@
 """A ticket: masks and the weights they start from; how it is written and read."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from lth.errors import DataError
 from lth.pruning import masks as M
 from lth.rounds import files
 from lth.tensors import digest
+
+START = "start.safetensors"
 
 
 @dataclass(frozen=True)
@@ -29,26 +32,23 @@ class Ticket:
         return M.density(self.masks)
 
 
-def save_start(starts: Path, state: dict[str, Tensor]) -> str:
-    """Keep weights that tickets start from, once, under their hash; returns its first 16 digits. A damaged file is replaced."""
-    name = digest(state)[:16]
-    path = starts / f"{name}.safetensors"
-    if not _whole(path, name):
-        starts.mkdir(parents=True, exist_ok=True)
-        files.write_tensors(path, state, {"format": "lth-start-1"})
-    return name
+def save_start(folder: Path, state: dict[str, Tensor], parent: Path | None = None) -> str:
+    """Write the unmasked weights that a ticket starts from to its folder; returns the first 16 digits of their hash.
 
-
-def _whole(path: Path, name: str) -> bool:
-    if not path.exists():
-        return False
+    Args:
+        parent: the folder of a finished round that starts from the same weights: then one file on the disk is both, where
+            the file system can link files; a copy of either folder holds it all the same.
+    """
+    path = folder / START
+    path.unlink(missing_ok=True)
     try:
-        if digest(files.read_tensors(path)[0])[:16] == name:
-            return True
-    except DataError:
-        pass
-    files.give_up(path, "it is written again")
-    return False
+        if parent is not None:
+            os.link(parent / START, path)
+    except OSError:  # no links here
+        parent = None
+    if parent is None:
+        files.write_tensors(path, state, {"format": "lth-start-1"})
+    return digest(state)[:16]
 
 
 def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
@@ -64,7 +64,7 @@ def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
 
 
 def load_ticket(folder: str | Path) -> Ticket:
-    """The ticket of a round's folder: ``masks``, ``start``, ``density``.
+    """The ticket in a round's folder, or in a copy of it: ``masks``, ``start``, ``density``.
 
     Raises:
         DataError: the folder holds no ticket, or a file is not what was written.
@@ -76,7 +76,7 @@ def load_ticket(folder: str | Path) -> Ticket:
     try:
         bits, about = files.read_tensors(path)
         masks = {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}
-        rewind, _ = files.read_tensors(folder.parent.parent / "starts" / f"{about['start']}.safetensors")
+        rewind, _ = files.read_tensors(folder / START)
     except (DataError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError(f"the ticket in {folder} cannot be read ({error}); a file is damaged or missing.") from error
     if M.digest(masks) != about.get("digest") or digest(rewind)[:16] != about["start"]:

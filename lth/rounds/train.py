@@ -24,6 +24,7 @@ from lth.rounds.point import Capture, Point
 from lth.rounds.prefix import Prefix
 from lth.rounds.store import Store
 from lth.seals import sha256
+from lth.seeds import stream
 from lth.tensors import digest
 
 
@@ -43,7 +44,7 @@ class Lab:
         if config.trainer.deterministic:
             device.repeat()  # features and scores, too, which no Trainer computes
         self.config, self.splits, self.device, self.store = config, splits, resolved, store
-        torch.manual_seed(config.seed)
+        torch.manual_seed(stream("initialisation", config.seed))
         self.model = build(config, len(splits.classes), weights)
         self.initial = {n: t.clone() for n, t in self.model.net.state_dict().items()}
         self.shapes = proof.shapes(self.model.net)
@@ -56,7 +57,7 @@ class Lab:
         self.normalize = self.model.normalize if data.normalize == "auto" else data.normalize
         self.data = ImageData(splits, data.batch_size, config.seed, self.normalize, data.augment, data.workers, data.channels)
         self.prefix = Prefix(config, self.model, self.data, resolved, say)
-        self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach)
+        self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach, resolved.place())
         self.maker.require_weights()
 
     def train(self, spec: Spec, title: str, outlook: Outlook) -> dict[str, Any] | None:
@@ -72,7 +73,8 @@ class Lab:
             self.fit(spec, attempt, [], title, outlook)
             return None
         folder = self.store.start_over(spec.key, record.readable(self.config, spec, ticket))
-        start = tickets.save_start(self.store.starts, ticket.rewind)
+        files.write_bytes(folder / "config.yaml", record.resolved(self.config, spec))
+        start = tickets.save_start(folder, ticket.rewind, self._same_start(spec, ticket))
         logging = loggers.make(self.config.logger, folder, self.store.outputs)
         scores, history, witness = self.fit(spec, attempt, logging, title, outlook)
 
@@ -88,13 +90,13 @@ class Lab:
             **scores,
             "effective_density": proofs["layer_collapse"]["effective_density"],
             "layers": M.per_layer(ticket.masks),
-            **record.sizes(self.initial, ticket, self.flops),
+            **record.sizes(sum(p.numel() for p in self.model.net.parameters()), ticket, self.flops),
             **line,
             "test": test,
             "proof": proofs,
             "start": start,
             "begin_iteration": attempt.begin.step,
-            "files": {name: sha256(folder / name) for name in record.sealed(start, test)},
+            "files": {name: sha256(folder / name) for name in record.sealed(test)},
             **portrait,
             "images": {"train": len(self.splits.train), "val": len(self.splits.val), "test": len(self.splits.test)},
             **record.machine(self.device),
@@ -102,6 +104,11 @@ class Lab:
         }
         board.show(logging, written, self.model, self.splits)
         return self.store.finish(folder, written)
+
+    def _same_start(self, spec: Spec, ticket: tickets.Ticket) -> Path | None:
+        """The folder of the parent, if it starts from the same weights."""
+        same = spec.parent is not None and self.store.read(spec.parent.key)["start"] == digest(ticket.rewind)[:16]
+        return self.store.folder(spec.parent.key) if same else None
 
     def fit(
         self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str, outlook: Outlook
@@ -122,7 +129,7 @@ class Lab:
         """How this copy of a network is connected with its ticket's round, which saw the images in another order."""
         one, _ = files.read_tensors(self.store.whole(spec.parent.key) / "final.safetensors")
         other = {n: t.detach().cpu().clone() for n, t in self.model.net.state_dict().items()}
-        found = connectivity.line(self.model, self.data, one, other)
+        found = connectivity.line(self.model.to(self.device.place()), self.data, one, other)
         return {"barrier": found["barrier"], "line": found}
 
     def reach(self, root: Spec, step: int) -> Point:

@@ -63,11 +63,45 @@ def test_a_corrupt_file_is_named_or_skipped(tmp_path):
     assert found.labels.tolist() == [0] * 3 + [1] * 2 + [2] * 3
 
 
+def test_all_corrupt_files_are_named_up_to_ten(tmp_path):
+    root = write_images(tmp_path / "a", 12)
+    for path in list((root / "down").iterdir())[:2]:
+        path.write_bytes(b"")
+    with pytest.raises(DataError) as error:
+        load(root, tmp_path / "cache")
+    assert str(error.value).startswith("2 images cannot be used: the image ")
+    assert str(error.value).count("down/0") == 2
+    assert str(error.value).endswith("cannot identify image file). data.on_error=skip leaves them out and goes on.")
+    for path in (root / "down").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataError) as error:
+        load(root, tmp_path / "cache")
+    assert str(error.value).startswith("12 images cannot be used: ")
+    assert str(error.value).count("cannot be decoded") == 10
+    assert not list((tmp_path / "cache").glob("*.draft"))
+
+
+def test_another_way_of_decoding_is_another_fingerprint(tmp_path, monkeypatch):
+    root = write_images(tmp_path / "a", 2)
+    before, files = load(root, tmp_path / "cache").fingerprint, load(root, tmp_path / "cache").files
+    monkeypatch.setattr(decoded, "VERSION", decoded.VERSION + 1)
+    after = load(root, tmp_path / "cache")
+    assert after.files == files
+    assert after.fingerprint != before
+
+
+def test_a_hook_is_called_before_decoding_alone(tmp_path):
+    root, calls = write_images(tmp_path / "a", 2), []
+    load(root, tmp_path / "cache", before=lambda: calls.append(len(list((tmp_path / "cache").glob("*/meta.json")))))
+    assert calls == [0]
+    load(root, tmp_path / "cache", before=lambda: pytest.fail("nothing is decoded"))
+
+
 def test_a_class_of_which_nothing_can_be_decoded_is_an_error(tmp_path):
     root = write_images(tmp_path / "a", 2)
     for path in (root / "down").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(DataError, match="no image of some class"):
+    with pytest.raises(DataError, match=r"no image in the class folder .*down can be decoded"):
         load(root, tmp_path / "cache", on_error="skip")
 
 

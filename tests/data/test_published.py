@@ -32,6 +32,11 @@ class Digits:
         return Image.fromarray(self.pixels[i]), i % 3
 
 
+@pytest.fixture(autouse=True)
+def connected(monkeypatch):
+    monkeypatch.setattr(published, "reachable", lambda host: True)
+
+
 @pytest.fixture
 def digits(monkeypatch):
     monkeypatch.setattr(torchvision.datasets, "MNIST", Digits)
@@ -129,6 +134,15 @@ def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch, name, titl
         raise RuntimeError("no route to host")
 
     monkeypatch.setattr(torchvision.datasets, title, offline)
-    with pytest.raises(DataError, match=rf"^the download of {title} failed \(RuntimeError\)\. Put .* with data\.root=DIR\.$"):
+    with pytest.raises(DataError, match=rf"^the download of {title} failed \(RuntimeError\)\. Put .* with data\.root=DIR, or .*"):
         split.prepare(Data(name=name, cache=str(tmp_path)))
     assert not (tmp_path / name).exists()
+
+
+def test_without_a_network_nothing_is_tried(tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "reachable", lambda host: False)
+    monkeypatch.setattr(torchvision.datasets, "CIFAR10", lambda *_, **__: pytest.fail("it would hang"))
+    with pytest.raises(
+        DataError, match=r"^CIFAR10 is downloaded from www\.cs\.toronto\.edu, .*data\.root=DIR, or use data=scenes"
+    ):
+        split.prepare(Data(name="cifar10", cache=str(tmp_path)))

@@ -9,6 +9,7 @@ from lth.errors import DataError, UsageError
 from lth.models import cut, flops, weights
 from lth.models.blocks import blocks
 from lth.models.build import build
+from lth.pruning import masks as M
 
 NETWORKS = ("resnet18", "densenet121", "efficientnet_lite0", "mobilenet_v3_small")
 
@@ -49,8 +50,9 @@ def test_blocks_have_the_names_that_people_use(name, some):
 def test_frozen_blocks_stay_in_eval_mode_and_only_the_head_trains(name):
     model = made(name, "head").train()
     trained = [n for n, p in model.net.named_parameters() if p.requires_grad]
-    assert trained
-    assert all(n.startswith(model.head_name.split(".")[0]) for n in trained)
+    assert trained == [n for n, _ in model.net.named_parameters() if n.startswith(f"{model.head_name}.")]
+    spared = set(M.prunable(model.net, scope="all")) - set(M.prunable(model.net, spare=[model.head_name], scope="all"))
+    assert spared == set(M.prunable(model.net)), "prune.head=false and finetune=head mean the same layers"
     assert not any(m.training for m in model.net.modules() if isinstance(m, nn.BatchNorm2d))
     drifting = made(name, "head", frozen_bn="train").train()
     assert all(m.training for m in drifting.net.modules() if isinstance(m, nn.BatchNorm2d))
@@ -190,10 +192,23 @@ def test_without_network_one_sentence_says_what_to_do(tmp_path, monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(weights, "reachable", lambda host: True)
     with pytest.raises(DataError, match=r"could not be downloaded .* put the file resnet18-\w+\.pth into .*model\.weights=none"):
         weights.locate(Model("resnet18", weights="imagenet"))
     with pytest.raises(UsageError, match="no weights"):
         weights.locate(Model("resnet19", weights="imagenet"))
+
+
+def test_a_hub_that_does_not_answer_is_told_before_anything_is_tried(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(weights, "reachable", lambda host: False)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: pytest.fail("it would hang"))
+    with pytest.raises(DataError, match=r"of resnet18 are downloaded from .*model\.weights=FILE, .*model\.weights=none\.$"):
+        weights.require(Model("resnet18", weights="imagenet"))
+    place = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    place.parent.mkdir(parents=True)
+    place.touch()
+    assert weights.locate(Model("resnet18", weights="imagenet")) == place
 
 
 def test_flops_are_the_literatures_and_leave_the_network_as_it_was():

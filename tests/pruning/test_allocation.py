@@ -30,19 +30,19 @@ def test_layerwise_prunes_each_layer_at_the_rate_and_the_last_at_its_own():
     masks = shapes(a=(10, 10), b=(7, 3), head=(5, 10))
     masks["a"][:5] = False
     assert keeps(masks, 0.2, allocation="layerwise") == {"a": 40, "b": 17, "head": 40}
-    assert keeps(masks, 0.2, allocation="layerwise", last="head", last_rate=0.5) == {"a": 40, "b": 17, "head": 45}
-    assert keeps(masks, 0.2, 2, allocation="layerwise", last="head", last_rate=0.5)["head"] == 41  # 50, 45, 45 - 4.5
+    assert keeps(masks, 0.2, allocation="layerwise", head=["head"], head_rate=0.5) == {"a": 40, "b": 17, "head": 45}
+    assert keeps(masks, 0.2, 2, allocation="layerwise", head=["head"], head_rate=0.5)["head"] == 41  # 50, 45, 45 - 4.5
 
 
 def test_the_last_layers_rate_is_a_product_of_decimals():
     masks = shapes(head=(10, 5))
     assert 0.7 * 0.1 < 0.07  # in binary; in decimals 0.07 * 50 = 3.5 goes to the even 4
-    assert keeps(masks, 0.7, allocation="layerwise", last="head", last_rate=0.1) == {"head": 46}
+    assert keeps(masks, 0.7, allocation="layerwise", head=["head"], head_rate=0.1) == {"head": 46}
 
 
 def test_lenet_of_the_paper_after_a_round_and_after_seven():
     masks = dense(lenet_300_100.network(10, 28, channels=1))
-    numbers = {"allocation": "layerwise", "last": "head.weight", "last_rate": 0.5}
+    numbers = {"allocation": "layerwise", "head": ["head.weight"], "head_rate": 0.5}
     assert keeps(masks, 0.2, **numbers) == {"fc1.1.weight": 188160, "fc2.0.weight": 24000, "head.weight": 900}
     assert total(keeps(masks, 0.2, 7, **numbers)) / M.size(masks) == pytest.approx(0.211, abs=5e-4)  # the paper's 21.1%
 
@@ -117,14 +117,14 @@ def test_total_is_of_one_number_or_of_many():
         {"allocation": "uniform"},
         {"rate": 1.0, "allocation": "layerwise"},
         {"rate": 0, "allocation": "erk"},
-        {"allocation": "layerwise", "last": "a", "last_rate": 0},
-        {"allocation": "layerwise", "last": "a", "last_rate": 1.5},
-        {"allocation": "layerwise", "last": "missing", "last_rate": 0.5},
-        {"allocation": "global", "last": "a", "last_rate": 0.5},
+        {"allocation": "layerwise", "head": ["a"], "head_rate": 0},
+        {"allocation": "layerwise", "head": ["a"], "head_rate": 1.5},
+        {"allocation": "layerwise", "head": ["missing"], "head_rate": 0.5},
+        {"allocation": "global", "head": ["a"], "head_rate": 0.5},
     ],
 )
 def test_bad_arguments_are_refused(bad):
-    with pytest.raises(ValueError, match=r"allocation|rate|last"):
+    with pytest.raises(ValueError, match=r"allocation|rate|head"):
         keeps(shapes(a=(3, 3)), **({"rate": 0.2} | bad))
 
 

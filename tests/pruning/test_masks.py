@@ -14,9 +14,23 @@ def scores(*rows: list[float]) -> dict[str, torch.Tensor]:
 def test_only_conv_and_linear_weights_are_prunable():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 5), nn.LayerNorm(5), nn.Linear(5, 2))
     assert M.prunable(net) == ["0.weight", "3.weight", "5.weight"]
-    assert M.prunable(net, head=False) == ["0.weight", "3.weight"]
+    assert M.prunable(net, spare=["5"]) == ["0.weight", "3.weight"]
     net[0].requires_grad_(False)
     assert M.prunable(net) == ["3.weight", "5.weight"]
+    assert M.prunable(net, spare=["3"], scope="all") == ["0.weight", "5.weight"]
+
+
+def test_a_spared_module_is_spared_with_all_its_layers_and_by_its_whole_name():
+    net = nn.ModuleDict(
+        {"fc": nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), "fc2": nn.Linear(2, 2), "tied": nn.Linear(4, 3)}
+    )
+    net["tied"].weight = net["fc"][0].weight
+    assert M.prunable(net) == ["fc.0.weight", "fc.2.weight", "fc2.weight"]
+    assert M.prunable(net, spare=["fc"]) == ["fc2.weight"]
+    assert M.prunable(net, spare=["fc.2", "fc2"]) == ["fc.0.weight"]
+    assert M.prunable(net, spare=["tied"]) == ["fc.2.weight", "fc2.weight"], "one weight under two names"
+    with pytest.raises(AttributeError, match="head"):
+        M.prunable(net, spare=["head"])
 
 
 @pytest.mark.parametrize("keep", range(9))

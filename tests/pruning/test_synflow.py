@@ -6,7 +6,9 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torchvision.models import SwinTransformer, VisionTransformer
 
+from lth.errors import NumberError
 from lth.models import efficientnet_lite0
 from lth.pruning import criteria, twin
 from lth.pruning import masks as M
@@ -124,8 +126,21 @@ def test_synflow_of_a_network_of_grouped_convolutions_and_clipping_activations()
     torch.testing.assert_close(scores["_conv_stem.weight"].sum(), head, rtol=1e-9, atol=0)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SwinTransformer([4, 4], embed_dim=8, depths=[2], num_heads=[2], window_size=[2, 2]),
+        lambda: VisionTransformer(16, 4, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8),
+    ],
+)
+def test_synflow_is_refused_where_a_softmax_ends_the_flow(make):
+    net = make()
+    with pytest.raises(NumberError, match="no synaptic flow through a softmax, as attention has"):
+        criteria.synflow(net, dense(net), (3, 16, 16))
+
+
 def test_the_positive_twin_is_linear_where_the_signal_is_positive():
-    net = twin.positive(chain(), scales=True)
+    net = twin.positive(chain())
     x = torch.rand(2, 3, 7, 7, dtype=torch.float64) + 0.1
     torch.testing.assert_close(net(100 * x), 100 * net(x))
     assert (net(x) > 0).all()

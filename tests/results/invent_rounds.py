@@ -43,8 +43,8 @@ def _round(root: Path, seed: int, k: int, parent: str | None, start: dict, files
     folder = root / "rounds" / told["name"]
     folder.mkdir(parents=True)
     if files:
-        _files(root, folder, told, start)
-        names = ("metrics.csv", "ticket.safetensors", "final.safetensors", f"../../starts/{told['start']}.safetensors")
+        _files(folder, told, start)
+        names = ("metrics.csv", "ticket.safetensors", "final.safetensors", "start.safetensors")
         told["files"] = {name: sha256(folder / name) for name in names}
     rewrite(folder / "round.json", told)
     return told["key"]
@@ -55,7 +55,7 @@ def _record(seed: int, k: int, parent: str | None, classes: list[str]) -> dict[s
     score = 0.7 + 0.02 * k + 0.01 * seed
     matrix = np.full((n, n), 1, int) + np.diag([20 + k + i for i in range(n)])
     return {
-        "parent": parent, "round": k, "control": None, "model": "lenet", "finetune": "all",
+        "round_format": 2, "parent": parent, "round": k, "control": None, "model": "lenet", "finetune": "all",
         "data": "stripes", "seed": seed, "epochs": 4, "rate": 0.2 if k else None, "at_once": 1, "criterion": "magnitude",
         "kept": round(368 * density), "prunable": 368, "density": density, "recipe": "abcdef012345", "family": "fedcba543210",
         "step": "012345abcdef" if k else "", "determined_by": {} if k else {"optim": {"lr": 0.002}},
@@ -73,9 +73,8 @@ def _record(seed: int, k: int, parent: str | None, classes: list[str]) -> dict[s
     }  # fmt: skip
 
 
-def _files(root: Path, folder: Path, told: dict[str, Any], start: dict[str, np.ndarray]) -> None:
-    (root / "starts").mkdir(exist_ok=True)
-    save_file(start, root / "starts" / f"{told['start']}.safetensors")
+def _files(folder: Path, told: dict[str, Any], start: dict[str, np.ndarray]) -> None:
+    save_file(start, folder / "start.safetensors")
     masks, final = {}, {}
     for name, values in start.items():
         mask = np.abs(values) >= np.quantile(np.abs(values), 1 - told["density"])

@@ -69,14 +69,14 @@ class Patient:
 
     def forge(self, ticket: Ticket, weights: dict[str, torch.Tensor] | None = None, **fields: Any) -> str:
         """What the doctor says of another ticket by someone who makes every hash and number anew."""
-        start = tickets.save_start(self.folder.parent.parent / "starts", ticket.rewind)
+        start = tickets.save_start(self.folder, ticket.rewind)
         tickets.save_ticket(self.folder, ticket, start)
         final, about = files.read_tensors(self.folder / "final.safetensors")
         files.write_tensors(self.folder / "final.safetensors", weights or M.apply(final, ticket.masks), about)
         new = copy.deepcopy(self.record)
         new |= {"kept": M.kept(ticket.masks), "density": ticket.density, "layers": M.per_layer(ticket.masks), "start": start}
-        new |= record.sizes(ticket.rewind, ticket, new["layer_flops"]) | fields
-        new["files"] = {name: sha256(self.folder / name) for name in record.sealed(start)}
+        new |= record.sizes(new["parameters"], ticket, new["layer_flops"]) | fields
+        new["files"] = {name: sha256(self.folder / name) for name in record.sealed(new["test"])}
         new["proof"]["exact_count"] |= {"kept": new["kept"], "asked": new["kept"]}
         new["proof"]["init_unchanged"]["init"] = start
         new["proof"]["ranks"]["masks"] = M.digest(ticket.masks)

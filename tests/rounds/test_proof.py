@@ -144,7 +144,7 @@ def test_negative_weights_that_are_frozen_are_caught(monkeypatch, make_config, t
     class Signed(LotteryTicket):
         def on_before_optimizer_step(self, trainer, module, optimizer):
             super().on_before_optimizer_step(trainer, module, optimizer)
-            for p in self._params:
+            for p in self._hold.params:
                 p.grad[p.data < 1e-6] = 0
 
     from lth.rounds import fit

@@ -19,6 +19,8 @@ TOLD = (
     "train_acc",
     "val_acc",
     "test_acc",
+    "early_stop_test_acc",
+    "censored",
     "best_epoch",
     "best_test_acc",
     "early_stop_iteration",

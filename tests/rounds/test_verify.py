@@ -90,8 +90,8 @@ def test_any_edited_entry_of_a_record_is_caught(patient):
 
 # What no other file of the round tells; the seal alone keeps it.
 ALONE = {
-    "data", "accelerator", "versions", "command", "finished", "seconds", "images_per_second", "best_test_acc", "test",
-    "proof/start", "proof/zeros", "proof/untouched", "proof/ranks",
+    "data", "accelerator", "versions", "command", "finished", "seconds", "images_per_second", "best_test_acc",
+    "early_stop_test_acc", "test", "proof/start", "proof/zeros", "proof/untouched", "proof/ranks",
 }  # fmt: skip
 
 
@@ -135,7 +135,8 @@ def test_a_record_that_is_no_record_is_one_sentence(patient):
         sentence = patient.ask()
         assert "round.json is damaged" in sentence
         assert "\n" not in sentence
-    assert patient.write({}, sealed=True) == "round.json or a file's header lacks 'determined_by'."
+    assert "round.json is of round format 1; this lth reads format 2 alone" in patient.write({}, sealed=True)
+    assert patient.write({"round_format": 2}, sealed=True) == "round.json or a file's header lacks 'determined_by'."
 
 
 def test_a_search_refuses_a_damaged_round(images, tmp_path):

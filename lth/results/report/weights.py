@@ -83,5 +83,5 @@ def before_and_after(record: Record) -> tuple[np.ndarray, np.ndarray]:
 
     Controls apart, a round starts from the file that its record names.
     """
-    start = f"../../starts/{record['start']}.safetensors"
+    start = "start.safetensors"
     return kept_weights(record, start), kept_weights(record, "final.safetensors")

@@ -1,0 +1,27 @@
+"""The display of long work on files: a bar on a terminal, else one line at its start and one at its end. Imports no torch."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+DELAY = 1.0  # seconds; shorter work is not displayed
+
+Item = TypeVar("Item")
+
+
+def shown(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Yield ``items``, ``total`` in number, while stderr says ``what`` is being done to them."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(items, what, total, delay=DELAY, leave=False, file=sys.stderr)
+        return
+    begin, displayed = time.perf_counter(), False
+    for item in items:
+        if not displayed and time.perf_counter() - begin > DELAY:
+            print(f"lth: {what} ...", file=sys.stderr, flush=True)
+            displayed = True
+        yield item
+    if displayed:
+        print(f"lth: {what}: done in {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)

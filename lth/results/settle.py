@@ -11,6 +11,7 @@ from lth.results.statistics import MOST, seeds_for
 from lth.results.verdict import Verdict
 
 FEW, LONGER, DEEPER = 5, 2, 3  # seeds where there is one; times as many epochs; more rounds
+HASHED = ("model.weights", "trainer.precision")  # a record has a hash of one, the other resolved: not what was typed
 OVERRIDE = re.compile(r"[+~]*([\w.@/]+)=(.*)", re.DOTALL)
 MULTIRUN = ("-m", "--multirun")
 
@@ -50,6 +51,7 @@ def own(record: Mapping[str, Any], varied: Sequence[str]) -> dict[str, str]:
     fields = {"model": "model", "data": "data", "finetune": "finetune", "epochs": "epochs", "prune.rate": "rate"}
     fields |= {f"prune.{name}": name for name in naming.DEFAULTS}
     found = {key: record[name] for key, name in fields.items() if record.get(name) is not None}
+    varied = [key for key in varied if key not in HASHED]
     return {key: str(value) for key, value in (found | {key: naming.setting(record, key) for key in varied}).items()}
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lth.results import pairs, statement
-from lth.results.settle import command
+from lth.results.settle import command, own
 from lth.results.statement import accounts, brief, text
 from lth.results.verdict import verdicts
 from tests.results.invent import arm
@@ -259,6 +259,13 @@ def test_what_a_sweep_varied_is_in_every_name_and_no_two_are_alike():
             "python -m lth.run -m data.batch_size=8 prune.rate=0.2 seed=0,1,2 prune.controls=reinit+dense prune.control_rounds=1"
         )
     )
+
+
+def test_a_hash_of_weights_is_no_value_to_type():
+    record = swept()[0] | {"settings": {"model.weights": "0123abcd", "data.batch_size": 8}}
+    typed = own(record, ["data.batch_size", "model.weights"])
+    assert typed["data.batch_size"] == "8"
+    assert "model.weights" not in typed
 
 
 def test_a_difference_without_pairs_has_no_p_value():

@@ -63,8 +63,8 @@ def plain(record: dict[str, Any]) -> bool:
 
 @cache
 def defaults() -> dict[str, Any]:
-    """The default of each key of the configuration, dotted."""
-    return dict(_defaults(Config))
+    """The value that each dotted key of the configuration has in a round whose settings do not name it."""
+    return dict(_defaults(Config)) | {"trainer.precision": "32-true"}  # settings hold what auto was resolved to
 
 
 def _defaults(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -29,8 +29,18 @@ def test_one_row_a_finished_round_with_columns_for_its_scores(make_config, tmp_p
 
 
 def test_unfinished_and_damaged_rounds_are_named_and_left_out(tmp_path):
-    whole = {"key": "k", "model": "m", "data": "d", "recipe": "r", "seed": 0, "step": "", "round": 0, "density": 1.0}
-    whole |= {"test_acc": 0.5, "proof": {"nested": {"holds": True}}}
+    whole = {
+        "round_format": 2,
+        "key": "k",
+        "model": "m",
+        "data": "d",
+        "recipe": "r",
+        "seed": 0,
+        "step": "",
+        "round": 0,
+        "density": 1.0,
+    }
+    whole |= {"round_format": 2, "test_acc": 0.5, "proof": {"nested": {"holds": True}}}
     sealed = json.dumps(whole | {"seal": seal(whole)})
     contents = {"whole": sealed, "empty": "{}", "cut": '{"key": "k", "mo', "list": "[1]", "deep": "[" * 10**5}
     for name, content in (contents | {"other": sealed.replace("0.5", "0.6")}).items():

@@ -19,6 +19,7 @@ from lth.tensors import digest
 
 State = dict[str, Tensor]
 PARTS = ("state", "moments", "generators", "scaler")
+COUNTS = {"growth_interval", "_growth_tracker"}  # of a loss scaler's state; the rest are factors
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def of(trainer: pl.Trainer, pl_module: pl.LightningModule, step: int, epoch_ende
     """Where a training is, after ``step`` steps of its schedule."""
     state = {n: t.detach().cpu().clone() for n, t in pl_module.net.state_dict().items()}
     draws = {} if epoch_ended else generators(pl_module.device)
-    return Point(step, state, moments(trainer.optimizers[0], pl_module.net), draws, _scaled(trainer))
+    return Point(step, state, moments(trainer.optimizers[0], pl_module.net), draws, scaled(trainer.precision_plugin))
 
 
 def generators(device: torch.device) -> State:
@@ -132,11 +133,18 @@ def set_generators(states: State) -> None:
             torch.get_device_module(kind).set_rng_state(state)
 
 
-def _scaled(trainer: pl.Trainer) -> State:
-    """The state of the loss scaler of 16-mixed."""
-    scaler = getattr(trainer.precision_plugin, "scaler", None)
+def scaled(precision: Any) -> State:
+    """The state of the loss scaler of a precision plugin, as scalars; empty where it has none."""
+    scaler = getattr(precision, "scaler", None)
     held = scaler.state_dict() if scaler is not None else {}
     return {name: torch.tensor(value, dtype=torch.float64) for name, value in held.items()}
+
+
+def set_scaler(precision: Any, state: State) -> None:
+    """Give the loss scaler of a precision plugin the state that ``scaled`` returned."""
+    scaler = getattr(precision, "scaler", None)
+    if state and scaler is not None:
+        scaler.load_state_dict({n: int(t) if n in COUNTS else float(t) for n, t in state.items()})
 
 
 class Capture(pl.Callback):
@@ -173,10 +181,7 @@ class Continue(pl.Callback):
             pl_module.net.load_state_dict(self.begin.state)
         if self.begin.moments:
             self._give(trainer.optimizers[0], _names(pl_module.net))
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
-        if self.begin.scaler and scaler is not None:
-            counts = {"growth_interval", "_growth_tracker"}
-            scaler.load_state_dict({n: int(t) if n in counts else float(t) for n, t in self.begin.scaler.items()})
+        set_scaler(trainer.precision_plugin, self.begin.scaler)
 
     def _give(self, optimizer: Optimizer, names: dict[int, str]) -> None:
         params = [p for group in optimizer.param_groups for p in group["params"]]

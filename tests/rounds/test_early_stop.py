@@ -88,3 +88,18 @@ def test_generators_of_the_device_are_saved_and_set_again(monkeypatch):
     assert torch.equal(device.state, torch.arange(16, dtype=torch.uint8))
     assert torch.equal(torch.rand(3), drawn)
     assert set(point.generators(torch.device("cpu"))) == {"cpu"}
+
+
+def test_the_loss_scaler_is_saved_and_set_again():
+    from pytorch_lightning.plugins import MixedPrecision
+
+    from lth.rounds import point
+
+    precision, other = (MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=s)) for s in (64.0, 2.0))
+    precision.scaler.load_state_dict(precision.scaler.state_dict() | {"scale": 2.0**40, "_growth_tracker": 7})
+    saved = point.scaled(precision)
+    assert all(tensor.dim() == 0 for tensor in saved.values())
+    point.set_scaler(other, saved)
+    assert other.scaler.state_dict() == precision.scaler.state_dict()
+    assert other.scaler.get_scale() == 2.0**40
+    assert point.scaled(object()) == {}, "fp32 has none"

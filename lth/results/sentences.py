@@ -173,7 +173,9 @@ def open_one(judged: Sequence[Verdict]) -> Verdict | None:
 def _missed(judged: Sequence[Verdict], records: Sequence[dict[str, Any]]) -> str:
     best, v = sparsest(judged), open_one(judged)
     if v is not None:
-        return f"at {v.density:.2%} of weights {'; '.join(_gaps(v, records))}."
+        passing = sum(u.verdict == NOT_SHOWN and u.p is not None and u.p <= ALPHA for u in judged)
+        before = [f"uncorrected, {passing} of {len(judged)} densities have a p of at most {ALPHA:g}"] if passing else []
+        return f"at {v.density:.2%} of weights {'; '.join([*_gaps(v, records), *before])}."
     if best is None:
         return f"no density comes near: at {judged[0].density:.2%}, the densest, {_fails(judged[0])}."
     sparser = [v for v in judged if v.density < best.density]

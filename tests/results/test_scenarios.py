@@ -153,6 +153,7 @@ def test_of_many_densities_one_wins_by_chance():
     assert (first.verdict, {v.verdict for v in others}) == ("not shown", {"not shown"})
     said = account(chain)
     assert f"p = {first.p:.3f} is {first.p_corrected:.3f} after Holm's correction" in said.missed
+    assert "uncorrected, 1 of 5 densities have a p of at most 0.05" in said.missed
     (row,) = [line for line in text(chain).splitlines() if line.startswith("|            80.00%")]
     assert f"{first.p:.3f}" in row
     assert f"{first.p_corrected:.3f}" in row

@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 
-.PHONY: help setup demo test faults bench audit board lint clean
+.PHONY: help setup demo test faults bench audit board reference lint clean
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
@@ -27,7 +27,7 @@ faults: setup ## kill an experiment at every write boundary, fill its disk, crow
 	$(BIN)/python -m tests.faults.disk
 	$(BIN)/python -m tests.faults.damages
 
-bench: setup ## measure what the README claims about speed
+bench: setup ## measure what docs/results.md claims about speed
 	$(BIN)/python -m tests.benchmarks
 
 audit: setup ## look the pinned packages up among the known vulnerabilities; needs the network
@@ -37,6 +37,9 @@ audit: setup ## look the pinned packages up among the known vulnerabilities; nee
 
 board: setup ## open TensorBoard on all rounds and chains of outputs/
 	$(BIN)/python -m lth.board outputs
+
+reference: setup ## write docs/reference.md from the schema in lth/config.py
+	$(BIN)/python -m tests.docs_reference
 
 lint: setup ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -39,23 +39,23 @@ def require_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
 
 @dataclass
 class Data:
-    name: str = free("intel")  # intel | folder | scenes | mnist | cifar10
+    name: str = free("intel")  # where the images come from
     root: str | None = free(None)  # the folder of the images; null: download, or render (scenes)
     image_size: int = 150  # pixels; every image is resized to image_size x image_size
     channels: int = 3  # 1: grey, 3: RGB; whatever the files hold is converted
-    val_fraction: float = 0.15  # of each class of the training folder
-    test_fraction: float = 0.2  # of each class, only where the folder has no test part
+    val_fraction: float = 0.15  # held out of each class of the training folder for validation
+    test_fraction: float = 0.2  # held out of each class for the test, only where the folder has no test part
     split_seed: int = 0  # draws both splits; one for all replicates, so that they are compared on the same images
     batch_size: int = 64  # images a step, over all devices
-    augment: str = "none"
-    normalize: str = "auto"  # auto: what the model was made for
-    on_error: str = free("fail")  # what an undecodable image does; which ones there are is in the fingerprint
-    cache: str = free("${outputs}/cache")
+    augment: str = "none"  # of training images: none, mirrored (flip), or also rotated, scaled and shifted (standard)
+    normalize: str = "auto"  # mean and deviation of each channel; auto: those that the model was made for
+    on_error: str = free("fail")  # an image that cannot be decoded ends the run (fail) or is left out (skip)
+    cache: str = free("${outputs}/cache")  # the folder of decoded pixels and downloads
     cache_limit: float = free(16.0)  # GB of decoded pixels; larger folders are streamed
     workers: int = free(2)  # processes that decode, only for streamed folders
-    train_per_class: int = free(300)  # images rendered, only for data=scenes
-    test_per_class: int = free(100)
-    render_seed: int = free(0)
+    train_per_class: int = free(300)  # training images rendered, only for data=scenes
+    test_per_class: int = free(100)  # test images rendered, only for data=scenes
+    render_seed: int = free(0)  # draws the rendered images, only for data=scenes
 
     def __post_init__(self) -> None:
         require_choice("data.name", self.name, ("intel", "folder", "scenes", "mnist", "cifar10"))
@@ -79,12 +79,12 @@ class Data:
 
 @dataclass
 class Model:
-    name: str = "simple_cnn"  # or another of OWN, efficientnet_lite0, any classification network of torchvision
-    dropout: float = 0.2  # simple_cnn only
+    name: str = "simple_cnn"  # a small network of ours, efficientnet_lite0, or any classification network of torchvision
+    dropout: float = 0.2  # simple_cnn only: fraction of activations dropped after each convolution
     width: float = 1.0  # resnet20 only: multiplies its channels
-    head: str = "linear"  # of networks made for transfer; mlp: features -> features / 2 -> ReLU -> classes
-    weights: str = free("none")  # imagenet, none or a file; the hash of the file is in the key
-    frozen_bn: str = "eval"  # mode of the blocks that are not trained
+    head: str = "linear"  # of networks made for transfer: one layer, or (mlp) features -> features / 2 -> ReLU -> classes
+    weights: str = free("none")  # imagenet, none or a .pth or .safetensors file; the hash of the file is in the key
+    frozen_bn: str = "eval"  # mode of BatchNorm in the blocks that are not trained
 
     def __post_init__(self) -> None:
         require(0 <= self.dropout < 1, "model.dropout", self.dropout, "a fraction from 0 to below 1")
@@ -98,18 +98,18 @@ class Prune:
     """One step is (what is pruned, by what, how much, what follows); ``rounds`` itself is not part of any key."""
 
     schedule: str = free("imp")  # imp: a training for each round; one_shot: one for all of them
-    rounds: int = free(5)  # 0: the dense network alone
+    rounds: int = free(5)  # how many times it is pruned; 0: the dense network alone
     rate: float = 0.2  # fraction of the remaining weights pruned in a round
-    head: bool = True  # prune the head too, with all its layers
+    head: bool = True  # whether the head is pruned too, with all its layers
     head_rate: float = 1.0  # the head's rate as a fraction of ``rate``; only with allocation=layerwise
     scope: str = "trainable"  # what is pruned: weights that are trained, all, or all but the head's
-    criterion: str = "magnitude"  # of the trained weights; snip, grasp, synflow: of those that are rewound to
+    criterion: str = "magnitude"  # scores of the trained weights; snip, grasp, synflow: of the weights that are rewound to
     allocation: str = "global"  # how many go from which layer: the lowest scores of all, as many of each, or as ERK says
     score_images: int = 10  # training images of each class that snip and grasp look at
-    rewind: str = "init"  # or a point of round 0: 500it (after 500 iterations), 2ep (after 2 epochs)
-    retrain: str = "rewind"  # rewind: weights and all; lr: keep the weights, restart the schedule; finetune: at its last rate
-    controls: str = free("none")  # trained beside the tickets, joined by +, see CONTROLS; all
-    control_rounds: str = free("all")  # beside which rounds, joined by +
+    rewind: str = "init"  # where later rounds start: at the initialisation, or where round 0 was after 500it or 2ep
+    retrain: str = "rewind"  # rewind: weights and all; lr: keep weights, restart the schedule; finetune: go on at its last rate
+    controls: str = free("none")  # trained beside the tickets, joined by +; all: all but order
+    control_rounds: str = free("all")  # the rounds that have controls, joined by +
 
     def __post_init__(self) -> None:
         require_choice("prune.schedule", self.schedule, ("imp", "one_shot"))
@@ -134,11 +134,11 @@ class Prune:
 
 @dataclass
 class Optim:
-    name: str = "adam"
-    lr: float = 0.001
-    weight_decay: float = 0.0
+    name: str = "adam"  # the optimiser
+    lr: float = 0.001  # learning rate
+    weight_decay: float = 0.0  # added to the gradient (adam, sgd) or decoupled from it (adamw)
     momentum: float = 0.9  # sgd only
-    schedule: str = "constant"
+    schedule: str = "constant"  # of the learning rate, over all iterations of a round
     gamma: float = 0.1  # step only: multiplies the learning rate at each milestone
     milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])  # step only: fractions of all iterations
     warmup: int = 0  # iterations over which the learning rate rises linearly to lr
@@ -160,15 +160,15 @@ class Optim:
 
 @dataclass
 class Trainer:
-    accelerator: str = free("auto")
-    devices: int = 1  # in the key: BatchNorm and dropout are each device's own
-    precision: str = free("auto")  # its resolved value is in the key, see rounds/device.py
-    channels_last: bool = free(True)
-    compile: bool = free(False)
+    accelerator: str = free("auto")  # auto: a GPU where there is one
+    devices: int = 1  # how many devices train; in the key, since BatchNorm and dropout are each device's own
+    precision: str = free("auto")  # auto: chosen for the device; the resolved value is in the key
+    channels_last: bool = free(True)  # memory layout of images and convolutions
+    compile: bool = free(False)  # torch.compile of the network
     # The same bits each time on one machine; an error where torch cannot. Not in the key: as between devices, kernels differ
     # by rounding alone. On a CPU it is so anyway.
     deterministic: bool = free(False)
-    checkpoint_minutes: float = free(5.0)  # between savings of where training is; 0: only when a signal asks to stop
+    checkpoint_minutes: float = free(5.0)  # minutes between checkpoints of a round; 0: only when a signal asks to stop
     val_check_interval: int = 0  # iterations between validations; 0: one at the end of each epoch
 
     def __post_init__(self) -> None:
@@ -183,8 +183,8 @@ class Trainer:
 class Features:
     """The cache of what frozen blocks give, see data/features.py."""
 
-    cache: bool = free(True)
-    dtype: str = "float32"
+    cache: bool = free(True)  # compute the frozen blocks once for each image
+    dtype: str = "float32"  # of the cached values; float32 changes no result
 
     def __post_init__(self) -> None:
         require_choice("features.dtype", self.dtype, ("float32", "float16", "bfloat16"))
@@ -192,7 +192,7 @@ class Features:
 
 @dataclass
 class Logger:
-    name: str = free("tensorboard")
+    name: str = free("tensorboard")  # where curves are written besides metrics.csv
     project: str = free("lth")  # wandb's project, mlflow's experiment
     offline: bool = free(True)  # wandb only: into outputs/wandb, for `wandb sync`; false: to the server, with a key
     uri: str | None = free(None)  # mlflow only: of the tracking server; null: the file outputs/mlflow.db
@@ -203,10 +203,10 @@ class Logger:
 
 @dataclass
 class Config:
-    seed: int = 2018
-    finetune: str = "all"
-    epochs: int = 30
-    outputs: str = free("outputs")
+    seed: int = 2018  # of initial weights, data order, augmentation, dropout and controls
+    finetune: str = "all"  # what is trained: all, head, or names of blocks joined by + (the head is always trained)
+    epochs: int = 30  # of each round
+    outputs: str = free("outputs")  # the folder of rounds, tables and figures
     data: Data = field(default_factory=Data)
     features: Features = field(default_factory=Features)
     model: Model = field(default_factory=Model)

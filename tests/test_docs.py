@@ -1,0 +1,183 @@
+"""What README and docs show is run: commands compose, snippets run, links lead somewhere, words are the field's."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, TensorDataset
+
+from lth import report
+from lth.__main__ import COMMANDS as PROGRAMS
+from lth.rounds.search import search
+from tests import docs_reference
+from tests.test_config import composed
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PAGES}
+README = TEXTS["README.md"]
+
+
+def lines(program: str) -> list[str]:
+    """The arguments of every command ``python -m lth.<program>`` that a page shows, in code blocks and in sentences."""
+    found = set()
+    for text in TEXTS.values():
+        for block, sentence in re.findall(
+            rf"^ {{4,}}(?:srun )?python -m lth\.{program}\b(.*)$|`python -m lth\.{program}\b([^`]*)`", text, re.M
+        ):
+            found.add(re.split(r"  +#| \|\||\s#", block or sentence)[0].strip())
+    return sorted(found - {"...", "--help", "key=value"})
+
+
+def jobs(line: str) -> list[list[str]]:
+    """The overrides of enough jobs of a command that each value of a sweep is in one of them."""
+    given = [word.replace("~/", "/tmp/") for word in line.split() if word not in ("-m", "--cfg", "job")]
+    values = [word.partition("=")[2].split(",") if "[" not in word else [word.partition("=")[2]] for word in given]
+    names = [word.partition("=")[0] for word in given]
+    return [
+        [f"{name}={own[min(i, len(own) - 1)]}" for name, own in zip(names, values)]
+        for i in range(max(map(len, values), default=1))
+    ]
+
+
+@pytest.mark.parametrize("line", lines("run"))
+def test_every_run_command_composes(line):
+    for overrides in jobs(line):
+        composed(*overrides)
+    assert ("-m" in line.split()) == (len(jobs(line)) > 1)
+
+
+def test_every_report_command_is_taken():
+    for line in lines("report"):
+        report.parse(line.split())
+
+
+def test_every_program_and_target_that_is_named_exists():
+    named = {name for text in TEXTS.values() for name in re.findall(r"python -m lth\.(\w+)", text)}
+    assert named == set(PROGRAMS)
+    targets = {name for text in TEXTS.values() for name in re.findall(r"(?:^ {4}|`)make ([a-z]+)", text, re.M)}
+    assert targets <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+
+
+def test_there_are_commands():
+    assert len(lines("run")) >= 20
+    assert all(lines(program) for program in ("verify", "report", "board"))
+
+
+class MyModule(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
+
+    def training_step(self, batch, batch_idx):
+        return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+
+
+def my_data() -> DataLoader:
+    x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    return DataLoader(TensorDataset(x, (x.sum(1) > 0).long()), batch_size=16)
+
+
+SNIPPETS = [(page, code) for page, text in TEXTS.items() for code in re.findall(r"```python\n(.*?)```", text, re.S)]
+
+
+@pytest.fixture(scope="module")
+def finished(images, tmp_path_factory) -> Path:
+    """A folder with outputs/ of two rounds and a photograph, as the snippets have it."""
+    place = tmp_path_factory.mktemp("snippets")
+    config = composed(
+        "data=folder", f"data.root={images}", "data.image_size=32", "data.batch_size=64", "model=resnet18", "model.weights=none",
+        "epochs=1", "prune.rounds=1", "trainer=cpu", "logger=none", f"outputs={place / 'outputs'}",
+    )  # fmt: skip
+    search(config, say=lambda line: None)
+    Image.new("RGB", (40, 30), "green").save(place / "photo.jpg")
+    return place
+
+
+@pytest.mark.parametrize(("page", "code"), SNIPPETS, ids=[f"{page}-{i}" for i, (page, _) in enumerate(SNIPPETS)])
+def test_every_snippet_runs(page, code, finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    exec(code, {"MyModule": MyModule, "MyData": my_data})
+
+
+def test_the_readme_s_loop_prints_what_remains(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script = re.search(r"```python\n(.*?LotteryTicket.*?)```", README, re.S)[1]
+    assert len(script.strip().splitlines()) <= 10
+    exec(script, {"MyModule": MyModule, "MyData": my_data})
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("round")]
+    assert printed[0] == "round 0: 100.0% of weights"
+    assert printed[5] == "round 5: 33.3% of weights"
+
+
+def prose(text: str) -> str:
+    """A page without code and the targets of links, in one line."""
+    for code in (r"(?s)```.*?```", r"(?m)^ {4,}.*$", r"`[^`\n]*`", r"\]\([^)]*\)"):
+        text = re.sub(code, "", text)
+    return " ".join(text.split())
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_link_leads_somewhere(page):
+    for place, _, anchor in (link.partition("#") for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", TEXTS[page])):
+        target = (ROOT / page).parent / place if place else ROOT / page
+        assert target.exists(), place
+        assert not anchor or anchor in anchors(target.read_text()), f"{place}#{anchor}"
+
+
+def test_every_page_and_picture_is_linked():
+    linked = {
+        ((ROOT / page).parent / place).resolve()
+        for page, text in TEXTS.items()
+        for place in re.findall(r"\]\((?!https?:)([^)#\s]+)", text)
+    }
+    assert {path.resolve() for path in [*ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/img/*")]} <= linked
+
+
+RETIRED = (
+    r"doctors?|proofs?|prove[sdn]?|seal(?:s|ed)?|digests?|fingerprints?|ledgers?|portraits?|savings?|witness(?:es)?|outlook|"
+    r"said aloud|told|twins?|doors?|rooms?|sound|crowds?|ancestors?|pace|(?<!percentage )(?<!end )points?"
+)
+
+
+def retired(text: str) -> list[str]:
+    return re.findall(rf"\b(?:{RETIRED})\b", prose(text), re.I)
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_no_retired_word_is_used(page):
+    assert retired(TEXTS[page]) == []
+
+
+def test_retired_words_are_seen_outside_code_alone():
+    text = "The doctor proves `outputs/points/`, 5 percentage\npoints at the [end point](seal.md) of a point.\n\n    seal\n"
+    assert retired(text) == ["doctor", "proves", "point"]
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
+
+
+def test_the_reference_is_up_to_date():
+    assert docs_reference.PAGE.read_text() == docs_reference.text(), "run make reference"
+
+
+def test_the_citation_and_the_changelog_name_this_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    version = project["project"]["version"]
+    assert f"version: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"[{version}]" in TEXTS["CHANGELOG.md"]
+    assert all((ROOT / name).exists() for name in project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])

@@ -87,7 +87,7 @@ def tree(half, tmp_path) -> Path:
 def damage(path: Path, kind: str) -> None:
     """What it then holds; a foreign file is one that is whole, and of the same sort where there is one."""
     content = path.read_bytes()
-    siblings = [p for p in path.parents[1].rglob(path.name) if p != path] or [path.parents[1] / "results.csv"]
+    siblings = [p for p in path.parents[1].rglob(path.name) if p.read_bytes() != content] or [path.parents[1] / "results.csv"]
     other = siblings[0].read_bytes() if siblings[0].exists() else b"key,name\nabc,def\n"
     path.write_bytes(KINDS[kind](content, other))
     assert path.read_bytes() != content

@@ -1,4 +1,4 @@
-"""lth: lottery tickets with proofs, on PyTorch Lightning and Hydra."""
+"""lth: find and check lottery tickets, on PyTorch Lightning and Hydra."""
 
 from typing import TYPE_CHECKING, Any
 

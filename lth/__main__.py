@@ -14,7 +14,7 @@ COMMANDS = {
 
 def main() -> None:
     """Print the commands; or the version, for ``--version``."""
-    print(f"lth {lth.__version__}" + ("" if "--version" in sys.argv[1:] else ": lottery tickets, with proofs"))
+    print(f"lth {lth.__version__}" + ("" if "--version" in sys.argv[1:] else ": find and check lottery tickets"))
     if "--version" not in sys.argv[1:]:
         print("\n".join(f"  python -m lth.{name:7} {what}" for name, what in COMMANDS.items()))
 

@@ -109,19 +109,32 @@ def _shown(judged: Sequence[Verdict]) -> str:
     if accurate := [v for v in tested if v.accuracy.lower > -v.margin]:
         v = accurate[-1]
         facts.append(f"{ends.title(v.end)} is no lower than the dense network's at {v.density:.2%} of weights ({_gain(v)})")
+    if sooner := [v for v in tested if v.at_most != IN_ACCURACY and not v.censored and v.iterations.upper <= v.allowed]:
+        v = sooner[-1]
+        facts.append(f"early stop is no later than the dense network's at {v.density:.2%} ({_delay(v)})")
     if worse := [v for v in tested if v.verdict not in (*POSITIVE, NOT_SHOWN)]:
         facts.append(f"at {worse[0].density:.2%} of weights {_fails(worse[0])}")
     if ahead := [v for v in judged if _beats(v, "")]:
-        facts.append(_beats(ahead[-1], f"at {ahead[-1].density:.2%} of weights"))
-    return f"{'; '.join(facts)}." if facts else "nothing, neither against the dense network nor against a control."
+        most = max(ahead, key=lambda v: (_count(v, "accuracy_verdict"), _count(v, "iterations_verdict"), -v.density))
+        facts.append(_beats(most, f"at {most.density:.2%} of weights"))
+    if not facts:
+        return "nothing, neither against the dense network nor against a control."
+    return f"{'; '.join(facts)}{' (each at its own 95%)' * (len(facts) > 1)}."
+
+
+def _count(v: Verdict, what: str) -> int:
+    return sum(getattr(control, what) == "better" for control in v.controls)
+
+
+def _delay(v: Verdict) -> str:
+    return f"{v.iterations.mean:+.0f} of {v.dense_iterations:.0f} iterations, at most {v.iterations.upper:+.0f}"
 
 
 def _reaches(v: Verdict) -> str:
     said = f"{ends.title(v.end)} is no lower than the dense network's ({_gain(v)})"
     if v.at_most == IN_ACCURACY:
         return f"{said}; its weights start trained, so speed is not compared"
-    stop = f"{v.iterations.mean:+.0f} of {v.dense_iterations:.0f} iterations, at most {v.iterations.upper:+.0f}"
-    return f"{said} and its early stop no later ({stop})"
+    return f"{said} and its early stop no later ({_delay(v)})"
 
 
 def _gain(v: Verdict) -> str:

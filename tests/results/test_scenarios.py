@@ -154,6 +154,9 @@ def test_of_many_densities_one_wins_by_chance():
     said = account(chain)
     assert f"p = {first.p:.3f} is {first.p_corrected:.3f} after Holm's correction" in said.missed
     assert "uncorrected, 1 of 5 densities have a p of at most 0.05" in said.missed
+    assert "test accuracy at early stop is no lower" in said.shown
+    assert "early stop is no later" in said.shown
+    assert said.shown.endswith("(each at its own 95%).")
     (row,) = [line for line in text(chain).splitlines() if line.startswith("|            80.00%")]
     assert f"{first.p:.3f}" in row
     assert f"{first.p_corrected:.3f}" in row

@@ -47,6 +47,12 @@ def write_parts(root: Path, train: int, test: int) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def _errors_in_one_sentence(monkeypatch):
+    """``lth.run.main`` has Hydra hand over its errors by this variable; in this process it would reach later tests' commands."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+
+
 @pytest.fixture(scope="session")
 def images(tmp_path_factory) -> Path:
     return write_parts(tmp_path_factory.mktemp("images"), 40, 12)

@@ -107,5 +107,5 @@ def machine(device: Device) -> dict[str, Any]:
         "precision": device.precision,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "pytorch_lightning": pl.__version__},
         "command": shlex.join(sys.argv[1:]),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
     }

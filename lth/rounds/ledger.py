@@ -18,7 +18,8 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
     A file that says something else of one of these rounds is named; nothing of it is kept. Nobody else writes meanwhile.
     """
-    content = sheet.comma_separated(sorted(records, key=lambda record: (record["finished"], record["round"], record["key"]))).encode()
+    ordered = sorted(records, key=lambda record: (record["finished"], record["round"], record["key"]))
+    content = sheet.comma_separated(ordered).encode()
     old = path.read_bytes() if path.is_file() else None
     if old == content:
         return

@@ -46,7 +46,7 @@ class NumberError(LthError, ValueError):
     """A loss, a weight or a score that is not a finite number; nothing is ranked or kept by it."""
 
 
-class ProofError(LthError):
+class InvariantError(LthError):
     """A round broke one of its invariants; it is not marked as finished."""
 
 

@@ -22,10 +22,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lth import __version__, guard, sweep, usage
+from lth import __version__
 from lth import config as schema
+from lth.cli import guard, signals, sweep, usage
 from lth.errors import Interrupted, LthError, UsageError, unheard
-from lth.rounds import signals
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # inside the wheel, or beside the package
@@ -44,8 +44,8 @@ def job(cfg: DictConfig) -> float:
     A job that fails returns NaN and is told of at the end, so that a sweep's other jobs run.
     """
     try:
-        from lth.rounds.device import is_first
-        from lth.rounds.search import score, search
+        from lth.training.device import is_first
+        from lth.training.search import score, search
 
         usage.require_known(cfg)
         config = OmegaConf.to_object(cfg)
@@ -74,8 +74,9 @@ def _job_name() -> str:
 
 def _show(outputs: Path, records: list[dict], logger: str) -> None:
     """Print the job's table; write table, verdict and figures of all jobs so far."""
-    from lth.results import statement, table
-    from lth.rounds import experiment, files
+    from lth.analysis import statement, table
+    from lth.tracking import chains as experiment
+    from lth.tree import files
 
     unique = list({record["key"]: record for record in _records}.values())
     several = len({record["seed"] for record in unique}) > 1
@@ -98,7 +99,8 @@ def _show(outputs: Path, records: list[dict], logger: str) -> None:
 
 
 def _figures(records: list[dict]) -> dict[str, Any]:
-    from lth.results import barrier, figures
+    from lth.analysis import barrier
+    from lth.report import figures
 
     title = f"{records[-1]['model']} on {records[-1]['data']}"
     found = {"figure": figures.accuracy(records, title), "early_stop": figures.early_stop(records, title)}
@@ -107,7 +109,7 @@ def _figures(records: list[dict]) -> dict[str, Any]:
 
 
 def _draw(path: Path, figure: Any) -> Path:
-    from lth.rounds import files
+    from lth.tree import files
 
     picture = io.BytesIO()
     figure.savefig(picture)

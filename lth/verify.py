@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lth.verify", description=main.__doc__)
     parser.add_argument("outputs", nargs="?", default="outputs", type=Path, help="folder of an experiment (default: outputs)")
     outputs = parser.parse_args().outputs
-    from lth.rounds.verify import verify  # after --help has answered
+    from lth.invariants.verify import verify  # after --help has answered
 
     door(lambda: 1 if verify(outputs) else 0)
 

@@ -9,8 +9,8 @@ import pytest
 
 import lth
 from lth.errors import DataError
-from lth.rounds.search import search
-from lth.seals import seal
+from lth.hashes import of_record
+from lth.training.search import search
 
 
 def test_one_row_a_finished_round_with_columns_for_its_scores(make_config, tmp_path):
@@ -40,8 +40,8 @@ def test_unfinished_and_damaged_rounds_are_named_and_left_out(tmp_path):
         "round": 0,
         "density": 1.0,
     }
-    whole |= {"round_format": 2, "test_acc": 0.5, "proof": {"nested": {"holds": True}}}
-    sealed = json.dumps(whole | {"seal": seal(whole)})
+    whole |= {"round_format": 2, "test_acc": 0.5, "checks": {"nested": {"holds": True}}}
+    sealed = json.dumps(whole | {"hash": of_record(whole)})
     contents = {"whole": sealed, "empty": "{}", "cut": '{"key": "k", "mo', "list": "[1]", "deep": "[" * 10**5}
     for name, content in (contents | {"other": sealed.replace("0.5", "0.6")}).items():
         (tmp_path / "rounds" / name).mkdir(parents=True)
@@ -73,10 +73,10 @@ def test_a_folder_without_rounds_is_one_sentence(tmp_path):
     assert lth.rounds(tmp_path).empty
 
 
-@pytest.mark.parametrize("first", ["", "import lth.rounds", "from lth.rounds.store import Store", "from lth import rounds"])
+@pytest.mark.parametrize("first", ["", "import lth.rounds", "from lth.tree.store import Store", "from lth import rounds"])
 def test_the_name_is_package_and_function_in_every_order_of_imports(first, tmp_path):
     (tmp_path / "rounds").mkdir()
     code = f"import sys, lth\n{first}\nassert lth.rounds({str(tmp_path)!r}).empty\n"
-    code += "import lth.rounds.key\nassert lth.rounds.key.chain\nfrom lth import rounds\nassert rounds is lth.rounds\n"
+    code += "import lth.tree.spec\nassert lth.tree.spec.chain\nfrom lth import rounds\nassert rounds is lth.rounds\n"
     code += f"assert rounds({str(tmp_path)!r}).empty\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

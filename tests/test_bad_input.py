@@ -50,7 +50,7 @@ def knock(finished, monkeypatch, capsys, tmp_path):
             monkeypatch.setattr(door, name, value)
         monkeypatch.setattr(sys, "argv", ["lth", *arguments])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-        monkeypatch.setattr("lth.rounds.signals.listen", lambda: None)
+        monkeypatch.setattr("lth.cli.signals.listen", lambda: None)
         monkeypatch.chdir(tmp_path)
         overview._tell.cache_clear()
         before, rows = contents(finished), keys(finished)

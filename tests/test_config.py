@@ -6,7 +6,8 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from lth import config, usage
+from lth import config
+from lth.cli import usage
 from lth.config import Config
 from lth.errors import UsageError
 from lth.run import CONF

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
-from lth import report
+import lth.report.__main__ as report
 from lth.__main__ import COMMANDS as PROGRAMS
-from lth.rounds.search import search
+from lth.training.search import search
 from tests import docs_reference
 from tests.test_config import composed
 

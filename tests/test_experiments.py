@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lth.rounds.search import search
 from lth.run import CONF
+from lth.training.search import search
 from tests.test_config import composed
 
 EXPERIMENTS = sorted(p.stem for p in (CONF / "experiment").glob("*.yaml"))
@@ -20,4 +20,4 @@ def test_every_experiment_runs(name: str, images: Path, tmp_path: Path):
     records = search(config, say=lambda line: None)
     assert [r["round"] for r in records[:2]] == [0, 1]
     assert records[0]["iterations"] == 2
-    assert all(entry["holds"] for record in records for entry in record["proof"].values())
+    assert all(entry["holds"] for record in records for entry in record["checks"].values())

@@ -1,4 +1,4 @@
-"""Imports run one way: doors -> rounds -> data, models, pruning, results; those know none of each other."""
+"""Imports run one way, from the commands down to the ground; each package of lth names what it may import."""
 
 import ast
 import subprocess
@@ -10,64 +10,56 @@ import pytest
 import lth
 
 ROOT = Path(lth.__file__).parent
-GROUND = {"config", "errors", "network", "seals", "seeds"}
+GROUND = {"config", "errors", "network", "hashes", "seeds"}
+BASE = {"data", "models", "pruning", *GROUND}
 ALLOWED = {
-    "run": {"__version__", "rounds", "results", "usage", "sweep", "guard", *GROUND},
-    "report": {"results", *GROUND},
-    "board": GROUND,
-    "sweep": set(),
-    "guard": GROUND,
-    "usage": GROUND,
-    "verify": {"rounds", "errors"},
-    "rounds": {"rounds", "data", "models", "pruning", "results", "seals", "tensors", *GROUND},
+    "__main__": GROUND,
+    "run": {"__version__", "training", "tracking", "analysis", "report", "tree", "cli", *GROUND},
+    "verify": {"invariants", "cli", *GROUND},
+    "board": {"cli", *GROUND},
+    "report": {"report", "analysis", "tree", "cli", *GROUND},
+    "training": {"training", "tracking", "invariants", "analysis", "report", "tree", "cli", *BASE},
+    "tracking": {"tracking", "analysis", "report", "tree", *BASE},
+    "invariants": {"invariants", "training", "tree", *BASE},
+    "analysis": {"analysis", "report", "tree", *GROUND},
+    "tree": {"tree", "cli", *BASE},
+    "cli": {"cli", *GROUND},
     "data": {"data", *GROUND},
-    "models": {"models", "tensors", *GROUND},
+    "models": {"models", *GROUND},
     "pruning": {"pruning", *GROUND},
-    "results": {"results", *GROUND},
-    "tensors": set(),
     "config": GROUND,
     "errors": set(),
     "network": set(),
-    "__main__": GROUND,
-    "seals": set(),
+    "hashes": set(),
     "seeds": set(),
 }
 
 
 def imported(path: Path) -> set[str]:
-    """The rooms of lth that a file imports from."""
-    rooms = set()
+    """The packages of lth that a file imports from."""
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "lth":
-            rooms |= {alias.name for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lth."):
-            rooms.add(node.module.split(".")[1])
+            found.add(node.module.split(".")[1])
         elif isinstance(node, ast.Import):
-            rooms |= {a.name.split(".")[1] for a in node.names if a.name.startswith("lth.")}
-    return rooms
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("lth.")}
+    return found
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_run_one_way(path):
-    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    if room != "__init__":
-        assert imported(path) <= ALLOWED[room]
+    package = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    if package != "__init__":
+        assert imported(path) <= ALLOWED[package]
 
 
-DOORS = ("run", "verify", "report", "board")
-LIGHT = (
-    "rounds.search",
-    "rounds.verify",
-    "rounds.frame",
-    "rounds.events",
-    "data.split",
-    "results.figures",
-    "results.table",
-    "results.report.build",
-)
+COMMANDS = ("run", "verify", "report.__main__", "board")
+LIGHT = ("training.search", "invariants.verify", "tree.frame", "tracking.events", "data.split", "report.build", "analysis.table")
 
 
-@pytest.mark.parametrize("module", [f"lth.{name}" for name in (*DOORS, *LIGHT)])
+@pytest.mark.parametrize("module", [f"lth.{name}" for name in (*COMMANDS, *LIGHT)])
 def test_torch_is_not_imported_before_there_is_work(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

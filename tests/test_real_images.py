@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lth.config import Config, Data, Logger, Prune, Trainer
-from lth.rounds.search import search
+from lth.training.search import search
 
 INTEL = Path(__file__).parents[2] / "shared" / "data" / "intel"
 

@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 
 import lth
 import lth.run as door
+from lth.cli import signals
 from lth.errors import LthError
-from lth.rounds import signals
-from lth.rounds.search import search
 from lth.run import CONF
+from lth.training.search import search
 
 
 def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
@@ -172,8 +172,8 @@ def test_it_runs_from_any_folder(images, tmp_path):
 def test_the_score_that_sweepers_optimise_is_the_last_validation_accuracy(images, tmp_path, monkeypatch):
     from hydra import compose, initialize_config_dir
 
-    from lth.rounds.store import Store
     from lth.run import job
+    from lth.tree.store import Store
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[*small(images, tmp_path), "prune.rounds=1", "logger=none"])

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import lth
-from lth import guard
+from lth.cli import guard
 from lth.data import decoded, sources
 from lth.errors import LthError, UsageError
 from lth.models import weights
-from lth.rounds.store import Store
+from lth.tree.store import Store
 from tests import damage as D
 from tests.conftest import write_images
 
@@ -127,7 +127,8 @@ def test_the_rest_is_taken():
 def test_class_names_are_neither_paths_nor_markup(tmp_path):
     from matplotlib.figure import Figure
 
-    from lth.results import figures, table
+    from lth.analysis import table
+    from lth.report import figures
 
     names = ["<script>", "$(touch x)", "$\\frac{", "../x", "a|b"]
     assert isinstance(figures.confusion(np.eye(5, dtype=int), names), Figure)

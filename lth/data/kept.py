@@ -17,7 +17,7 @@ import numpy as np
 from filelock import FileLock
 
 from lth.errors import notice
-from lth.seals import seal
+from lth.hashes import of_record
 
 
 def meta(folder: Path) -> dict[str, Any] | None:
@@ -25,7 +25,7 @@ def meta(folder: Path) -> dict[str, Any] | None:
     path = folder / "meta.json"
     try:
         found = json.loads(path.read_bytes())
-        if found["seal"] == seal(found) and found["name"] == folder.name:
+        if found["hash"] == of_record(found) and found["name"] == folder.name:
             return found
     except FileNotFoundError:
         return None
@@ -66,7 +66,7 @@ def empty(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
 def finish(beside: Path, folder: Path, file: str | None, about: dict[str, Any]) -> dict[str, Any]:
     """Make a draft the folder, with its meta.json; returns that. ``file``: the name of its array."""
     found = {**about, "name": folder.name, "file": file, "sum": _sum(beside / file) if file else None}
-    found["seal"] = seal(found)
+    found["hash"] = of_record(found)
     path = beside / "meta.json"
     _named(lambda: path.write_text(json.dumps(found)), path)
     remove(folder)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from lth import tensors
 from lth.models.blocks import evaluating
 
 
@@ -122,5 +121,5 @@ def _halves(whole: fx.GraphModule, name: str) -> tuple[fx.GraphModule, fx.GraphM
 def digest(prefix: fx.GraphModule) -> str:
     """A hash of what the prefix computes: its operations, and the weights and buffers that they read. 16 digits."""
     total = hashlib.sha256(prefix.code.encode())
-    total.update(tensors.digest(prefix.state_dict()).encode())
+    total.update(hashes.of_tensors(prefix.state_dict()).encode())
     return total.hexdigest()[:16]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from lth.config import OWN, Model
 from lth.errors import DataError, UsageError
+from lth.hashes import of_file
 from lth.network import reachable
-from lth.seals import sha256
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -96,7 +96,7 @@ def _downloaded(name: str) -> Path:
 
 def digest(path: Path | None) -> str | None:
     """The first 16 digits of the file's SHA-256; it stands in the key of every round that starts from these weights."""
-    return None if path is None else sha256(path)[:16]
+    return None if path is None else of_file(path)[:16]
 
 
 def read(path: Path) -> "dict[str, Tensor]":

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from lth.errors import ProofError, UsageError
+from lth.errors import InvariantError, UsageError
 from lth.pruning import masks as M
 from lth.pruning import selection, state
 from lth.pruning.criteria import Criterion, score
@@ -53,7 +53,7 @@ class LotteryTicket(pl.Callback):
 
     Raises:
         UsageError: an argument is not accepted (here, or when a fit starts and the network is known), a Trainer is reused.
-        ProofError: a checkpoint holds no or damaged masks, or the ranks of a distributed run hold different masks.
+        InvariantError: a checkpoint holds no or damaged masks, or the ranks of a distributed run hold different masks.
 
     Example::
 
@@ -134,7 +134,7 @@ class LotteryTicket(pl.Callback):
         if self._restored:
             self._next = None  # of a round that had ended; it ends again
         elif trainer.ckpt_path is not None and not self._dumped:
-            raise ProofError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
+            raise InvariantError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
         elif trainer.global_step or trainer.current_epoch:
             raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, made inside the loop.")
         else:
@@ -171,7 +171,7 @@ class LotteryTicket(pl.Callback):
             mine = M.digest(self.masks)
             first = trainer.strategy.broadcast(mine)
             if mine != first:
-                raise ProofError(f"rank {trainer.global_rank} holds masks {mine[:12]}, rank 0 holds {first[:12]}.")
+                raise InvariantError(f"rank {trainer.global_rank} holds masks {mine[:12]}, rank 0 holds {first[:12]}.")
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -264,7 +264,7 @@ class LotteryTicket(pl.Callback):
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what ``state_dict`` gave, unless the checkpoint is loaded to be evaluated: Lightning restores callbacks
-        then, too. Raises ProofError where the masks are not the ones that were saved."""
+        then, too. Raises InvariantError where the masks are not the ones that were saved."""
         if self._stage not in (None, "fit"):
             return
         self.round, self.masks = state_dict["round"], state.unpack(state_dict) or None

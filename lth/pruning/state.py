@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lth.errors import ProofError
+from lth.errors import InvariantError
 from lth.pruning import masks as M
 
 
@@ -29,8 +29,8 @@ def pack(masks: M.Masks) -> dict[str, Any]:
 
 
 def unpack(packed: Mapping[str, Any]) -> M.Masks:
-    """The masks that ``pack`` packed. Raises ProofError where they are not the ones that were saved."""
+    """The masks that ``pack`` packed. Raises InvariantError where they are not the ones that were saved."""
     masks = {name: M.unpack(bits, packed["shapes"][name]) for name, bits in packed["masks"].items()}
     if M.digest(masks) != packed["digest"]:
-        raise ProofError("the masks in the checkpoint do not match their hash; the file is damaged.")
+        raise InvariantError("the masks in the checkpoint do not match their hash; the file is damaged.")
     return masks

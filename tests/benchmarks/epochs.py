@@ -18,9 +18,9 @@ from lth.models import build as models
 from lth.models.classifier import build_optimizer
 from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket
-from lth.rounds.device import keep_memory
-from lth.rounds.fit import Reseed
-from lth.rounds.search import search
+from lth.training.device import keep_memory
+from lth.training.fit import Reseed
+from lth.training.search import search
 
 EPOCHS = 3
 

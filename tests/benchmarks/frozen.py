@@ -15,9 +15,9 @@ from lth.data.split import Splits, prepare
 from lth.models import build as models
 from lth.models.classifier import build_optimizer
 from lth.models.cut import cut
-from lth.rounds.device import keep_memory
-from lth.rounds.search import search
-from lth.rounds.store import Store
+from lth.training.device import keep_memory
+from lth.training.search import search
+from lth.tree.store import Store
 
 CASES = (
     ("resnet18", "head"),

@@ -7,10 +7,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.results.invent_rounds import outputs
+from tests.report.invent_rounds import outputs
 
 # Its own high-water mark: getrusage's would be this process's, in which torch is.
-PROBE = "import lth.report\ntry: lth.report.main()\nfinally: print(open('/proc/self/status').read())"
+PROBE = "import lth.report.__main__ as r\ntry: r.main()\nfinally: print(open('/proc/self/status').read())"
 RECIPES, SEEDS, ROUNDS = 100, 5, 18  # with a dense network and a control each: 10,000 rounds
 
 

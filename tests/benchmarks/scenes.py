@@ -11,7 +11,7 @@ from torch import nn
 from lth.config import Config, Data, Logger, Prune
 from lth.data.decoded import Decoded
 from lth.data.split import prepare
-from lth.rounds.search import search
+from lth.training.search import search
 
 
 def _pixels(images: Decoded, side: int) -> torch.Tensor:

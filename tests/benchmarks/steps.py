@@ -14,7 +14,7 @@ from lth.models import lenet_300_100, simple_cnn
 from lth.models.classifier import build_optimizer
 from lth.models.fast import Dropout
 from lth.pruning import masks as M
-from lth.rounds.device import keep_memory
+from lth.training.device import keep_memory
 from tests.benchmarks.timing import medians, show
 
 
@@ -77,7 +77,7 @@ from tests.benchmarks.steps import pixels, stepper
 from tests.benchmarks.timing import medians
 allocator, channels_last, fused, dropout = (flag == "1" for flag in sys.argv[1:5])
 if allocator:
-    from lth.rounds.device import keep_memory
+    from lth.training.device import keep_memory
     keep_memory()
 net = simple_cnn.network(6, 150)
 images = pixels(64, 150)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from lth.config import Config, Model, Optim
 from lth.models.build import build
 from lth.models.classifier import build_optimizer
-from lth.rounds.device import keep_memory
+from lth.training.device import keep_memory
 from tests.benchmarks.timing import medians, show
 
 LEVERS = ("channels_last", "contiguous", "channels_last, bf16-mixed", "channels_last, compiled")

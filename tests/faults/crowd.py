@@ -22,7 +22,7 @@ def work(images: Path, outputs: Path, turn: int, log: Path, others: list[Path] |
 
     ``others``: of the victim, which is killed while it trains its first round; the files that exist once the others have begun.
     """
-    from lth.rounds.train import Lab
+    from lth.training.round import Lab
 
     fit = Lab.fit
 

@@ -61,9 +61,8 @@ class Attack:
         self.expected = {name: (self.run(name), self.shown(name))[1] for name in self.commands}
 
     def _door(self, name: str) -> None:
-        import lth.report
         import lth.verify
-        from lth.results.report import build
+        from lth.report import build
 
         build.saved = lambda figure, form: b""  # pictures take most of the time, and say what the page says
         sys.argv = ["lth", str(self.outputs)]

@@ -90,7 +90,7 @@ def mounted(case: Case, expected: dict[str, Any]) -> str:
 
 def losing_the_cache(case: Case) -> None:
     """The cache is removed when round 0 has been trained."""
-    from lth.rounds.store import Store
+    from lth.tree.store import Store
 
     enter = Store.enter
 

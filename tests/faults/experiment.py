@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lth.rounds.search import search
-from lth.rounds.verify import verify
+from lth.invariants.verify import verify
+from lth.training.search import search
 from tests.conftest import write_parts
 
-VARIES = {"seconds", "images_per_second", "finished", "command", "seal", "files"}  # of a round.json, from run to run
+VARIES = {"seconds", "images_per_second", "finished", "command", "hash", "files"}  # of a round.json, from run to run
 FAILED = 99
 
 
@@ -46,10 +46,10 @@ def warm() -> None:
     """Import what a training imports. This process must not train, or the threads that it starts are missing in its children."""
     import torch
 
-    import lth.results.barrier
-    import lth.results.figures
-    import lth.results.statement
-    import lth.rounds.train  # noqa: F401
+    import lth.analysis.barrier
+    import lth.analysis.statement
+    import lth.report.figures
+    import lth.training.round  # noqa: F401
 
     torch.set_num_threads(1)
 

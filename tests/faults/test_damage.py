@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lth.cli import signals
 from lth.config import Config, Data, Logger, Model, Prune, Trainer
 from lth.errors import DataError, Interrupted
-from lth.rounds import files, signals
-from lth.rounds.search import search
+from lth.training.search import search
+from lth.tree import files
 from tests.faults.experiment import faults, pictures, told
 
 

@@ -2,7 +2,7 @@ import fcntl
 
 import pytest
 
-from lth.rounds import locks
+from lth.tree import locks
 
 
 def test_a_local_folder_has_no_weakness(tmp_path):

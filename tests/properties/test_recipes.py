@@ -12,8 +12,8 @@ from lth.config import Config, Data, Features, Model, Optim, Prune, Trainer
 from lth.data import split
 from lth.errors import DataError, UsageError
 from lth.models.classifier import lr_factor
-from lth.rounds import point
-from lth.rounds.key import chain, determining, idle
+from lth.training import checkpoint as point
+from lth.tree.spec import chain, determining, idle
 from tests.properties import few
 
 DETERMINING = {
@@ -107,7 +107,7 @@ def test_chains_are_prefixes_of_each_other_and_one_shot_is_as_many_rounds(rounds
     assert len(set(long)) == rounds + 1
     assert long[:-1] == short
     shot = chain(config(step | {"prune.rounds": rounds, "prune.schedule": "one_shot"}), "images", "32-true")
-    assert (len(shot), shot[1].at_once, shot[0].key) == (2, rounds, long[0])
+    assert (len(shot), shot[1].levels, shot[0].key) == (2, rounds, long[0])
 
 
 @few

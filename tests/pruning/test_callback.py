@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lth import LotteryTicket
-from lth.errors import ProofError, UsageError
+from lth.errors import InvariantError, UsageError
 from lth.pruning import masks as M
 
 OPTIMISERS = {
@@ -191,7 +191,7 @@ def test_a_checkpoint_whose_masks_were_changed_is_refused():
     ticket = LotteryTicket(rate=0.5, masks={"w": torch.tensor([True, False])}, init={"w": torch.ones(2)})
     state = ticket.state_dict()
     state["masks"]["w"] = torch.tensor([192], dtype=torch.uint8)
-    with pytest.raises(ProofError, match="do not match their hash"):
+    with pytest.raises(InvariantError, match="do not match their hash"):
         LotteryTicket().load_state_dict(state)
 
 

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import BackboneFinetuning, EMAWeightAveraging, 
 from torch import nn
 
 from lth import LotteryTicket
-from lth.errors import ProofError, UsageError
+from lth.errors import InvariantError, UsageError
 from lth.pruning import masks as M
 from tests.pruning.test_callback import AfterEachStep, Plain, StartOf, fit, loader
 
@@ -82,7 +82,7 @@ def test_a_checkpoint_without_masks_is_refused_also_when_the_callback_has_some(t
     fit(module).save_checkpoint(tmp_path / "plain.ckpt")
     fit(module, ticket)
     trainer = pl.Trainer(max_epochs=3, accelerator="cpu", callbacks=[ticket], logger=False, enable_checkpointing=False)
-    with pytest.raises(ProofError, match="holds no masks"):
+    with pytest.raises(InvariantError, match="holds no masks"):
         trainer.fit(module, loader(), ckpt_path=tmp_path / "plain.ckpt", weights_only=True)
 
 

@@ -1,0 +1,1 @@
+"""Statistics, verdicts and tables of records. Imports no torch."""

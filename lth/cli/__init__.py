@@ -1,0 +1,1 @@
+"""What the commands share: error messages, signals, sweeps. Imports no torch."""

@@ -1,0 +1,1 @@
+"""What must hold in every round: checked while it trains, and again from its files."""

@@ -1,0 +1,1 @@
+"""Plans, trains and records rounds."""

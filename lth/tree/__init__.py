@@ -1,0 +1,1 @@
+"""The tree of rounds on disk: specs and keys, folders, records, tickets. Imports no torch until tensors are read."""

@@ -1,0 +1,266 @@
+"""The record of a finished round: the schema of round.json, as one typed class with one reader. Imports no torch.
+
+A new fact is a new field here: results.csv, DataFrames, tables, the report, TensorBoard and verify all read this class.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from lth.errors import DataError
+from lth.hashes import of_record
+from lth.tree.spec import FORMAT
+
+FILTERS = ("model", "data", "seed", "finetune")  # fields by which commands choose records
+
+
+class OldRound(DataError):
+    """A finished round in the format of an earlier lth: its numbers mean other things, and its key is asked for no more."""
+
+
+class _Mapping:  # TODO(12): until every reader uses attributes
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.__dict__:
+            raise KeyError(name)
+        return self.__dict__[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.__dict__.get(name, default)
+
+    def keys(self) -> Any:
+        return self.__dict__.keys()
+
+    def items(self) -> Any:
+        return self.__dict__.items()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.__dict__
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self.__dict__, **other}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(_Mapping):
+    """The facts of a finished round. Accuracies, densities and rates are fractions, losses are in nats, times in seconds.
+
+    ``None`` stands for what does not apply to a round: the rate of a dense network, the FLOPs of a network that lth cannot count.
+    For a task that is no image classification the fields named ``acc`` hold the score that ``score`` names; larger is better.
+    """
+
+    # which round it is
+    key: str
+    name: str  # of its folder; ends in the key
+    parent: str | None = None  # key of the round that it was pruned from, or of a control's ticket
+    round: int
+    control: str | None = None
+    model: str
+    finetune: str = "all"
+    pretrained: bool = False
+    data: str
+    seed: int
+    epochs: int
+    rate: float | None = None
+    levels: int = 1  # rounds that its prune step stands for; above 1 for one-shot pruning
+    criterion: str | None = None
+    allocation: str | None = None
+    rewind: str | None = None
+    retrain: str | None = None
+    recipe: str  # what replicates share, hashed: all that determines the dense network but the seed
+    family: str  # the recipe without the number of epochs
+    step: str = ""  # the prune step that leads here, hashed; '' for round 0
+    settings: dict = field(default_factory=dict)  # dotted keys of the configuration that are not at their default
+    determined_by: dict = field(default_factory=dict)  # what the key hashes
+    begin_iteration: int = 0  # of the rewind checkpoint
+
+    # scores; ``early_stop``: at the lowest validation loss, ``best``: at the highest validation accuracy, else at the last epoch
+    score: str = "acc"
+    train_loss: float | None = None
+    train_acc: float | None = None
+    val_loss: float | None = None
+    val_acc: float
+    test_acc: float
+    early_stop_epoch: int
+    early_stop_iteration: int
+    early_stop_train_loss: float | None = None
+    early_stop_train_acc: float | None = None
+    early_stop_val_loss: float
+    early_stop_val_acc: float
+    early_stop_test_acc: float
+    censored: bool
+    best_epoch: int | None = None
+    best_iteration: int | None = None
+    best_train_loss: float | None = None
+    best_train_acc: float | None = None
+    best_val_loss: float | None = None
+    best_val_acc: float
+    best_test_acc: float
+    iterations: int
+    images_per_second: float | None = None
+    test_class_acc: dict | None = None  # class -> accuracy
+    test_confusion: list | None = None  # counts, rows: true classes
+    barrier: float | None = None
+    line: dict | None = None  # ``alphas`` and ``errors`` between two copies; see training/connectivity.py
+    test: str = ""  # hash of the list of test images that predictions.npy follows
+
+    # the network
+    kept: int
+    prunable: int
+    density: float
+    effective_density: float | None = None
+    layers: dict = field(default_factory=dict)  # parameter name -> density
+    layer_weights: dict = field(default_factory=dict)  # parameter name -> number of weights
+    parameters: int | None = None
+    model_density: float | None = None  # of all parameters
+    flops: int | None = None  # of one image, dense
+    flops_remaining: int | None = None
+    speedup: float | None = None  # theoretical
+    layer_flops: dict = field(default_factory=dict)
+    format: str | None = None  # of final.safetensors
+    classes: list | None = None
+    image_size: int | None = None
+    mean: list | None = None
+    std: list | None = None
+
+    # where it comes from
+    images: dict = field(default_factory=dict)  # ``train``, ``val``, ``test``: how many
+    accelerator: str | None = None
+    precision: str | None = None
+    versions: dict = field(default_factory=dict)
+    command: str | None = None
+    finished: str = ""  # ISO 8601, UTC
+    seconds: float
+    start: str | None = None  # hash of the weights that it starts from, 16 digits
+    checks: dict = field(default_factory=dict)  # invariant -> ``holds`` and the numbers that show it
+    files: dict = field(default_factory=dict)  # file name -> SHA-256
+    round_format: int = FORMAT
+    hash: str = ""
+    folder: Path | None = field(default=None, compare=False)  # where it was read; not in round.json
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], folder: Path | None = None) -> Self:
+        """The record with these facts. Raises ValueError naming a field that is missing or not of its type."""
+        kinds = _kinds()
+        for name, value in facts.items():
+            if name in kinds and not _fits(value, kinds[name]):
+                raise ValueError(f"{name}={value!r}")
+        if missing := [f.name for f in fields(cls) if f.name not in facts and _required(f)]:
+            raise ValueError(f"it lacks {missing[0]}")
+        record = cls(**{name: value for name, value in facts.items() if name in kinds}, folder=folder)
+        if not 0 < record.density <= 1:
+            raise ValueError(f"density={record.density!r}")
+        if record.round and record.rate is None:
+            raise ValueError(f"rate=None in round {record.round}")
+        return record
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields as they stand in round.json; optional ones only where they differ from their default."""
+        defaults = {f.name: f.default for f in fields(self)}
+        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "folder"}
+        return {name: value for name, value in found.items() if value is not None or defaults[name] is not None}
+
+    @property
+    def held(self) -> bool:
+        """Whether every invariant held while the round was trained."""
+        return all(entry["holds"] for entry in self.checks.values())
+
+
+def _required(f: Any) -> bool:
+    from dataclasses import MISSING
+
+    return f.default is MISSING and f.default_factory is MISSING
+
+
+@cache
+def _kinds() -> dict[str, tuple[type, ...]]:
+    """Field of round.json -> the types that it may have."""
+    hints = get_type_hints(Record)
+    del hints["folder"]
+    return {name: get_args(hint) if get_origin(hint) is UnionType else (hint,) for name, hint in hints.items()}
+
+
+def _fits(value: Any, kinds: tuple[type, ...]) -> bool:
+    if isinstance(value, bool):
+        return bool in kinds
+    if isinstance(value, int) and float in kinds:
+        return True
+    return isinstance(value, kinds) and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def load(folder: Path) -> Record:
+    """The record of a finished round's folder.
+
+    Raises:
+        FileNotFoundError: the round is not finished.
+        OldRound: it is of an earlier format.
+        DataError: round.json is not what was written, or a file that it names is missing.
+    """
+    path, advice = folder / "round.json", "delete the folder to train it again."
+    try:
+        facts = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged: it is no JSON ({error}); {advice}") from error
+    if not isinstance(facts, dict) or facts.get("hash") != of_record(facts):
+        raise DataError(f"{path} is damaged: it does not match its hash; {advice}")
+    if facts.get("round_format") != FORMAT:
+        raise OldRound(f"{path} is of round format {facts.get('round_format', 1)}; this lth reads format {FORMAT} alone.")
+    try:
+        record = Record.of(facts, folder)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged: {error}; {advice}") from error
+    if missing := [name for name in record.files if not (folder / name).exists()]:
+        raise DataError(f"{folder / missing[0]} is missing; {advice}")
+    return record
+
+
+@dataclass
+class Found:
+    """``records`` of finished rounds in order of their folders' names; ``skipped``: (folder's name, why) of the others."""
+
+    records: list[Record] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def skip(self, folder: str | Path, why: str) -> None:
+        """Note, once, that a folder or a part of it is left out; where the outputs lie is not said, since a report may travel."""
+        if isinstance(folder, Path):
+            for place in (folder, folder.parent.parent):
+                why = why.replace(f"{place}{os.sep}", "")
+        if (note := (Path(folder).name, why)) not in self.skipped:
+            self.skipped.append(note)
+
+
+def read(outputs: Path, filters: Mapping[str, Sequence[str]] | None = None) -> Found:
+    """All finished rounds of an outputs folder that pass the filters; unfinished and damaged ones and copies are skipped.
+
+    Args:
+        filters: field (one of FILTERS) -> the values that it may have, as text.
+    """
+    found, keys = Found(), set()
+    for folder in _folders(outputs / "rounds"):
+        try:
+            record = load(folder)
+        except FileNotFoundError:
+            found.skip(folder, "unfinished: it has no round.json yet")
+        except (DataError, OSError) as error:
+            found.skip(folder, str(error))
+        else:
+            if record.key in keys:
+                found.skip(folder, f"a copy: another folder holds round {record.key}, too")
+            elif all(str(getattr(record, name)) in values for name, values in (filters or {}).items()):
+                found.records.append(record)
+            keys.add(record.key)
+    return found
+
+
+def _folders(rounds: Path) -> Iterator[Path]:
+    if rounds.is_dir():
+        with os.scandir(rounds) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        yield from (rounds / name for name in names)

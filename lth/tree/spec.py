@@ -1,0 +1,220 @@
+"""What determines a round, hashed to its key. Imports no torch.
+
+Round 0 is determined by the images, the model, the recipe and the seed; round k by its parent's key and the step that
+leads to it; a control by the key of its ticket and the one thing that it changes. Fields at their default are left out,
+so a new option never renames old work; so are fields that have no effect beside the others, such as the momentum of Adam.
+"""
+
+import dataclasses
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lth.config import CONTROLS, OWN, Config, Prune
+from lth.errors import UsageError
+from lth.hashes import of_json
+
+FORMAT = 2  # of a round: what its numbers mean and which streams they are drawn from; 1 until November 2026
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A round that is asked for: ``content`` is what its key hashes, ``levels`` the rounds that its step stands for.
+
+    ``control`` names the one thing in which it differs from its parent's ticket; the compute-matched dense network,
+    which has no parent, differs in its ``epochs``.
+    """
+
+    index: int
+    content: dict[str, Any]
+    epochs: int
+    parent: "Spec | None" = None
+    levels: int = 1
+    control: str | None = None
+
+    @property
+    def key(self) -> str:
+        """12 hexadecimal digits."""
+        return of_json(self.content)[:12]
+
+    @property
+    def root(self) -> "Spec":
+        """Round 0 of this chain."""
+        return self if self.parent is None else self.parent.root
+
+    @property
+    def finetune(self) -> str:
+        """What is trained, as the key has it."""
+        return self.root.content.get("finetune", Config.finetune)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keys of the configuration that determine this round and its chain, without the seed and what is at its default."""
+        ticket = self.parent if self.control else self
+        step = {"prune": _without(ticket.content["prune"], "levels")} if ticket.parent else {}
+        content = _without(self.root.content, "seed", "format", "data", "precision", "weights")
+        named = {"trainer.precision": self.root.content.get("precision"), "model.weights": self.root.content.get("weights")}
+        return _flat(content | {"data": _without(self.root.content["data"], "fingerprint")} | step) | {
+            name: value for name, value in named.items() if value is not None
+        }
+
+    @property
+    def recipe(self) -> str:
+        """What replicates share: all that determines the dense network of this chain, but the seed. 12 digits."""
+        return of_json(_without(self.root.content, "seed"))[:12]
+
+    @property
+    def family(self) -> str:
+        """What a network and the same trained for longer share: the recipe without the number of epochs. 12 digits."""
+        return of_json(_without(self.root.content, "seed", "epochs"))[:12]
+
+    @property
+    def step(self) -> str:
+        """The prune step that leads to this round, or to the ticket of this control, hashed; empty for round 0."""
+        if self.parent is None:
+            return ""
+        return self.parent.step if self.control else of_json(self.content["prune"])[:12]
+
+
+def _without(content: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in names}
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def determining(node: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are part of a key and not at their default, as plain values, nested likewise."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(node):
+        value = getattr(node, field.name)
+        if not field.metadata.get("key", True):
+            continue
+        if dataclasses.is_dataclass(value):
+            value = determining(value)
+        elif value == (field.default if field.default_factory is dataclasses.MISSING else field.default_factory()):
+            continue
+        if value != {}:
+            found[field.name] = value
+    return found
+
+
+def idle(config: Config, drawn: Collection[str] = ("val", "test")) -> set[str]:
+    """Dotted keys that have no effect beside the others, whatever their value.
+
+    Args:
+        drawn: the parts that are drawn from the training folder, for want of a folder of their own.
+    """
+    model, optim, prune = config.model, config.optim, config.prune
+    normalize = "half" if model.name == "efficientnet_lite0" else "imagenet"  # what auto stands for
+    norms = config.finetune != "all" and (model.name not in OWN or model.name == "resnet20")
+    without_effect = {
+        "optim.momentum": optim.name != "sgd",
+        "optim.gamma": optim.schedule != "step" or not optim.milestones,
+        "optim.milestones": optim.schedule != "step",
+        "model.dropout": model.name != "simple_cnn",
+        "model.width": model.name != "resnet20",
+        "model.head": model.name in OWN,
+        "model.frozen_bn": not norms,
+        "prune.score_images": prune.criterion not in ("snip", "grasp"),
+        "prune.scope": config.finetune == "all" and prune.scope == "all",
+        "prune.head": prune.scope == "backbone",
+        "data.normalize": config.data.normalize == normalize,
+        "data.val_fraction": "val" not in drawn,
+        "data.test_fraction": "test" not in drawn,
+        "data.split_seed": not drawn,
+    }
+    return {key for key, holds in without_effect.items() if holds}
+
+
+def effective(config: Config, drawn: Collection[str] = ("val", "test")) -> dict[str, Any]:
+    """``determining`` without the keys that are ``idle``; ``finetune`` with its blocks in alphabetical order, each once."""
+    if config.finetune == "all" and config.prune.scope == "backbone":  # the same weights under two names
+        config = replace(config, prune=replace(config.prune, scope="trainable", head=False))
+    content = determining(config)
+    for key in idle(config, drawn):
+        group, _, name = key.partition(".")
+        if content.get(group, {}).pop(name, None) is not None and not content[group]:
+            del content[group]
+    if "finetune" in content:
+        content["finetune"] = "+".join(sorted(set(config.finetune.split("+"))))
+    return content
+
+
+def depth(prune: Prune) -> int:
+    """The number of the last round of a chain: ``prune.rounds``, or 1 where they are taken in one step."""
+    return min(prune.rounds, 1) if prune.schedule == "one_shot" else prune.rounds
+
+
+def chain(
+    config: Config,
+    fingerprint: str,
+    precision: str,
+    weights: str | None = None,
+    drawn: Collection[str] = ("val", "test"),
+) -> list[Spec]:
+    """The rounds of one experiment, from the dense network on, without controls.
+
+    Args:
+        fingerprint: of the images, see ``data.split.Splits``.
+        precision: resolved, see ``rounds.device``.
+        weights: the hash of the pretrained weights' file, if there is one.
+        drawn: see ``idle``.
+    """
+    content = effective(config, drawn)
+    step = content.pop("prune", {})
+    content["format"] = FORMAT
+    content["data"] = {"fingerprint": fingerprint} | content.get("data", {})
+    content |= {"precision": precision} if precision != "32-true" else {}
+    content |= {"weights": weights} if weights is not None else {}
+    specs = [Spec(0, content, config.epochs)]
+    prune = config.prune
+    levels = prune.rounds if prune.schedule == "one_shot" else 1
+    for index in range(1, depth(prune) + 1):
+        edge = step | ({"levels": levels} if levels > 1 else {})
+        specs.append(Spec(index, {"parent": specs[-1].key, "prune": edge}, config.epochs, specs[-1], levels))
+    return specs
+
+
+def restored(content: dict[str, Any], parent: Spec | None) -> Spec:
+    """The spec of a finished round, from what determined it and its parent's spec."""
+    if parent is None:
+        return Spec(0, content, content.get("epochs", Config.epochs))
+    if control := content.get("control"):
+        return Spec(parent.index, content, parent.epochs, parent, parent.levels, control)
+    return Spec(parent.index + 1, content, parent.epochs, parent, content["prune"].get("levels", 1))
+
+
+def controls(config: Config, specs: list[Spec]) -> list[Spec]:
+    """The controls that ``config.prune`` asks for, of the rounds of a chain; round 0 has none but ``order``.
+
+    Raises UsageError where a round is named that the chain does not have.
+    """
+    prune = config.prune
+    if prune.controls == "none":
+        return []
+    kinds = [kind for kind in CONTROLS if kind != "order"] if prune.controls == "all" else _once(prune.controls.split("+"))
+    wanted = range(len(specs)) if prune.control_rounds == "all" else _once(map(int, prune.control_rounds.split("+")))
+    if beyond := [k for k in wanted if k >= len(specs)]:
+        raise UsageError(
+            f"prune.control_rounds={prune.control_rounds} is not accepted: there is no round {beyond[0]}; "
+            f"it takes all, or numbers up to {len(specs) - 1} joined by '+'."
+        )
+    return [_control(specs[k], kind) for k in wanted for kind in kinds if k > 0 or kind == "order"]
+
+
+def _once(values: Iterable[Any]) -> list[Any]:
+    """Each of them, where it comes first."""
+    return list(dict.fromkeys(values))
+
+
+def _control(ticket: Spec, kind: str) -> Spec:
+    if kind != "dense":
+        return Spec(ticket.index, {"parent": ticket.key, "control": kind}, ticket.epochs, ticket, ticket.levels, kind)
+    epochs = ticket.epochs * (ticket.index + 1)  # of all trainings of the ticket's chain
+    content = _without(ticket.root.content, "epochs")
+    return Spec(0, content | ({"epochs": epochs} if epochs != Config.epochs else {}), epochs)

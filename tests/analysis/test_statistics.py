@@ -1,0 +1,54 @@
+import math
+
+import pytest
+
+from lth.analysis.statistics import deviation, holm, mean_interval, p_above, paired_bounds, seeds_for, wilson
+
+
+def test_intervals_by_hand():
+    # of 1, 2, 3: mean 2, deviation 1, so 2 ± t(2 degrees) / sqrt(3); t from Abramowitz & Stegun 1964, table 26.10
+    assert mean_interval([1, 2, 3]) == pytest.approx((2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5), abs=1e-3)
+    assert paired_bounds([1, 2, 3]) == pytest.approx((2 - 2.920 / 3**0.5, 2 + 2.920 / 3**0.5), abs=1e-3)
+    assert mean_interval([1, 2, 3], 0.9) == paired_bounds([1, 2, 3])
+
+
+def test_intervals_at_the_edge():
+    assert paired_bounds([0.25] * 3) == (0.25, 0.25)
+    assert paired_bounds([2] * 3, least=1) == pytest.approx(paired_bounds([1, 2, 3]))
+    assert mean_interval([1, 2, 3], least=0.9) == mean_interval([1, 2, 3])
+    assert paired_bounds([0.25]) == (-math.inf, math.inf)
+    with pytest.raises(ValueError, match="no values"):
+        paired_bounds([])
+
+
+@pytest.mark.parametrize("values", [[0.1, 0.3, 0.2], [1, -2, 4, 0.5, 3], [5, 5.5]])
+def test_a_bound_is_where_the_p_value_is_the_level(values):
+    lower, upper = paired_bounds(values)
+    mean, sd, n = sum(values) / len(values), deviation(values), len(values)
+    assert p_above(mean, sd, n, lower) == pytest.approx(0.05)
+    assert p_above(-mean, sd, n, -upper) == pytest.approx(0.05)
+    assert (p_above(1, 0, 3, 1), p_above(1, 0, 3, 1.1)) == (0, 1)
+
+
+def test_holm_by_the_book():
+    # R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_the_number_of_seeds_by_the_book():
+    # R: power.t.test(delta = 1, sd = 1, power = 0.8, type = "paired", alternative = "one.sided") gives 7.7
+    assert seeds_for(1, 1, 2) == 8
+    assert seeds_for(1, 1, 2, tests=5) > 8
+    assert seeds_for(1, 1, 10) == 11, "never fewer than there are"
+    assert seeds_for(0.001, 1, 3) == 20, "nor more than 20"
+    assert seeds_for(1, 0, 3) == 4
+
+
+def test_wilson_by_the_book():
+    # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
+    assert wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)

@@ -66,7 +66,7 @@ class Attack:
 
         build.saved = lambda figure, form: b""  # pictures take most of the time, and say what the page says
         sys.argv = ["lth", str(self.outputs)]
-        {"report": lth.report, "verify": lth.verify}[name].main()
+        {"report": report, "verify": lth.verify}[name].main()
 
     def run(self, name: str, change: Callable[[], Any] = lambda: None) -> tuple[int, str]:
         """Exit code and what is said, of a fresh copy that was changed."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
+from lth import hashes
 from lth.models.blocks import evaluating
 
 

@@ -61,6 +61,7 @@ class Attack:
         self.expected = {name: (self.run(name), self.shown(name))[1] for name in self.commands}
 
     def _door(self, name: str) -> None:
+        import lth.report.__main__ as report
         import lth.verify
         from lth.report import build
 

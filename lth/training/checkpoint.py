@@ -88,10 +88,17 @@ def _set_moments(optimizer: Optimizer, names: dict[int, str], moments: State) ->
 
 
 class Capture(pl.Callback):
-    """Hands a rewind checkpoint to ``write``: after ``step`` optimiser steps, or at the end of ``epoch`` epochs."""
+    """Hands a rewind checkpoint to ``write``: after ``step`` optimiser steps, or at the end of ``epoch`` epochs.
 
-    def __init__(self, target: str, write: Callable[[Checkpoint], None], *, step: int = -1, epoch: int = -1) -> None:
-        self.target, self.write, self.step, self.epoch = target, write, step, epoch
+    Args:
+        target: name of the network in the LightningModule.
+        stop: whether training ends there.
+    """
+
+    def __init__(
+        self, target: str, write: Callable[[Checkpoint], None], *, step: int = -1, epoch: int = -1, stop: bool = False
+    ) -> None:
+        self.target, self.write, self.step, self.epoch, self.stop, self.done = target, write, step, epoch, stop, False
 
     @override
     def on_train_batch_end(
@@ -102,13 +109,25 @@ class Capture(pl.Callback):
             self._write(trainer, pl_module, trainer.current_epoch + last, epoch_ended=last)
 
     @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.stop and trainer.current_epoch + 1 == self.epoch:
+            trainer.should_stop = True
+
+    @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The end of the epoch before: by now its schedules are done."""
         if trainer.current_epoch == self.epoch:
             self._write(trainer, pl_module, self.epoch, epoch_ended=True)
 
+    @override
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.stop and trainer.current_epoch == self.epoch:
+            self._write(trainer, pl_module, self.epoch, epoch_ended=True)
+
     def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int, *, epoch_ended: bool) -> None:
-        self.write(capture(trainer, pl_module, self.target, epoch, epoch_ended=epoch_ended))
-        self.step = self.epoch = -1
+        if not self.done:  # a manual optimiser may step twice in a batch, or not at all
+            self.done = True
+            self.write(capture(trainer, pl_module, self.target, epoch, epoch_ended=epoch_ended))
 
 
 class Saver(pl.Callback):

@@ -57,9 +57,9 @@ class How:
         title: what stands before the display of progress.
         remaining: of the experiment that this training is counted in; None: of this training alone.
         loggers: Lightning's.
-        path: the file of the checkpoint of this round, from which it goes on if it is there; None: no checkpoints.
-        rewind: (step, where the rewind checkpoint goes), or (-1, ...) for the end of that many epochs; see ``captures``.
-        until: optimiser steps after which training ends, untested; -1: after the last epoch.
+        path: the file of the checkpoint of this round, from which it goes on if it is there; None: it has no checkpoints.
+        captures: what writes rewind checkpoints.
+        until: the capture after which training ends, untested; None: it ends after the last epoch.
     """
 
     epochs: int
@@ -68,8 +68,7 @@ class How:
     loggers: tuple[Any, ...] = ()
     path: Path | None = None
     captures: tuple[Capture, ...] = ()
-    until: int = -1
-    until_epoch: int = -1
+    until: Capture | None = None
 
 
 def fit(task: Task, config: Config, start: Start, how: How) -> Result:
@@ -87,7 +86,7 @@ def fit(task: Task, config: Config, start: Start, how: How) -> Result:
     callbacks = [
         ticket, Begin(begin, task.target, exactly=interrupted is not None), monitor,
         Reseed(start.seed, begin.generators, everything=task.seeds_everything),
-        NaNGuard(task.target, task.names, how.path), history, *how.captures,
+        NaNGuard(task.target, task.names, how.path), history, *how.captures, *filter(None, [how.until]),
     ]  # fmt: skip
     if how.path:
         callbacks.append(Saver(how.path, config.trainer, task.target, history, monitor, mid_epoch=task.mid_epoch, before=before))
@@ -95,7 +94,7 @@ def fit(task: Task, config: Config, start: Start, how: How) -> Result:
     trainer = _trainer(config, task, made, callbacks, how, reload=begin.step > 0 and bool(task.steps_per_epoch))
     with quiet():
         trainer.fit(made.module, made.data)
-        if how.until >= 0 or how.until_epoch >= 0:
+        if how.until:
             return Result(history.rows, {}, None, monitor, history.seconds)
         if not history.rows or history.rows[-1]["iteration"] != trainer.global_step:
             trainer.validate(made.module, made.data, verbose=False)  # validations stood elsewhere than at the end
@@ -127,8 +126,8 @@ def _trainer(config: Config, task: Task, made: Fit, callbacks: list[pl.Callback]
     }
     return pl.Trainer(
         **options | made.options,
-        max_epochs=how.epochs if how.until_epoch < 0 else how.until_epoch + 1,
-        max_steps=how.until,
+        max_epochs=how.epochs,
+        max_steps=how.until.step if how.until else -1,
         reload_dataloaders_every_n_epochs=int(reload),  # the first epoch may be shorter than the others
         callbacks=callbacks,
         logger=list(how.loggers),

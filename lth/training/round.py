@@ -67,7 +67,7 @@ def run(search: Search, spec: Spec, title: str, remaining: Remaining) -> Record 
     path = store.checkpoint(spec.key) if config.trainer.devices == 1 else None
     result = train(task, config, start, replace(how, loggers=tuple(logging), path=path))
     record = write(search, spec, start, result, folder, begin)
-    log_round(logging, record, result.predicted, getattr(task, "splits", None))
+    log_round(logging, record, result.predicted, task.splits)
     return store.finish(folder, record)
 
 
@@ -181,12 +181,12 @@ def _captures(search: Search, spec: Spec) -> tuple[Capture, ...]:
     return (_capture(search, spec),)
 
 
-def _capture(search: Search, root: Spec) -> Capture:
+def _capture(search: Search, root: Spec, *, stop: bool = False) -> Capture:
     save = partial(checkpoints.save, _rewind_path(search, root))
     step = _rewind_step(search, root)
     if step is None:
-        return Capture(search.task.target, save, epoch=int(search.config.prune.rewind.removesuffix("ep")))
-    return Capture(search.task.target, save, step=step)
+        return Capture(search.task.target, save, epoch=int(search.config.prune.rewind.removesuffix("ep")), stop=stop)
+    return Capture(search.task.target, save, step=step, stop=stop)
 
 
 def _rewind_step(search: Search, root: Spec) -> int | None:
@@ -216,8 +216,7 @@ def rewinding(search: Search) -> Rewind:
 
 def train_to_rewind(search: Search, root: Spec) -> None:
     """Train round 0 again up to its rewind checkpoint."""
-    capture = _capture(search, root)
+    capture = _capture(search, root, stop=True)
     start = plan(root, search.task, search.store, search.config.prune, search.config.seed, rewinding(search))
-    until = {"until": capture.step} if capture.step >= 0 else {"until_epoch": capture.epoch}
     title = f"round 0 again, to {search.config.prune.rewind}"
-    train(search.task, search.config, start, How(root.epochs, title, captures=(capture,), **until))
+    train(search.task, search.config, start, How(root.epochs, title, until=capture))

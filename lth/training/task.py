@@ -8,6 +8,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor, nn
 
+from lth.data.split import Splits
 from lth.pruning import masks as M
 from lth.training.device import Device
 from lth.tree.checkpoint import Checkpoint
@@ -62,6 +63,7 @@ class Task(ABC):
     mid_epoch = False  # whether a training can go on from the middle of an epoch
     seeds_everything = True  # whether each epoch seeds Python and numpy, too
     tests = True  # whether there is a test part
+    splits: Splits | None = None  # of images
     steps_per_epoch: int | None = None  # optimiser steps; None where only training tells
     images_per_step: float | None = None  # on average
 

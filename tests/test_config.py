@@ -105,7 +105,7 @@ TYPOS = [
     ("epoch=3", "epoch is no key; did you mean epochs=?"),
     ("prune.rate=abc", "prune.rate=abc is not accepted: Value 'abc' of type 'str' could not be converted to Float."),
     ("prune.rounds=2.5", "prune.rounds=2.5 is not accepted"),
-    ("model=resnet", "model=resnet is not accepted: it takes one of conv2, conv4, conv6, densenet121"),
+    ("model=resnet", "model=resnet is not accepted: it takes one of conv2, conv4, conv6, custom, densenet121"),
     ("experiment=foo", "experiment=foo is not accepted: it takes one of controls, conv2_cifar10, demo"),
 ]
 

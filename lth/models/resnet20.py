@@ -6,12 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lth.config import Optim
-from lth.models.classifier import Classifier
-
 
 class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut without parameters: pixels are skipped and channels of zeros added (option A)."""
+    """Two 3x3 convolutions and a shortcut without parameters, which skips pixels and adds channels of zeros (option A)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -29,12 +26,12 @@ class Block(nn.Module):
 
 
 def network(classes: int, width: float = 1.0, channels: int = 3) -> nn.Sequential:
-    """Images (n, channels, h, w) of any size -> logits (n, classes); 0.27 M parameters for 10 classes.
+    """Return the network, images (n, channels, h, w) of any size -> logits (n, classes); 0.27 M parameters for 10 classes.
 
     Kaiming-normal weights; no bias but the head's, which starts at zero.
 
     Args:
-        width: multiplies the numbers of channels 16, 32 and 64; at least one of each is left.
+        width: multiplies the numbers of channels 16, 32 and 64; each is at least 1.
     """
     wide = [max(1, round(outputs * width)) for outputs in (16, 32, 64)]
     net = nn.Sequential(
@@ -62,18 +59,3 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(Block(inputs, outputs, stride), Block(outputs, outputs, 1), Block(outputs, outputs, 1))
-
-
-class ResNet20(Classifier):
-    """The network above as a LightningModule."""
-
-    def __init__(
-        self,
-        optim: Optim,
-        classes: int,
-        width: float = 1.0,
-        finetune: str = "all",
-        frozen_bn: str = "eval",
-        channels: int = 3,
-    ) -> None:
-        super().__init__(network(classes, width, channels), optim, classes, finetune, frozen_bn)

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from lth.config import Config
 from lth.data.module import ImageData
 from lth.errors import UsageError
 from lth.invariants.monitor import Witness
+from lth.models.build import Network
 from lth.models.classifier import Classifier, lr_factor
 from lth.pruning.callback import LotteryTicket
 from lth.seeds import stream
@@ -67,7 +69,7 @@ class Reseed(pl.Callback):
 
 
 def fit(
-    model: Classifier,
+    network: Network,
     data: ImageData,
     config: Config,
     device: Device,
@@ -80,8 +82,9 @@ def fit(
     capture: Capture | None = None,
     until: int = -1,
     place: Path | None = None,
-) -> tuple[dict[str, Any], History, Witness]:
-    """Train ``model`` as ``attempt`` says and test it; it then holds the final weights.
+    suffix: Callable[[Tensor], Tensor] | None = None,
+) -> tuple[dict[str, Any], History, Witness, Classifier]:
+    """Train ``network`` as ``attempt`` says and test it; it then holds the final weights.
 
     Args:
         epochs: of the whole schedule, from its beginning.
@@ -90,19 +93,23 @@ def fit(
         until: optimiser steps after which training ends, untested; -1: after the last epoch.
         place: the file where an interrupted training is saved, and is gone on with if it is there.
 
-    Returns the scores of the last and of the best epoch, all epochs, and what was seen of the invariants.
+    Returns the scores of the last and of the best epoch, all epochs, what was seen of the invariants, and the
+    module that was trained.
     """
     per_epoch = data.batches(config.trainer.devices)
     total = per_epoch * epochs
     partial = resume.load(place) if place else None
     begin = partial.point if partial else attempt.begin
     first, skipped = divmod(begin.step, per_epoch)
-    model.factor = _factors(config, attempt, begin.step, total)
-    model.carried = partial.sums if partial else None
+    factor = _factors(config, attempt, begin.step, total)
+    model = Classifier(
+        network, config.optim, len(data.splits.classes), config.model.frozen_bn,
+        factor=factor, sums=partial.sums if partial else None, suffix=suffix,
+    )  # fmt: skip
     data.seed, data.begin = attempt.order, (first, skipped)
     callback = LotteryTicket(None, target="net", masks=attempt.ticket.masks, init=attempt.ticket.rewind)
     expected = begin.state if partial else attempt.ticket.start
-    witness = Witness(callback, expected, begin.moments, config.optim.lr * model.factor(0))
+    witness = Witness(callback, expected, begin.moments, config.optim.lr * factor(0))
     history = History(len(data.splits.train) / per_epoch, first, begin.step)
     if partial:
         witness.resumed(partial.seen)
@@ -119,10 +126,10 @@ def fit(
     with hush():
         trainer.fit(model, data)
         if until >= 0:
-            return {}, history, witness
+            return {}, history, witness, model
         if history.rows[-1:] == [] or history.rows[-1]["iteration"] != total:
             trainer.validate(model, data, verbose=False)  # validations stood elsewhere than at the end
-        return _test(trainer, model, data, history), history, witness
+        return _test(trainer, model, data, history), history, witness, model
 
 
 def _factors(config: Config, attempt: Attempt, begin: int, total: int) -> Any:

@@ -24,9 +24,10 @@ class Prefix:
 
     def __init__(self, config: Config, model: Classifier, data: ImageData, device: Device, say: Callable[[str], None]) -> None:
         self.config, self.model, self.data, self.device, self.say = config, model, data, device, say
-        usable = config.features.cache and config.data.augment in ("none", "flip") and bool(model.frozen)
+        usable = config.features.cache and config.data.augment in ("none", "flip") and bool(model.network.frozen)
         self.cut = cut.cut(model.net) if usable else None
         self.weights = ""
+        self.suffix: Callable[[Tensor], Tensor] | None = None
         if self.cut is None:
             self._insist()
 
@@ -37,10 +38,10 @@ class Prefix:
 
     def run(self) -> None:
         """Load the features, or compute them; again only where pruning changed the frozen weights."""
-        if self.cut is None or (weights := cut.digest(self.cut.prefix)) == self.weights:
+        if self.cut is None or (weights := cut.hash_prefix(self.cut.prefix)) == self.weights:
             return
         self.weights = weights
-        self.model.suffix, self.data.features = (), {}
+        self.suffix, self.data.features = None, {}
         self.model.to(self.device.place())
         self.cut.to(self.device.place())
         splits = self.data.splits
@@ -56,7 +57,7 @@ class Prefix:
             )
             return
         suffix = torch.compile(self.cut.suffix) if self.config.trainer.compile else self.cut.suffix
-        self.model.suffix, self.data.features = (suffix,), loaded
+        self.suffix, self.data.features = suffix, loaded
         self.say(self._summary(loaded))
 
     def _load(self, part: str, images: Decoded) -> features.Features | None:

@@ -14,6 +14,7 @@ from lth.hashes import of_file, of_tensors
 from lth.invariants import monitor as proof
 from lth.models import flops
 from lth.models.build import build
+from lth.models.classifier import Classifier
 from lth.pruning import masks as M
 from lth.seeds import stream
 from lth.tracking import loggers
@@ -49,7 +50,8 @@ class Lab:
             device.repeat()  # features and scores, too, which no Trainer computes
         self.config, self.splits, self.device, self.store = config, splits, resolved, store
         torch.manual_seed(stream("initialisation", config.seed))
-        self.model = build(config, len(splits.classes), weights)
+        network = build(config, len(splits.classes), weights)
+        self.model = Classifier(network, config.optim, len(splits.classes), config.model.frozen_bn)
         self.initial = {n: t.clone() for n, t in self.model.net.state_dict().items()}
         self.shapes = proof.shapes(self.model.net)
         self.flops = flops.per_layer(self.model.net, config.data.image_size, config.data.channels)
@@ -58,7 +60,7 @@ class Lab:
         if config.trainer.compile:
             self.model.net.compile()
         data = config.data
-        self.normalize = self.model.normalize if data.normalize == "auto" else data.normalize
+        self.normalize = network.normalize if data.normalize == "auto" else data.normalize
         self.data = ImageData(splits, data.batch_size, config.seed, self.normalize, data.augment, data.workers, data.channels)
         self.prefix = Prefix(config, self.model, self.data, resolved, say)
         self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach, resolved.place())
@@ -127,7 +129,10 @@ class Lab:
     def _run(self, attempt: Attempt, **how: Any) -> tuple[dict[str, Any], History, proof.Witness]:
         M.rewind_(self.model.net, attempt.ticket.rewind, attempt.ticket.masks)
         self.prefix.run()
-        return fit(self.model.train(), self.data, self.config, self.device, attempt, **how)
+        *result, self.model = fit(
+            self.model.network, self.data, self.config, self.device, attempt, suffix=self.prefix.suffix, **how
+        )
+        return tuple(result)
 
     def _line(self, spec: Spec) -> dict[str, Any]:
         """How this copy of a network is connected with its ticket's round, which saw the images in another order."""

@@ -14,6 +14,7 @@ from lth.config import Config, require
 from lth.data import overview, sources
 from lth.data.split import prepare
 from lth.errors import notice_once
+from lth.hashes import of_file
 from lth.models import weights as pretrained
 from lth.tracking import loggers
 from lth.tracking.chains import Experiment
@@ -41,7 +42,6 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     _require_folder("outputs", config.outputs)
     _require_folder("data.cache", config.data.cache)
     sources.require(config.data)
-    pretrained.require(config.model)
     resolved = device.resolve(config.trainer)
     weights = pretrained.locate(config.model)
     store, splits = Store(Path(config.outputs)), prepare(config.data, partial(_check, config, weights))
@@ -49,7 +49,7 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
         store.tidy()
         _old(store)
         overview.tell(splits, config.data, say)
-    specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights), splits.drawn)
+    specs = chain(config, splits.fingerprint, resolved.precision, of_file(weights)[:16] if weights else None, splits.drawn)
     last, lab, records = len(specs) - 1, None, []
     wanted = [*specs, *controls(config, specs)]
     there = [store.read(spec.key) for spec in wanted]

@@ -73,7 +73,7 @@ class Maker:
         net, prune = self.model.net, self.config.prune
         if all_of_it:
             return M.prunable(net, scope="all")
-        spare = [] if prune.head and prune.scope != "backbone" else [self.model.head_name]
+        spare = [] if prune.head and prune.scope != "backbone" else [self.model.network.head]
         return M.prunable(net, spare=spare, scope=prune.scope)
 
     def require_weights(self) -> None:
@@ -94,7 +94,7 @@ class Maker:
 
     def _keeps(self, before: M.Masks, rounds: int) -> allocation.Keep:
         """How many of the weights of ``before`` are kept after ``rounds`` rounds."""
-        prune, backbone = self.config.prune, set(M.prunable(self.model.net, spare=[self.model.head_name], scope="all"))
+        prune, backbone = self.config.prune, set(M.prunable(self.model.net, spare=[self.model.network.head], scope="all"))
         head = [name for name in before if name not in backbone]
         return allocation.keeps(before, prune.rate, rounds, allocation=prune.allocation, head=head, head_rate=prune.head_rate)
 

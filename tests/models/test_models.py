@@ -8,7 +8,7 @@ from lth.errors import UsageError
 from lth.models import build as models
 from lth.models import conv, flops, lenet_300_100, resnet20, simple_cnn
 from lth.models.classifier import build_optimizer, lr_factor
-from lth.models.fast import Dropout
+from lth.models.simple_cnn import Dropout
 
 
 def count(net: nn.Module) -> int:

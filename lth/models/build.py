@@ -13,27 +13,18 @@ from lth.models import blocks, conv, custom, efficientnet_lite0, lenet_300_100, 
 
 @dataclass(frozen=True)
 class Network:
-    """A plain network, images (n, channels, h, w) -> logits (n, classes), and what others need to know of it.
+    """A plain network, images (n, channels, h, w) -> logits (n, classes), and what others need to know of it."""
 
-    Args:
-        net: its state_dict keys are those of every file that lth writes.
-        head: name of the submodule that gives the logits.
-        normalize: normalisation of the images that it was made for, a name in ``lth.data.augment.NORMALIZE``.
-        frozen: the blocks that are frozen as a whole.
-    """
-
-    net: nn.Module
-    head: str = "head"
-    normalize: str = "imagenet"
-    frozen: tuple[nn.Module, ...] = ()
+    net: nn.Module  # its state_dict keys are those of every file that lth writes
+    head: str = "head"  # name of the submodule that gives the logits
+    normalize: str = "imagenet"  # of the images that it was made for, a name in lth.data.augment.NORMALIZE
+    frozen: tuple[nn.Module, ...] = ()  # the blocks that are frozen as a whole
 
 
-# By model.name, of the configuration and the number of classes; any other name is torchvision's. A network for grey images
-# or without ImageNet weights is also named in lth.config.OWN.
+# By model.name, of the configuration and the number of classes; other names are torchvision's. Networks for any image size and
+# number of channels are in lth.config.OWN, too.
 NETWORKS: dict[str, Callable[[Config, int], Network]] = {
-    "simple_cnn": lambda c, classes: Network(
-        simple_cnn.network(classes, c.data.image_size, c.model.dropout, c.data.channels),
-    ),
+    "simple_cnn": lambda c, classes: Network(simple_cnn.network(classes, c.data.image_size, c.model.dropout, c.data.channels)),
     "lenet_300_100": lambda c, classes: Network(lenet_300_100.network(classes, c.data.image_size, c.data.channels)),
     "conv2": lambda c, classes: Network(conv.network(2, classes, c.data.image_size, c.data.channels)),
     "conv4": lambda c, classes: Network(conv.network(4, classes, c.data.image_size, c.data.channels)),
@@ -55,7 +46,7 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Net
     """
     network = _random(config, classes)
     if weights_file is not None:
-        weights.load(network.net, weights_file, network.head)
+        network.net.load_state_dict(weights.fitting(network.net, weights_file, network.head), strict=False)
     if config.model.frozen_bn == "eval":
         for block in network.frozen:
             block.eval()

@@ -25,12 +25,10 @@ class Classifier(pl.LightningModule):
     (classes by batch, of this rank's images) are those of the last evaluation.
 
     Args:
-        network: see ``lth.models.build``; several classifiers may have the same one, one after the other.
-        optim: optimiser and schedule.
-        classes: number of classes.
-        frozen_bn: ``eval`` or ``train``, the mode of frozen blocks; in ``train`` BatchNorm's statistics drift in them.
+        network: may be trained by several classifiers, one after the other.
+        frozen_bn: ``eval`` or ``train``, the mode of frozen blocks; in ``train`` their BatchNorm statistics drift.
         factor: of the learning rate, by optimiser step; None: ``lr_factor``.
-        sums: running sums of the first epoch, part of which an earlier process trained; see ``self.sums``.
+        sums: ``self.sums`` of the first epoch, part of which an earlier process trained.
         suffix: computes the logits from cached features, which batches then hold in place of images.
     """
 

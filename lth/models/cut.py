@@ -12,14 +12,9 @@ from lth.models.blocks import evaluating
 
 
 class Cut(nn.Module):
-    """The two parts of ``net``: ``suffix(prefix(images))`` is ``net(images)``, by the very same modules.
+    """``suffix(prefix(images))`` is ``net(images)``, by the very same modules; ``name`` is the last operation of the prefix.
 
     A module, so that ``to`` also moves tensors of the graphs: buffers that a forward reads by name do not follow the network's.
-
-    Args:
-        prefix: the constant part.
-        train_suffix, eval_suffix: the rest, traced in training mode and in eval mode.
-        name: of the last operation of the prefix.
     """
 
     def __init__(self, net: nn.Module, name: str, prefix: nn.Module, train_suffix: nn.Module, eval_suffix: nn.Module) -> None:

@@ -11,14 +11,9 @@ from lth.models import zoo
 
 # kernel, stride, expansion, output channels, repeats
 STAGES = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 2),
-    (5, 2, 6, 40, 2),
-    (3, 2, 6, 80, 3),
-    (5, 1, 6, 112, 3),
-    (5, 2, 6, 192, 4),
+    (3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
-)
+)  # fmt: skip
 
 
 class SameConv2d(nn.Conv2d):
@@ -49,13 +44,12 @@ class MBConv(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         wide = inputs * expansion
-        self.expands = expansion > 1
+        self.expands, self.shortcut = expansion > 1, stride == 1 and inputs == outputs
         if self.expands:
             self._expand_conv, self._bn0 = _conv(inputs, wide), _bn(wide)
         self._depthwise_conv, self._bn1 = _conv(wide, wide, kernel, stride, groups=wide), _bn(wide)
         self._project_conv, self._bn2 = _conv(wide, outputs), _bn(outputs)
         self.relu = nn.ReLU6(inplace=True)
-        self.shortcut = stride == 1 and inputs == outputs
 
     @override
     def forward(self, x: Tensor) -> Tensor:
@@ -66,18 +60,20 @@ class MBConv(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The network, images (n, 3, h, w) -> logits (n, classes); 3.4 M parameters, 0.39 G multiplications at 224x224."""
+    """The network, images (n, 3, h, w) -> logits (n, classes); 3.4 M parameters, 0.39 G multiplications at 224x224.
+
+    ``head`` is a kind of ``zoo.head``.
+    """
 
     def __init__(self, classes: int, head: str = "mlp") -> None:
         super().__init__()
         self._conv_stem, self._bn0 = _conv(3, 32, 3, 2), _bn(32)
         self.relu = nn.ReLU6(inplace=True)
-        parts, inputs = [], 32
+        self._blocks, inputs = nn.Sequential(), 32
         for kernel, stride, expansion, outputs, repeats in STAGES:
             for i in range(repeats):
-                parts.append(MBConv(inputs, outputs, kernel, stride if i == 0 else 1, expansion))
+                self._blocks.append(MBConv(inputs, outputs, kernel, stride if i == 0 else 1, expansion))
                 inputs = outputs
-        self._blocks = nn.Sequential(*parts)
         self._conv_head, self._bn1 = _conv(320, 1280), _bn(1280)
         self.pool, self.dropout = nn.AdaptiveAvgPool2d(1), nn.Dropout(0.2)
         self._fc = zoo.head(1280, classes, head)
@@ -89,6 +85,4 @@ class EfficientNetLite0(nn.Module):
         return self._fc(self.dropout(self.pool(x).flatten(1)))
 
 
-def network(classes: int, head: str = "mlp") -> EfficientNetLite0:
-    """Return the network with random weights and a ``head`` as in ``zoo.head``."""
-    return EfficientNetLite0(classes, head)
+network = EfficientNetLite0

@@ -28,24 +28,21 @@ class Block(nn.Module):
 def network(classes: int, width: float = 1.0, channels: int = 3) -> nn.Sequential:
     """Return the network, images (n, channels, h, w) of any size -> logits (n, classes); 0.27 M parameters for 10 classes.
 
-    Kaiming-normal weights; no bias but the head's, which starts at zero.
-
-    Args:
-        width: multiplies the numbers of channels 16, 32 and 64; each is at least 1.
+    Kaiming-normal weights; no bias but the head's, which starts at zero. ``width`` multiplies the numbers of channels 16, 32
+    and 64; each is at least 1.
     """
-    wide = [max(1, round(outputs * width)) for outputs in (16, 32, 64)]
-    net = nn.Sequential(
-        OrderedDict(
-            conv1=_conv(channels, wide[0]),
-            bn1=nn.BatchNorm2d(wide[0]),
-            relu=nn.ReLU(inplace=True),
-            layer1=_stage(wide[0], wide[0], 1),
-            layer2=_stage(wide[0], wide[1], 2),
-            layer3=_stage(wide[1], wide[2], 2),
-            pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-            head=nn.Linear(wide[2], classes),
-        )
+    first, second, third = (max(1, round(outputs * width)) for outputs in (16, 32, 64))
+    parts = OrderedDict(
+        conv1=_conv(channels, first),
+        bn1=nn.BatchNorm2d(first),
+        relu=nn.ReLU(inplace=True),
+        layer1=nn.Sequential(*(Block(first, first, 1) for _ in range(3))),
+        layer2=nn.Sequential(Block(first, second, 2), Block(second, second, 1), Block(second, second, 1)),
+        layer3=nn.Sequential(Block(second, third, 2), Block(third, third, 1), Block(third, third, 1)),
+        pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        head=nn.Linear(third, classes),
     )
+    net = nn.Sequential(parts)
     for layer in net.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -55,7 +52,3 @@ def network(classes: int, width: float = 1.0, channels: int = 3) -> nn.Sequentia
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-
-
-def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(Block(inputs, outputs, stride), Block(outputs, outputs, 1), Block(outputs, outputs, 1))

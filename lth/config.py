@@ -85,12 +85,22 @@ class Model:
     head: str = "linear"  # of networks made for transfer: one layer, or (mlp) features -> features / 2 -> ReLU -> classes
     weights: str = free("none")  # imagenet, none or a .pth or .safetensors file; the hash of the file is in the key
     frozen_bn: str = "eval"  # mode of BatchNorm in the blocks that are not trained
+    target: str | None = None  # custom only: module:function of your own network, as make(classes, channels, image_size)
+    version: str = ""  # custom only: of your own network's code: change it when the code changes what the network is
 
     def __post_init__(self) -> None:
         require(0 <= self.dropout < 1, "model.dropout", self.dropout, "a fraction from 0 to below 1")
         require(0 < self.width <= 64, "model.width", self.width, "a number above 0, at most 64")
         require_choice("model.head", self.head, ("mlp", "linear"))
         require_choice("model.frozen_bn", self.frozen_bn, ("eval", "train"))
+        if self.name == "custom":
+            is_path = re.fullmatch(r"[\w.]+:\w+", self.target or "") is not None
+            require(is_path, "model.target", self.target, "module:function with model=custom, such as my_nets:make")
+        else:
+            require(
+                self.target is None, "model.target", self.target, f"null with model={self.name}; a function needs model=custom"
+            )
+            require(self.version == "", "model.version", self.version, f"nothing with model={self.name}; it needs model=custom")
 
 
 @dataclass
@@ -217,8 +227,9 @@ class Config:
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
-        here = f"3 with model={self.model.name}; 1 needs one of {', '.join(OWN)}"
-        require(self.data.channels == 3 or self.model.name in OWN, "data.channels", self.data.channels, here)
+        grey = (*OWN, "custom")
+        here = f"3 with model={self.model.name}; 1 needs one of {', '.join(grey)}"
+        require(self.data.channels == 3 or self.model.name in grey, "data.channels", self.data.channels, here)
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more epochs")
         require(self.outputs != "", "outputs", self.outputs, "a folder")
         least = self.trainer.devices

@@ -28,18 +28,21 @@ def test_the_composed_default_is_the_dataclass_default():
     assert found == Config()
 
 
+NEEDED = {"custom": ["model.target=my_nets:make"]}  # keys that a choice cannot do without
+
+
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda p: str(p.relative_to(CONF)))
 def test_every_shipped_yaml_composes(path: Path):
     group = path.parent.name
     if group in GROUPS:
-        composed(f"{group}={path.stem}")
+        composed(f"{group}={path.stem}", *NEEDED.get(path.stem, ()))
 
 
 def test_every_choice_of_the_schema_has_its_yaml():
     assert {p.stem for p in (CONF / "data").glob("*.yaml")} == {"intel", "folder", "scenes", "mnist", "cifar10"}
     for group in ("data", "model", "optim", "logger"):
         for name in {p.stem for p in (CONF / group).glob("*.yaml")} - {"torchvision"}:
-            assert getattr(composed(f"{group}={name}"), group).name == name
+            assert getattr(composed(f"{group}={name}", *NEEDED.get(name, ())), group).name == name
 
 
 def test_prune_choices():
@@ -53,6 +56,8 @@ BAD = [
     ("prune.rounds=-1", "0 (the dense network alone) or more rounds"),
     ("prune.schedule=often", "one of imp, one_shot"),
     ("epochs=0", "1 or more epochs"),
+    ("model.target=my_nets:make", "a function needs model=custom"),
+    ("model.version=2", "it needs model=custom"),
     ("seed=-1", "0 to 4294967295"),
     ("data.image_size=4", "8 to 4096 pixels"),
     ("data.val_fraction=1.5", "a fraction above 0 and below 1"),
@@ -105,7 +110,7 @@ TYPOS = [
     ("epoch=3", "epoch is no key; did you mean epochs=?"),
     ("prune.rate=abc", "prune.rate=abc is not accepted: Value 'abc' of type 'str' could not be converted to Float."),
     ("prune.rounds=2.5", "prune.rounds=2.5 is not accepted"),
-    ("model=resnet", "model=resnet is not accepted: it takes one of conv2, conv4, conv6, densenet121"),
+    ("model=resnet", "model=resnet is not accepted: it takes one of conv2, conv4, conv6, custom, densenet121"),
     ("experiment=foo", "experiment=foo is not accepted: it takes one of controls, conv2_cifar10, demo"),
 ]
 

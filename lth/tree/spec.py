@@ -130,7 +130,7 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         "optim.milestones": optim.schedule != "step",
         "model.dropout": model.name != "simple_cnn",
         "model.width": model.name != "resnet20",
-        "model.head": model.name in OWN,
+        "model.head": model.name in (*OWN, "custom"),
         "model.frozen_bn": not norms,
         "prune.score_images": prune.criterion not in ("snip", "grasp"),
         "prune.scope": config.finetune == "all" and prune.scope == "all",

@@ -3,12 +3,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lth.config import OWN, Config, Data, Model, Optim
+from lth.config import OWN, Config, Data, Model
 from lth.errors import UsageError
 from lth.models import build as models
 from lth.models import conv, flops, lenet_300_100, resnet20, simple_cnn
-from lth.models.classifier import build_optimizer, lr_factor
-from lth.models.fast import Dropout
+from lth.models.blocks import blocks
+from lth.models.simple_cnn import Dropout
 
 
 def count(net: nn.Module) -> int:
@@ -20,7 +20,7 @@ def test_simple_cnn_fits_any_image_size(size):
     assert simple_cnn.network(6, size)(torch.zeros(2, 3, size, size)).shape == (2, 6)
 
 
-def test_simple_cnn_at_128_is_the_ancestors_network():
+def test_simple_cnn_at_128_is_the_previous_studys_network():
     net = simple_cnn.network(6, 128)
     weights = [tuple(p.shape) for p in net.parameters() if p.dim() > 1]
     assert weights == [(15, 3, 3, 3), (4, 15, 3, 3), (1024, 4096), (512, 1024), (128, 512), (64, 128), (6, 64)]
@@ -84,7 +84,7 @@ def test_width_multiplies_the_channels_of_resnet20(width, wide):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_our_networks_take_any_channels_sizes_and_blocks(name, channels):
     data = Data(image_size=17, channels=channels)
-    last = models.build(Config(data=data, model=Model(name)), 5).blocks[-2]
+    last = list(blocks(models.build(Config(data=data, model=Model(name)), 5).net))[-2]
     model = models.build(Config(data=data, model=Model(name), finetune=last), 5)
     assert model.net(torch.zeros(2, channels, 17, 17)).shape == (2, 5)
     assert {n.split(".")[0] for n, p in model.net.named_parameters() if p.requires_grad} == {last, "head"}
@@ -99,7 +99,7 @@ def test_the_same_seed_builds_the_same_network():
     built = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        built.append(torch.cat([p.flatten() for p in models.build(config, 6).parameters()]))
+        built.append(torch.cat([p.flatten() for p in models.build(config, 6).net.parameters()]))
     assert torch.equal(built[0], built[1])
     assert not torch.equal(built[0], built[2])
 
@@ -140,26 +140,3 @@ def test_our_dropout_passes_gradients_where_it_passes_values():
     out = Dropout(0.5)(x)
     out.sum().backward()
     assert torch.equal(x.grad, out.detach())
-
-
-def test_schedules():
-    assert lr_factor(Optim(), 77, 100) == 1
-    cosine = Optim(schedule="cosine")
-    assert lr_factor(cosine, 0, 100) == 1
-    assert abs(lr_factor(cosine, 50, 100) - 0.5) < 1e-12
-    assert lr_factor(cosine, 99, 100) > 0
-    step = Optim(schedule="step", milestones=[0.07, 0.57], gamma=0.5, warmup=2)
-    assert [lr_factor(step, i, 100) for i in (2, 6, 7, 56, 57, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
-    assert lr_factor(step, 0, 100) == 1 / 3
-    assert lr_factor(Optim(schedule="step"), 0, 1) == 1, "the first step is never reduced, however short the training"
-    warm = Optim(warmup=4)
-    assert [lr_factor(warm, i, 100) for i in range(6)] == [0.2, 0.4, 0.6, 0.8, 1, 1]
-
-
-def test_optimisers_are_fused_unless_a_loss_scaler_must_clip():
-    params = [nn.Parameter(torch.zeros(2))]
-    for name, kind in {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}.items():
-        optimizer = build_optimizer(Optim(name=name), params)
-        assert type(optimizer) is kind
-        assert optimizer.defaults["fused"]
-    assert not build_optimizer(Optim(clip=1.0), params, "16-mixed").defaults["fused"]

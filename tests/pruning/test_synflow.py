@@ -118,7 +118,7 @@ def test_exponential_in_one_step_is_one_ranking():
 
 def test_synflow_of_a_network_of_grouped_convolutions_and_clipping_activations():
     torch.manual_seed(0)
-    net = efficientnet_lite0.Network(5)
+    net = efficientnet_lite0.network(5)
     scores = criteria.synflow(net, dense(net), (3, 32, 32))
     assert all((s > 0).all() for n, s in scores.items() if "depthwise" not in n)  # corners of a kernel see padding alone
     assert all(s.flatten(1).sum(1).min() > 0 for s in scores.values())

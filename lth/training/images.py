@@ -49,7 +49,6 @@ class ImageTask(Task):
         if config.trainer.compile:
             net.compile()
         self.normalize = self.made.normalize if data.normalize == "auto" else data.normalize
-        Classifier(self.made, config.optim, len(splits.classes), config.model.frozen_bn).train()  # frozen blocks in their mode
         batches = self._data(config.seed)
         self.steps_per_epoch = batches.batches(config.trainer.devices)
         self.images_per_step = len(splits.train) / self.steps_per_epoch
@@ -90,7 +89,7 @@ class ImageTask(Task):
         )  # fmt: skip
         skipped = begin - checkpoint.epoch * self.steps_per_epoch
         data = self._data(seed, begin=(checkpoint.epoch, skipped), features=self.prefix.features)
-        return Fit(module.train(), data, optim.lr * factor(0))
+        return Fit(module, data, optim.lr * factor(0))
 
     @override
     def prunable(self, *, dense: bool = False) -> list[str]:
@@ -148,5 +147,5 @@ class ImageTask(Task):
     @override
     def line(self, one: State) -> dict[str, Any]:
         other = {n: t.detach().cpu().clone() for n, t in self.network.state_dict().items()}
-        module = Classifier(self.made, self.config.optim, len(self.splits.classes), self.config.model.frozen_bn).train()
+        module = Classifier(self.made, self.config.optim, len(self.splits.classes), self.config.model.frozen_bn)
         return connectivity.line(module.net.to(self.device.torch_name), self._data(self.config.seed), one, other)

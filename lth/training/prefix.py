@@ -43,7 +43,7 @@ class Prefix:
 
     def run(self) -> None:
         """Load the features, or compute them; again only where pruning changed the frozen weights."""
-        if self.cut is None or (found := cut.hash_of(self.cut.prefix)) == self.hash:
+        if self.cut is None or (found := cut.hash_prefix(self.cut.prefix)) == self.hash:
             return
         self.hash, self.suffix, self.features = found, None, None
         self.network.net.to(self.device.torch_name)

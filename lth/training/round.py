@@ -26,7 +26,7 @@ from lth.training import device
 from lth.training.checkpoint import Capture
 from lth.training.fit import How, Result, fit
 from lth.training.start import Rewind, Start, plan
-from lth.training.task import Task
+from lth.training.task import State, Task, tensors
 from lth.tree import checkpoint as checkpoints
 from lth.tree import files, metrics, predictions
 from lth.tree import ticket as tickets
@@ -62,13 +62,14 @@ def run(search: Search, spec: Spec, title: str, remaining: Remaining) -> Record 
     files.write_bytes(
         folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(replace(config, epochs=spec.epochs))).encode()
     )
-    tickets.save_start(folder, start.ticket.rewind, _same_start(search, spec, start))
+    init = tickets.save_start(folder, start.ticket.rewind, _same_start(search, spec, start))
     logging = loggers.make(config.logger, folder, store.outputs)
     path = store.checkpoint(spec.key) if config.trainer.devices == 1 else None
     result = train(task, config, start, replace(how, loggers=tuple(logging), path=path))
-    record = write(search, spec, start, result, folder, begin)
-    log_round(logging, record, result.predicted, task.splits)
-    return store.finish(folder, record)
+    facts = write(search, spec, start, result, folder, init)
+    facts["seconds"] = round(time.perf_counter() - begin + result.seconds, 3)
+    log_round(logging, Record.of(facts, folder), result.predicted, task.splits)
+    return store.finish(folder, facts)
 
 
 def train(task: Task, config: Config, start: Start, how: How) -> Result:
@@ -77,27 +78,29 @@ def train(task: Task, config: Config, start: Start, how: How) -> Result:
     return fit(task, config, start, how)
 
 
-def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path, begin: float) -> dict[str, Any]:
+def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path, init: str) -> dict[str, Any]:
     """Write a trained round's files, check its invariants and return the fields of its record.
 
+    Args:
+        init: hash of the weights before masking, as they were written before training.
+
     Raises:
-        InvariantError: one does not hold; the round is not finished then.
+        InvariantError: an invariant does not hold; the round is not finished then.
     """
     task, ticket = search.task, start.ticket
     facts = task.facts(ticket.masks)
-    final = {n: t for n, t in task.network.state_dict().items() if isinstance(t, torch.Tensor)}
-    files.write_bytes(folder / "metrics.csv", metrics.to_csv(result.rows))
-    start_hash = of_tensors(ticket.rewind)[:16]
-    tickets.save_ticket(folder, ticket, start_hash)
     about = {"format": "lth-final-1"} | {name: facts.get(name) for name in ("model", "classes", "image_size", "mean", "std")}
-    files.write_tensors(folder / "final.safetensors", final, about)
+    files.write_bytes(folder / "metrics.csv", metrics.to_csv(result.rows))
+    tickets.save_ticket(folder, ticket, init)
+    files.write_tensors(folder / "final.safetensors", tensors(task.network), about)
     shape = task.input_shape()
     effective = flow.effective_density(task.network, ticket.masks, shape) if shape else None
     checked = checks.of_round(
-        folder, start, result.monitor, task=task, control=spec.control, seed=search.config.seed, dense=spec.index == 0,
-        effective_density=effective,
+        folder, ticket, task.network, result.monitor.observed(), expected=start.expected, init=init, fresh=task.shapes,
+        scope=task.prunable(dense=spec.index == 0), effective_density=effective, parent=start.parent,
+        control=_control(search, spec, start),
     )  # fmt: skip
-    line = _line(search, spec) if spec.control == "order" else {}
+    line = search.task.line(_final(search, spec.parent)) if spec.control == "order" else None
     test = predictions.write(folder, result.predicted, task.splits) if result.predicted is not None else ""
     names = ["config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors"]
     names += ["predictions.npy"] if test else []
@@ -105,7 +108,7 @@ def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path
         **_identity(search.config, spec, start),
         **facts,
         **result.scores,
-        **line,
+        **({"barrier": line["barrier"], "line": line} if line else {}),
         "score": task.names.short,
         "effective_density": effective,
         "layers": M.per_layer(ticket.masks),
@@ -113,7 +116,7 @@ def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path
         "format": about["format"],
         "test": test,
         "checks": checked,
-        "start": start_hash,
+        "start": init,
         "begin_iteration": start.checkpoint.step,
         "files": {name: of_file(folder / name) for name in names},
         "accelerator": task.device.accelerator,
@@ -121,8 +124,19 @@ def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "pytorch_lightning": pl.__version__},
         "command": shlex.join(sys.argv[1:]),
         "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
-        "seconds": round(time.perf_counter() - begin + result.seconds, 3),
     }
+
+
+def _control(search: Search, spec: Spec, start: Start) -> checks.Entry | None:
+    if start.original is None:
+        return None
+    other_order = start.seed != search.config.seed
+    return checks.control(spec.control, start.ticket, start.original, search.task.trained(), other_order)
+
+
+def _final(search: Search, spec: Spec) -> State:
+    """Return the final weights of a finished round."""
+    return files.read_tensors(search.store.valid(spec.key) / "final.safetensors")[0]
 
 
 def readable(config: Config, spec: Spec, start: Start) -> str:
@@ -166,13 +180,6 @@ def _same_start(search: Search, spec: Spec, start: Start) -> Path | None:
     return parent.folder if parent and parent.start == of_tensors(start.ticket.rewind)[:16] else None
 
 
-def _line(search: Search, spec: Spec) -> dict[str, Any]:
-    """Return how this copy of a network is connected with its ticket's round, which saw the images in another order."""
-    one, _ = files.read_tensors(search.store.valid(spec.parent.key) / "final.safetensors")
-    line = search.task.line(one)
-    return {"barrier": line["barrier"], "line": line} if line else {}
-
-
 def _captures(search: Search, spec: Spec) -> tuple[Capture, ...]:
     """Return what writes the rewind checkpoint while round 0 trains."""
     prune = search.config.prune
@@ -200,7 +207,7 @@ def _rewind_path(search: Search, root: Spec) -> Path:
 
 
 def rewinding(search: Search) -> Rewind:
-    """Return a function that gives the rewind checkpoint of a round's chain; where it is missing, round 0 trains up to it again."""
+    """Return a function that gives the rewind checkpoint of a round's chain; round 0 trains up to it again where it is missing."""
 
     def rewind(spec: Spec) -> Checkpoint:
         if search.config.prune.rewind == "init":

@@ -12,6 +12,7 @@ from lth.cli import signals
 from lth.config import Config, require
 from lth.data import overview, sources
 from lth.data.split import Splits, prepare
+from lth.hashes import of_file
 from lth.models import weights as pretrained
 from lth.tracking import loggers
 from lth.training import device
@@ -69,12 +70,11 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     require_folder("outputs", config.outputs)
     require_folder("data.cache", config.data.cache)
     sources.require(config.data)
-    pretrained.require(config.model)
     resolved = device.resolve(config.trainer)
     weights = pretrained.locate(config.model)
     splits = prepare(config.data, partial(_check, config, weights))
     store = Store(Path(config.outputs))
-    specs = chain(config, splits.hash, resolved.precision, pretrained.hash_of(weights), splits.drawn)
+    specs = chain(config, splits.hash, resolved.precision, of_file(weights)[:16] if weights else None, splits.drawn)
     if device.is_first():
         overview.tell(splits, config.data, say)
     turns = Turns(store, specs, controls(config.prune, specs), config.logger.name, say, job)

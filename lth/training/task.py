@@ -9,11 +9,17 @@ import pytorch_lightning as pl
 from torch import Tensor, nn
 
 from lth.data.split import Splits
+from lth.invariants import checks
 from lth.pruning import masks as M
 from lth.training.device import Device
 from lth.tree.checkpoint import Checkpoint
 
 State = dict[str, Tensor]
+
+
+def tensors(network: nn.Module) -> State:
+    """Return the tensors of a network's state_dict; what else ``get_extra_state`` puts there is neither rewound nor written."""
+    return {name: t for name, t in network.state_dict().items() if isinstance(t, Tensor)}
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ class Task(ABC):
 
     def __init__(self, network: nn.Module, target: str, device: Device, names: Names) -> None:
         self.network, self.target, self.device, self.names = network, target, device, names
-        state = network.state_dict().items()
-        self.initial: State = {n: t.detach().cpu().clone() for n, t in state if isinstance(t, Tensor)}
+        self.initial = {name: t.detach().cpu().clone() for name, t in tensors(network).items()}
+        self.shapes = checks.shapes_of(network.state_dict(), network)
 
     @abstractmethod
     def fit(self, seed: int, checkpoint: Checkpoint, total: int | None, constant_rate: bool) -> Fit:

@@ -46,7 +46,7 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Net
     """
     network = _random(config, classes)
     if weights_file is not None:
-        network.net.load_state_dict(weights.fitting(network.net, weights_file, network.head), strict=False)
+        weights.load(network.net, weights_file, network.head)
     if config.model.frozen_bn == "eval":
         for block in network.frozen:
             block.eval()
@@ -58,7 +58,7 @@ def check(config: Config, weights_file: Path | None = None) -> None:
     with torch.random.fork_rng(devices=[]), torch.device("cpu" if config.model.name == "custom" else "meta"):
         network = _random(config, 2)
     if weights_file is not None:
-        weights.fitting(network.net, weights_file, network.head)
+        weights.load(network.net, weights_file, network.head)
 
 
 def _random(config: Config, classes: int) -> Network:

@@ -10,6 +10,8 @@ from torch import Tensor, fx, nn
 from lth import hashes
 from lth.models.blocks import evaluating
 
+DRAWS = ("dropout", "stochastic", "rand", "bernoulli")  # parts of the names of functions with random results
+
 
 class Cut(nn.Module):
     """``suffix(prefix(images))`` is ``net(images)``, by the very same modules; ``name`` is the last operation of the prefix.
@@ -82,11 +84,16 @@ def _changes(whole: fx.GraphModule, node: fx.Node) -> bool:
         tensor = operator.attrgetter(str(node.target))(whole)
         return isinstance(tensor, nn.Parameter) and tensor.requires_grad
     if node.op != "call_module":
-        return node.op == "output" or "dropout" in str(node.target) or "stochastic" in str(node.target)
+        return node.op == "output" or any(word in str(node.target) for word in DRAWS)
     module = whole.get_submodule(node.target)
+    return any(p.requires_grad for p in module.parameters()) or (module.training and not _constant_in_training(module))
+
+
+def _constant_in_training(module: nn.Module) -> bool:
+    """Return False for modules that draw or update statistics, and for modules of others, which may do so."""
     draws = isinstance(module, nn.modules.dropout._DropoutNd) or "Stochastic" in type(module).__name__
-    drifts = module.training and (draws or isinstance(module, nn.modules.batchnorm._NormBase))
-    return drifts or any(p.requires_grad for p in module.parameters())
+    drifts = isinstance(module, nn.modules.batchnorm._NormBase)
+    return type(module).__module__.startswith("torch") and not draws and not drifts
 
 
 def _split(whole: fx.GraphModule, last: str) -> tuple[fx.GraphModule, fx.GraphModule]:

@@ -1,4 +1,4 @@
-"""Pretrained weights: locate them, read them, and compare them with a network key by key; no weight is random unnoticed."""
+"""Pretrained weights: locate them, read them, and load them into a network key by key; no weight is random unnoticed."""
 
 import importlib.util
 import re
@@ -91,23 +91,18 @@ def read(path: Path) -> "dict[str, Tensor]":
     return {OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in state.items()}
 
 
-def fitting(net: "nn.Module", path: Path, head: str) -> "dict[str, Tensor]":
-    """Return the weights of ``path`` that go into ``net``: all but those of ``head``, and those too if they fit as a whole.
+def load(net: "nn.Module", path: Path, head: str) -> None:
+    """Load the weights of ``path`` into ``net``; its ``head`` keeps its random weights unless the file fits it as a whole.
 
     Raises DataError naming every missing, unexpected and misshapen key.
     """
-    state, wanted = read(path), net.state_dict()
-    of_head = {name for name in state.keys() | wanted.keys() if f"{name}.".startswith(f"{head}.")}
-    misshapen = {name for name in state.keys() & wanted.keys() if state[name].shape != wanted[name].shape}
-    if of_head & wanted.keys() - (state.keys() - misshapen):  # another classifier, or none: the head keeps its random weights
-        state, wanted = ({n: t for n, t in tensors.items() if n not in of_head} for tensors in (state, wanted))
-        misshapen -= of_head
-    shapes = [f"{name} {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}" for name in sorted(misshapen)]
-    problems = {
-        "missing": sorted(name for name in wanted.keys() - state.keys() if not name.endswith("num_batches_tracked")),
-        "unexpected": sorted(state.keys() - wanted.keys()),
-        "of another shape": shapes,
-    }
-    if named := [f"{problem}: {', '.join(names)}" for problem, names in problems.items() if names]:
-        raise DataError(f"the weights {path} do not fit {type(net).__name__}; {'; '.join(named)}.")
-    return state
+    state, live = read(path), net.state_dict()
+    of_head = {name for name in state.keys() | live.keys() if f"{name}.".startswith(f"{head}.")}
+    if any(name not in state or state[name].shape != live[name].shape for name in of_head & live.keys()):
+        state = {n: t for n, t in state.items() if n not in of_head} | {n: live[n] for n in of_head & live.keys()}
+    counters = {name: tensor for name, tensor in live.items() if name.endswith("num_batches_tracked")}  # older files lack them
+    try:
+        net.load_state_dict(counters | state, assign=next(net.parameters()).is_meta)
+    except RuntimeError as error:
+        problems = "; ".join(line.strip(" .\t") for line in str(error).splitlines()[1:])
+        raise DataError(f"the weights {path} do not fit {type(net).__name__}: {problems}.") from error

@@ -5,6 +5,7 @@ The cut is made in the graph of the network's forward, traced by torch.fx, so st
 
 import operator
 
+import torch
 from torch import Tensor, fx, nn
 
 from lth import hashes
@@ -40,6 +41,7 @@ def cut(net: nn.Module) -> Cut | None:
 
     Return None where nothing in front of the first trained layer is frozen, or the forward cannot be traced.
     """
+    state = torch.get_rng_state()
     try:
         # Functional dropout and the like read ``training`` while they are traced, so each mode has a graph of its own.
         training = _trace(net)
@@ -47,7 +49,8 @@ def cut(net: nn.Module) -> Cut | None:
             evaluation = _trace(net)
     except Exception:  # nothing is cut where fx cannot follow a forward
         return None
-    if (last := _last_constant(training)) is None:
+    drawn = not torch.equal(state, torch.get_rng_state())  # a draw became a constant of the graph
+    if drawn or (last := _last_constant(training)) is None:
         return None
     prefix, eval_suffix = _split(evaluation, last)
     _, train_suffix = _split(training, last)

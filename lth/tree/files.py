@@ -38,6 +38,14 @@ def write_bytes(path: Path, content: bytes, name: str = "") -> None:
         raise
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or a folder that lies in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def give_up(path: Path, then: str) -> None:
     """Name a damaged file and say what happens then; where a folder lies in its place, make room to write it again."""
     notice(f"{path} is damaged; {then}.")

@@ -1,0 +1,46 @@
+"""The validations of a round: the rows of metrics.csv, and which of them are end points. Imports no torch."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+SCORES = ("train_loss", "train_acc", "val_loss", "val_acc")
+COLUMNS = ("epoch", "iteration", *SCORES, "lr", "images_per_second", "seconds")
+# The first row with the lowest validation loss (Frankle & Carbin 2019, section 2) or the highest validation accuracy.
+END_POINTS: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    "early_stop": lambda row: float(row["val_loss"]),
+    "best": lambda row: -float(row["val_acc"]),
+}
+
+
+def end_point(rows: Sequence[Row], name: str) -> Row:
+    """Return the row of one of END_POINTS."""
+    return min(rows, key=END_POINTS[name])
+
+
+def to_csv(rows: Sequence[Row]) -> bytes:
+    """Return the rows as a CSV file; what a row lacks is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def read(path: Path) -> list[dict[str, float | None]]:
+    """Return the rows of a metrics.csv; losses in nats, accuracies as fractions, epochs and iterations from 1.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it has no row, lacks a column, or holds what is no number.
+    """
+    with open(path, newline="") as file:
+        reader = csv.DictReader(file)
+        rows = [{name: float(value) if value else None for name, value in row.items()} for row in reader]
+    if not rows or not set(COLUMNS) <= rows[0].keys():
+        raise ValueError("metrics.csv has no row, or lacks a column")
+    return rows

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lth.config import OWN, Model, require
-from lth.errors import DataError, UsageError
+from lth.errors import DataError, UsageError, notice
 from lth.network import reachable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def locate(model: Model) -> Path | None:
         require(path.is_file(), "model.weights", model.weights, "imagenet, none, or a .pth or .safetensors file")
         return path
     if model.name in (*OWN, "custom"):
-        raise UsageError(f"model.weights=imagenet is not accepted with model={model.name}: it takes none or a file there.")
+        raise UsageError(f"model.weights=imagenet is not accepted with model={model.name}: it takes none or a file.")
     return _packaged() if model.name == "efficientnet_lite0" else _downloaded(model.name)
 
 
@@ -50,9 +50,7 @@ def _downloaded(name: str) -> Path:
     try:
         url = models.get_model_weights(name).DEFAULT.url
     except (ValueError, AttributeError):
-        raise UsageError(
-            f"model.name={name} is not accepted with model.weights=imagenet: torchvision has no weights of it."
-        ) from None
+        raise UsageError(f"model.weights=imagenet is not accepted with model={name}: torchvision has no weights of it.") from None
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if path.exists():
         return path
@@ -60,9 +58,8 @@ def _downloaded(name: str) -> Path:
         if not reachable(HOST):  # a download could hang for minutes
             raise ConnectionError
         path.parent.mkdir(parents=True, exist_ok=True)
-        print(f"lth: downloading {url} ...", file=sys.stderr)
-        hashed = path.stem.rpartition("-")[2]
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=hashed, progress=sys.stderr.isatty())
+        notice(f"downloading {url} ...")
+        torch.hub.download_url_to_file(url, str(path), path.stem.rpartition("-")[2], progress=sys.stderr.isatty())
     except (OSError, RuntimeError) as error:  # no network; another hash
         raise DataError(
             f"the weights of {name} could not be downloaded from {HOST} ({type(error).__name__}); put the file {path.name} into "
@@ -92,7 +89,7 @@ def read(path: Path) -> "dict[str, Tensor]":
 
 
 def load(net: "nn.Module", path: Path, head: str) -> None:
-    """Load the weights of ``path`` into ``net``; its ``head`` keeps its random weights unless the file fits it as a whole.
+    """Load the weights of ``path`` into ``net``; its ``head`` stays random unless the file has all of it.
 
     Raises DataError naming every missing, unexpected and misshapen key.
     """

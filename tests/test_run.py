@@ -89,7 +89,7 @@ def test_bad_input_is_one_sentence_and_an_exit_code(images, tmp_path, override, 
         ("model.weights", "/nowhere.pth", "model.weights=/nowhere.pth is not accepted"),
         ("finetune", "layer9", "layer9 is no block"),
         ("model.name", "resnet19", "model.name=resnet19 is not accepted"),
-        ("model.weights", "{file}", "do not fit Sequential; missing: fc1"),
+        ("model.weights", "{file}", "do not fit Sequential: Missing .*fc1"),
     ],
 )
 def test_the_network_is_checked_before_images_are_rendered_or_decoded(make_config, tmp_path, rendered, key, value, sentence):

@@ -27,14 +27,10 @@ def blocks(net: nn.Module) -> dict[str, nn.Module]:
 
 
 def train_only(net: nn.Module, finetune: str, head: str) -> tuple[nn.Module, ...]:
-    """Freeze all parameters that ``finetune`` does not name, and return the blocks that are frozen as a whole.
+    """Freeze all parameters that ``finetune`` does not name, and return the blocks without any trained parameter.
 
-    Args:
-        finetune: ``all``; ``head``; or names of blocks joined by ``+``, which are trained together with the head.
-        head: name of the submodule that gives the logits: the last block, or a part of it (VGG's ``classifier.6``).
-
-    Raises:
-        UsageError: a name is no block of this network.
+    The head, the last block or a part of it such as VGG's ``classifier.6``, is always trained. Raises UsageError for a name
+    that is no block of this network.
     """
     if finetune == "all":
         return ()

@@ -18,7 +18,7 @@ class Network:
     net: nn.Module  # its state_dict keys are those of every file that lth writes
     head: str = "head"  # name of the submodule that gives the logits
     normalize: str = "imagenet"  # of the images that it was made for, a name in lth.data.augment.NORMALIZE
-    frozen: tuple[nn.Module, ...] = ()  # the blocks that are frozen as a whole
+    frozen: tuple[nn.Module, ...] = ()  # the blocks without any trained parameter
 
 
 # By model.name, of the configuration and the number of classes; other names are torchvision's. Networks for any image size and
@@ -46,7 +46,7 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Net
     """
     network = _random(config, classes)
     if weights_file is not None:
-        network.net.load_state_dict(weights.fitting(network.net, weights_file, network.head), strict=False)
+        weights.load(network.net, weights_file, network.head)
     if config.model.frozen_bn == "eval":
         for block in network.frozen:
             block.eval()
@@ -54,11 +54,11 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Net
 
 
 def check(config: Config, weights_file: Path | None = None) -> None:
-    """Raise the errors of ``build``, without draws from torch's generator; only a custom network is really made."""
+    """Raise the errors of ``build``, without draws from torch's generator; only a custom network is really created."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu" if config.model.name == "custom" else "meta"):
         network = _random(config, 2)
     if weights_file is not None:
-        weights.fitting(network.net, weights_file, network.head)
+        weights.load(network.net, weights_file, network.head)
 
 
 def _random(config: Config, classes: int) -> Network:

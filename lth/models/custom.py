@@ -1,4 +1,4 @@
-"""A network of the user's own code: ``model=custom model.target=my_nets:make``."""
+"""A network from the user's code: ``model=custom model.target=my_nets:make``."""
 
 import importlib
 import sys

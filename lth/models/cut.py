@@ -5,10 +5,13 @@ The cut is made in the graph of the network's forward, traced by torch.fx, so st
 
 import operator
 
+import torch
 from torch import Tensor, fx, nn
 
 from lth import hashes
 from lth.models.blocks import evaluating
+
+DRAWS = ("dropout", "stochastic", "rand", "bernoulli")  # parts of the names of functions with random results
 
 
 class Cut(nn.Module):
@@ -38,6 +41,7 @@ def cut(net: nn.Module) -> Cut | None:
 
     Return None where nothing in front of the first trained layer is frozen, or the forward cannot be traced.
     """
+    state = torch.get_rng_state()
     try:
         # Functional dropout and the like read ``training`` while they are traced, so each mode has a graph of its own.
         training = _trace(net)
@@ -45,7 +49,8 @@ def cut(net: nn.Module) -> Cut | None:
             evaluation = _trace(net)
     except Exception:  # nothing is cut where fx cannot follow a forward
         return None
-    if (last := _last_constant(training)) is None:
+    drawn = not torch.equal(state, torch.get_rng_state())  # a draw became a constant of the graph
+    if drawn or (last := _last_constant(training)) is None:
         return None
     prefix, eval_suffix = _split(evaluation, last)
     _, train_suffix = _split(training, last)
@@ -61,41 +66,46 @@ def _trace(net: nn.Module) -> fx.GraphModule:
     return fx.GraphModule(net, Tracer().trace(net))
 
 
-def _last_constant(whole: fx.GraphModule) -> str | None:
+def _last_constant(traced: fx.GraphModule) -> str | None:
     """Return the name of the last node up to which nothing trains or is drawn, and whose value alone is used after it."""
-    nodes = list(whole.graph.nodes)
+    nodes = list(traced.graph.nodes)
     position = {node: i for i, node in enumerate(nodes)}
     last, frozen, needed = None, False, 0  # needed: the position up to which earlier values are used
     for i, node in enumerate(nodes):
-        if _changes(whole, node):
+        if _changes(traced, node):
             break
-        frozen |= node.op == "call_module" and any(True for _ in whole.get_submodule(node.target).parameters())
+        frozen |= node.op == "call_module" and any(True for _ in traced.get_submodule(node.target).parameters())
         if frozen and needed <= i:
             last = node.name
         needed = max([needed, *(position[user] for user in node.users)])
     return last
 
 
-def _changes(whole: fx.GraphModule, node: fx.Node) -> bool:
+def _changes(traced: fx.GraphModule, node: fx.Node) -> bool:
     """Return whether the value depends on a parameter or buffer that training changes, or on a random draw."""
     if node.op == "get_attr":
-        tensor = operator.attrgetter(str(node.target))(whole)
+        tensor = operator.attrgetter(str(node.target))(traced)
         return isinstance(tensor, nn.Parameter) and tensor.requires_grad
     if node.op != "call_module":
-        return node.op == "output" or "dropout" in str(node.target) or "stochastic" in str(node.target)
-    module = whole.get_submodule(node.target)
+        return node.op == "output" or any(word in str(node.target) for word in DRAWS)
+    module = traced.get_submodule(node.target)
+    return any(p.requires_grad for p in module.parameters()) or (module.training and not _constant_in_training(module))
+
+
+def _constant_in_training(module: nn.Module) -> bool:
+    """Return False for modules that draw or update statistics, and for modules of others, which may do so."""
     draws = isinstance(module, nn.modules.dropout._DropoutNd) or "Stochastic" in type(module).__name__
-    drifts = module.training and (draws or isinstance(module, nn.modules.batchnorm._NormBase))
-    return drifts or any(p.requires_grad for p in module.parameters())
+    drifts = isinstance(module, nn.modules.batchnorm._NormBase)
+    return type(module).__module__.startswith("torch") and not draws and not drifts
 
 
-def _split(whole: fx.GraphModule, last: str) -> tuple[fx.GraphModule, fx.GraphModule]:
-    """Return the graph up to the node ``last``, and the graph after it; both use the modules of ``whole``, the network's."""
+def _split(traced: fx.GraphModule, last: str) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """Return the graph up to the node ``last``, and the graph after it; both use the modules of ``traced``, the network's."""
     prefix, suffix = fx.Graph(), fx.Graph()
     graph, copies = prefix, {}
-    for node in whole.graph.nodes:
+    for node in traced.graph.nodes:
         copies[node] = graph.node_copy(node, copies.__getitem__)
         if node.name == last:
             prefix.output(copies[node])
             graph, copies = suffix, {node: suffix.placeholder("features")}
-    return fx.GraphModule(whole, prefix), fx.GraphModule(whole, suffix)
+    return fx.GraphModule(traced, prefix), fx.GraphModule(traced, suffix)

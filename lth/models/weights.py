@@ -1,4 +1,4 @@
-"""Pretrained weights: locate them, read them, and compare them with a network key by key; no weight is random unnoticed."""
+"""Pretrained weights: locate them, read them, and load them into a network key by key; no weight is random unnoticed."""
 
 import importlib.util
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lth.config import OWN, Model, require
-from lth.errors import DataError, UsageError
+from lth.errors import DataError, UsageError, notice
 from lth.network import reachable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def locate(model: Model) -> Path | None:
         require(path.is_file(), "model.weights", model.weights, "imagenet, none, or a .pth or .safetensors file")
         return path
     if model.name in (*OWN, "custom"):
-        raise UsageError(f"model.weights=imagenet is not accepted with model={model.name}: it takes none or a file there.")
+        raise UsageError(f"model.weights=imagenet is not accepted with model={model.name}: it takes none or a file.")
     return _packaged() if model.name == "efficientnet_lite0" else _downloaded(model.name)
 
 
@@ -50,9 +50,7 @@ def _downloaded(name: str) -> Path:
     try:
         url = models.get_model_weights(name).DEFAULT.url
     except (ValueError, AttributeError):
-        raise UsageError(
-            f"model.name={name} is not accepted with model.weights=imagenet: torchvision has no weights of it."
-        ) from None
+        raise UsageError(f"model.weights=imagenet is not accepted with model={name}: torchvision has no weights of it.") from None
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if path.exists():
         return path
@@ -60,9 +58,8 @@ def _downloaded(name: str) -> Path:
         if not reachable(HOST):  # a download could hang for minutes
             raise ConnectionError
         path.parent.mkdir(parents=True, exist_ok=True)
-        print(f"lth: downloading {url} ...", file=sys.stderr)
-        hashed = path.stem.rpartition("-")[2]
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=hashed, progress=sys.stderr.isatty())
+        notice(f"downloading {url} ...")
+        torch.hub.download_url_to_file(url, str(path), path.stem.rpartition("-")[2], progress=sys.stderr.isatty())
     except (OSError, RuntimeError) as error:  # no network; another hash
         raise DataError(
             f"the weights of {name} could not be downloaded from {HOST} ({type(error).__name__}); put the file {path.name} into "
@@ -91,23 +88,18 @@ def read(path: Path) -> "dict[str, Tensor]":
     return {OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in state.items()}
 
 
-def fitting(net: "nn.Module", path: Path, head: str) -> "dict[str, Tensor]":
-    """Return the weights of ``path`` that go into ``net``: all but those of ``head``, and those too if they fit as a whole.
+def load(net: "nn.Module", path: Path, head: str) -> None:
+    """Load the weights of ``path`` into ``net``; its ``head`` stays random unless the file has all of it.
 
     Raises DataError naming every missing, unexpected and misshapen key.
     """
-    state, wanted = read(path), net.state_dict()
-    of_head = {name for name in state.keys() | wanted.keys() if f"{name}.".startswith(f"{head}.")}
-    misshapen = {name for name in state.keys() & wanted.keys() if state[name].shape != wanted[name].shape}
-    if of_head & wanted.keys() - (state.keys() - misshapen):  # another classifier, or none: the head keeps its random weights
-        state, wanted = ({n: t for n, t in tensors.items() if n not in of_head} for tensors in (state, wanted))
-        misshapen -= of_head
-    shapes = [f"{name} {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}" for name in sorted(misshapen)]
-    problems = {
-        "missing": sorted(name for name in wanted.keys() - state.keys() if not name.endswith("num_batches_tracked")),
-        "unexpected": sorted(state.keys() - wanted.keys()),
-        "of another shape": shapes,
-    }
-    if named := [f"{problem}: {', '.join(names)}" for problem, names in problems.items() if names]:
-        raise DataError(f"the weights {path} do not fit {type(net).__name__}; {'; '.join(named)}.")
-    return state
+    state, live = read(path), net.state_dict()
+    of_head = {name for name in state.keys() | live.keys() if f"{name}.".startswith(f"{head}.")}
+    if any(name not in state or state[name].shape != live[name].shape for name in of_head & live.keys()):
+        state = {n: t for n, t in state.items() if n not in of_head} | {n: live[n] for n in of_head & live.keys()}
+    counters = {name: tensor for name, tensor in live.items() if name.endswith("num_batches_tracked")}  # older files lack them
+    try:
+        net.load_state_dict(counters | state, assign=next(net.parameters()).is_meta)
+    except RuntimeError as error:
+        problems = "; ".join(line.strip(" .\t") for line in str(error).splitlines()[1:])
+        raise DataError(f"the weights {path} do not fit {type(net).__name__}: {problems}.") from error

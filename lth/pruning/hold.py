@@ -1,6 +1,6 @@
-"""What keeps pruned weights at zero while an optimiser trains: one fused multiplication on gradients, one on weights."""
+"""Hold pruned weights at zero while an optimiser trains: one fused multiplication on gradients, one on weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -12,18 +12,20 @@ from lth.pruning import masks as M
 
 
 class Hold:
-    """The pruned weights of a network; making it sets them to zero.
+    """The pruned weights of a network, which are set to zero here; and which of its weights have had no gradient.
 
     Args:
         params: the network's parameters, by name.
         masks: those that keep everything cost nothing.
+        watched: names of the parameters to watch for a gradient.
     """
 
-    def __init__(self, params: Mapping[str, nn.Parameter], masks: M.Masks) -> None:
+    def __init__(self, params: Mapping[str, nn.Parameter], masks: M.Masks, watched: Collection[str] = ()) -> None:
         pruned = {name: mask for name, mask in masks.items() if not mask.all()}
         self.params = [params[name] for name in pruned]
         # Of the weights' own dtype and memory format: only then is the multiplication one fused pass.
         self.multipliers = [torch.empty_like(p.data).copy_(mask) for p, mask in zip(self.params, pruned.values())]
+        self.without_gradient = {name: params[name] for name in watched}
         self._hooks: list[Any] = []
         M.multiply_(self.params, self.multipliers)
 
@@ -40,14 +42,15 @@ class Hold:
             self._hooks.pop().remove()
 
     def mask_gradients(self) -> None:
-        """Set the gradients of pruned weights to zero, so that they are neither clipped by nor remembered."""
-        held = [i for i, p in enumerate(self.params) if p.grad is not None]
-        M.multiply_([self.params[i].grad for i in held], [self.multipliers[i] for i in held])
+        """Set the gradients of pruned weights to zero, so that they enter neither the clipped norm nor the moments."""
+        held = [(p.grad, m) for p, m in zip(self.params, self.multipliers) if p.grad is not None]
+        M.multiply_([grad for grad, _ in held], [m for _, m in held])
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         # No optimiser moves a frozen weight; which ones are frozen may change while the network trains.
-        trained = [i for i, p in enumerate(self.params) if p.requires_grad]
-        M.multiply_([self.params[i] for i in trained], [self.multipliers[i] for i in trained])
+        trained = [(p, m) for p, m in zip(self.params, self.multipliers) if p.requires_grad]
+        M.multiply_([p for p, _ in trained], [m for _, m in trained])
+        self.without_gradient = {name: p for name, p in self.without_gradient.items() if p.grad is None}
 
 
 def _mask_gradient(multiplier: Tensor, parameter: nn.Parameter) -> None:

@@ -9,7 +9,6 @@ trained for as many epochs as the ticket's whole chain, changes no ticket: it is
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lth.hashes import differing
@@ -33,9 +32,9 @@ def changed(ticket: Ticket, control: str, seed: int, fresh: Callable[[int], Stat
         case "reinit":
             return Ticket(ticket.masks, ticket.rewind | fresh(drawn))
         case "shuffle":
-            return Ticket(shuffled(ticket.masks, drawn), ticket.rewind)
+            return Ticket(M.shuffled(ticket.masks, drawn), ticket.rewind)
         case "random":
-            return Ticket(random(ticket.masks, drawn), ticket.rewind)
+            return Ticket(M.random_like(ticket.masks, drawn), ticket.rewind)
         case _:
             return ticket
 
@@ -43,20 +42,6 @@ def changed(ticket: Ticket, control: str, seed: int, fresh: Callable[[int], Stat
 def order_seed(control: str | None, seed: int) -> int:
     """What seeds the order of the images, augmentation and dropout."""
     return stream("other order", seed) if control == "order" else seed
-
-
-def shuffled(masks: M.Masks, seed: int) -> M.Masks:
-    """Each mask with its entries permuted within the layer."""
-    generator = torch.Generator().manual_seed(seed)
-    return {n: m.flatten()[torch.randperm(m.numel(), generator=generator)].view(m.shape) for n, m in masks.items()}
-
-
-def random(masks: M.Masks, seed: int) -> M.Masks:
-    """Masks that keep as many weights of each layer, chosen at random."""
-    generator = torch.Generator().manual_seed(seed)
-    scores = {n: torch.rand(m.shape, generator=generator) for n, m in masks.items()}
-    everywhere = M.dense(masks)
-    return M.keep_top(scores, everywhere, {n: M.kept({n: m}) for n, m in masks.items()})
 
 
 def differs_in_one(control: str, ticket: Ticket, original: Ticket, trained: list[str], order: bool) -> dict[str, Any]:
@@ -67,7 +52,7 @@ def differs_in_one(control: str, ticket: Ticket, original: Ticket, trained: list
         order: whether the order of the images is another one.
     """
     layers = M.per_layer(ticket.masks) == M.per_layer(original.masks)
-    masks = ticket.masks.keys() == original.masks.keys() and M.digest(ticket.masks) == M.digest(original.masks)
+    masks = ticket.masks.keys() == original.masks.keys() and M.hash_masks(ticket.masks) == M.hash_masks(original.masks)
     moved = differing(ticket.rewind, original.rewind)
     # Layers that are dense, empty, or nearly so may be the same after a permutation.
     free = any(0 < int(m.sum()) < m.numel() and m.numel() > 64 for m in original.masks.values())

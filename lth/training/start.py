@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lth.config import Config
 from lth.data.module import ImageData
@@ -145,20 +145,20 @@ class Maker:
 
     def _masks(self, spec: Spec, before: M.Masks, keep: int | dict[str, int], trained: State, start: State) -> M.Masks:
         """The masks of a round; ``trained``: its parent's final weights, ``start``: those that it starts from."""
-        prune, net = self.config.prune, self.model.net
-        if prune.criterion == "magnitude":
-            return M.keep_top(criteria.magnitude(trained, before), before, keep)
-        if prune.criterion == "random":
-            return M.keep_top(criteria.random(before, stream("random criterion", self.config.seed, spec.index)), before, keep)
-        everything = M.dense(before)
+        return criteria.prune(
+            self.config.prune.criterion, before, keep,
+            weights=lambda: {name: trained[name] for name in before},
+            seed=lambda: stream("random criterion", self.config.seed, spec.index),
+            network=lambda: self._network(start, before),
+            batch=self._images,
+            input_shape=lambda: (len(self.data.mean), *[self.config.data.image_size] * 2),
+        )  # fmt: skip
+
+    def _network(self, start: State, masks: M.Masks) -> nn.Module:
+        """The network with the weights of ``start``, on the device that scores are computed on."""
         self.model.to(self.place)
-        M.rewind_(net, start, everything)
-        shape = (len(self.data.mean), *[self.config.data.image_size] * 2)
-        if prune.criterion == "synflow":
-            return criteria.exponential(lambda masks: criteria.synflow(net, masks, shape), before, keep)
-        images, labels = self._images()
-        score = criteria.snip if prune.criterion == "snip" else criteria.grasp
-        return M.keep_top(score(net, before, images, labels), before, keep)
+        M.rewind_(self.model.net, start, M.dense(masks))
+        return self.model.net
 
     def _images(self) -> tuple[Tensor, Tensor]:
         """``prune.score_images`` training images of each class, drawn by the seed, without augmentation."""

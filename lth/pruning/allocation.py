@@ -22,19 +22,10 @@ def keeps(
     Args:
         rate: fraction of the remaining weights that a round prunes, above 0 and below 1.
         allocation: ``global``: one number over all layers; ``layerwise``: each layer loses the same fraction;
-            ``erk``: as many as ``global`` in all, spread by the layers' shapes (see ``erk``).
-        head: names of the head's weights; for ``layerwise``.
-        head_rate: each of them is pruned at ``rate * head_rate``, above 0 and up to 1. Frankle & Carbin (2019, section 2)
-            prune the output layer at half the rate, 0.5.
-
-    Raises ValueError where a rate, allocation or tensor is not accepted, or ``head_rate`` would have no effect.
+            ``erk``: as many as ``global`` in all, spread by the layers' shapes.
+        head: names of the head's weights; for ``layerwise``, which prunes them at ``rate * head_rate``. Frankle & Carbin
+            (2019, section 2) prune the output layer at half the rate.
     """
-    if not 0 < head_rate <= 1:
-        raise ValueError(f"head_rate={head_rate} is not accepted: it takes a factor above 0 and up to 1.")
-    if unknown := sorted(set(head) - set(masks)):
-        raise ValueError(f"head={unknown[0]} is not accepted: it takes names of {', '.join(masks)}.")
-    if head_rate != 1 and allocation != "layerwise":
-        raise ValueError(f"head_rate={head_rate} is not accepted: allocation={allocation} has no rate for each layer.")
     if allocation == "layerwise":
         exact = Fraction(str(rate))
         rates = dict.fromkeys(masks, exact) | dict.fromkeys(head, exact * Fraction(str(head_rate)))
@@ -51,12 +42,8 @@ def erk(masks: Masks, keep: int) -> dict[str, int]:
     A layer's density is proportional to (n_in + n_out + height + width) / (n_in n_out height width), so its number of
     weights to the sum of its shape. What a layer cannot take, since ``masks`` keep no more of it, goes to the others
     in the same proportion. Whole numbers by largest remainders, ties by position.
-
-    Raises ValueError where ``keep`` is below 0 or more than ``masks`` keep.
     """
     capacity = {name: kept({name: mask}) for name, mask in masks.items()}
-    if not 0 <= keep <= sum(capacity.values()):
-        raise ValueError(f"cannot keep {keep} of {sum(capacity.values())} weights.")
     share = {name: sum(mask.shape) or 1 for name, mask in masks.items()}
     left, shares = Fraction(keep), sum(share.values())
     quotas: dict[str, Fraction] = {}

@@ -23,40 +23,30 @@ class LotteryTicket(pl.Callback):
     Use a new ``Trainer`` for each round: it brings a fresh optimiser, schedule and counters. A fit with ``ckpt_path``
     resumes its round instead, masks included; testing a checkpoint between two fits changes nothing.
 
-    Modules stay as they are: no reparametrisation, stock state_dict keys. Gradients are masked before clipping and
-    weights after the optimiser's step, so the gradient norm, the moments and the weights are those of the
-    subnetwork, whatever the optimiser, its momentum and its weight decay. With a rate, each epoch logs ``density``,
-    or ``density/<target>``.
+    Modules stay as they are: no reparametrisation, stock state_dict keys. Gradients are masked before clipping and weights
+    after the optimiser's step, so the gradient norm, the moments and the weights are those of the subnetwork, whatever the
+    optimiser, its momentum and its weight decay. With a rate, each epoch logs ``density``, or ``density/<target>``.
 
     Args:
         rate: fraction of the remaining weights pruned after a round, above 0 and below 1; ``None``: prune nothing.
         head: ``True``: the head is pruned too; the name of a submodule, such as ``"fc"``: that one is not pruned, with
             all layers in it; ``False``: the layer that is defined last is not pruned, and a warning names it.
-        target: name of the submodule to prune, log and rewind; the rest of the module is not rewound. Empty: the
-            whole LightningModule. Names of parameters, masks and ``head`` are relative to it. Several callbacks may
-            have a target each.
+        target: name of the submodule to prune, log and rewind; empty: the whole LightningModule. Names of parameters, masks
+            and ``head`` are relative to it. Several callbacks may have a target each.
         parameters: what is pruned: names of parameters, or a function (name, parameter) -> bool that is asked for each
             parameter of two or more dimensions, trained or not. ``None``: the weights of Conv and Linear layers that are
             trained when the first fit starts and get a gradient in round 0; one warning names large or frozen weights that
             are left out. A frozen weight named here is masked from the start of a fit, and stays so when it is unfrozen.
         criterion: ``"magnitude"``, ``"random"`` (drawn by torch's seed), or a function (weights, masks) -> scores, dicts by
             name, that is called when a fit ends; the lowest scores of the kept weights are pruned.
-        rewind: ``"init"``; or where in round 0 later rounds start from: ``"500it"``, after so many optimiser steps as
-            Lightning counts them, or ``"2ep"``, after so many epochs (Frankle et al. 2020). Weights and buffers go back
-            there; optimiser, schedule and data order are those of the new Trainer, from their beginning.
+        rewind: ``"init"``; or where in round 0 later rounds start from (Frankle et al. 2020): ``"500it"``, after so many
+            optimiser steps as Lightning counts them, or ``"2ep"``, after so many epochs. Weights and buffers go back there;
+            optimiser, schedule and data order are those of the new Trainer, from their beginning.
         masks, init: start from this ticket instead of from a dense round 0; together or not at all. ``init`` is a
             state_dict of the target, or the part of it that is to be rewound.
 
-    Raises:
-        UsageError: an argument is not accepted (here, or when a fit starts and the network is known), a Trainer is reused.
-        InvariantError: a checkpoint holds no or damaged masks, or the ranks of a distributed run hold different masks.
-
-    Example::
-
-        ticket = LotteryTicket(rate=0.2)
-        for _ in range(6):
-            Trainer(max_epochs=5, callbacks=[ticket]).fit(model, data)
-            print(ticket.round, ticket.density)
+    Raises UsageError where an argument is not accepted (here, or when a fit starts and the network is known) or a Trainer is
+    reused, InvariantError where a checkpoint holds no or damaged masks, or the ranks of a distributed run hold different masks.
     """
 
     def __init__(
@@ -78,10 +68,10 @@ class LotteryTicket(pl.Callback):
         self.rewind_state: dict[str, Tensor] | None = None  # the weights at ``rewind``, where that is not the initialisation
         self.round = 0
         self._starts_as_ticket = masks is not None
+        self._seed = 0
         self._next: M.Masks | None = None
         self._stage: str | None = None
         self._resumed = self._trained = self._saved = False
-        self._seed = 0
         self._hold = Hold({}, {})
 
     @property
@@ -104,9 +94,9 @@ class LotteryTicket(pl.Callback):
         self._stage = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        selection.require_separate(
-            self.target, [c.target for c in trainer.callbacks if isinstance(c, LotteryTicket) and c is not self]
-        )
+        for other in (c.target for c in trainer.callbacks if isinstance(c, LotteryTicket) and c is not self):
+            if f"{other}.".startswith(f"{self.target}." if self.target else ""):
+                raise UsageError(f"targets {self.target!r} and {other!r} overlap: each callback takes a submodule of its own.")
         network = self.network(pl_module)
         if self.init is not None:
             selection.require_ticket(network, self.masks, self.init)
@@ -125,10 +115,7 @@ class LotteryTicket(pl.Callback):
 
     def _begin_round(self, network: nn.Module) -> None:
         if self.init is None:
-            names = selection.select(network, self.parameters, self.head)
-            self.masks, self.init = M.dense({name: network.get_parameter(name) for name in names}), selection.saved(network)
-            if self.parameters is None and (sentence := selection.left_out(network, names, self.head)):
-                rank_zero_warn(sentence)
+            self.masks, self.init = selection.select(network, self.parameters, self.head), selection.saved(network)
             return
         if self._next is not None:
             self.masks, self._next, self.round = self._next, None, self.round + 1

@@ -18,10 +18,9 @@ from torchvision.ops import StochasticDepth
 from typing_extensions import override
 
 from lth.errors import NumberError, UsageError
-from lth.pruning import copies
 from lth.pruning.allocation import Keep
-from lth.pruning.flow import ACTIVATIONS, GATES, NORMS, SOFTMAX
-from lth.pruning.masks import Masks, keep_top, kept
+from lth.pruning.flow import ACTIVATIONS, GATES, NORMS, SOFTMAX, forward
+from lth.pruning.masks import Masks, keep_top, kept, mask_
 
 Scores = dict[str, Tensor]
 Batch = tuple[Tensor, Tensor]  # images (n, ...) and class numbers (n,)
@@ -45,8 +44,7 @@ def snip(network: nn.Module, batch: Batch, masks: Masks) -> Scores:
     """Return |w dL/dw| of the mean cross-entropy L (Lee et al. 2019, section 4): how much L depends on each weight.
 
     ``network``: images (n, ...) -> logits (n, classes). Dropout is left out; other modules keep their modes, so in
-    train mode BatchNorm takes the statistics of the batch. Raises ValueError where a mask fits no parameter, or there are
-    not as many labels as images.
+    train mode BatchNorm takes the statistics of the batch. Raises ValueError where a mask fits no parameter.
     """
     weights, loss = _loss(network, batch, masks)
     grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
@@ -54,16 +52,13 @@ def snip(network: nn.Module, batch: Batch, masks: Masks) -> Scores:
 
 
 @torch.enable_grad()
-def grasp(network: nn.Module, batch: Batch, masks: Masks, temperature: float = 200.0) -> Scores:
+def grasp(network: nn.Module, batch: Batch, masks: Masks) -> Scores:
     """Return w (Hg), g and H the gradient and Hessian of the loss in the kept weights (Wang et al. 2020, section 4).
 
-    The paper removes the highest -w (Hg), those whose removal costs the gradient least of its norm; here the same
-    weights score lowest. The loss is the mean cross-entropy of logits / ``temperature`` (above 0).
-    Other arguments and errors as ``snip``'s.
+    The paper removes the highest -w (Hg), those whose removal costs the gradient least of its norm; here the same weights
+    score lowest. The loss is the mean cross-entropy of logits / 200, as in the paper's code. Otherwise as ``snip``.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature={temperature} is not accepted: it takes a number above 0.")
-    weights, loss = _loss(network, batch, masks, temperature)
+    weights, loss = _loss(network, batch, masks, temperature=200.0)
     params = list(weights.values())
     grads = torch.autograd.grad(loss, params, create_graph=True, materialize_grads=True)
     # A pruned weight has a gradient too, but no way to follow it.
@@ -77,12 +72,9 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> S
     """Return |w| dR/d|w|, R the summed output for an input of ones with all parameters positive (Tanaka et al. 2020, eq. 2).
 
     In float64 on the CPU: products over all layers leave float32's range. Meant for many steps: in one step it
-    collapses layers too (section 5 of the paper).
-
-    Args:
-        network: of convolutions, linear layers, pooling, sums and concatenations. Activations and norms pass their input on, but
-            for BatchNorm, which multiplies by |weight| / sqrt(running variance) and shifts nothing.
-        input_shape: (channels, height, width) of one input.
+    collapses layers too (section 5 of the paper). For networks of convolutions, linear layers, pooling, sums and
+    concatenations: activations and norms pass their input on, but for BatchNorm, which multiplies by
+    |weight| / sqrt(running variance) and shifts nothing. ``input_shape``: (channels, height, width).
 
     Raises:
         ValueError: a mask fits no parameter, R is past float64's range, as after some ten blocks with gates, or the network has a
@@ -94,9 +86,9 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> S
     for module in net.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
             module.running_mean.zero_()
-    weights = copies.mask_(net, masks)
+    weights = mask_(net, masks)
     with _SynapticFlow():
-        flow = copies.forward(net, torch.ones(1, *input_shape, dtype=torch.float64)).sum()
+        flow = forward(net, torch.ones(1, *input_shape, dtype=torch.float64)).sum()
     if not flow.isfinite():
         raise NumberError(f"the synaptic flow is {flow.item()}: too many layers, large weights, or gates that multiply signals.")
     grads = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
@@ -119,22 +111,16 @@ class _SynapticFlow(TorchFunctionMode):
 def _loss(network: nn.Module, batch: Batch, masks: Masks, temperature: float = 1.0) -> tuple[dict[str, Tensor], Tensor]:
     """Return the weights with masks, of a copy of ``network``, and the mean cross-entropy of its logits / temperature."""
     images, labels = batch
-    if len(images) != len(labels):
-        raise ValueError(f"{len(images)} images and {len(labels)} labels do not go together.")
     net = copy.deepcopy(network)
     for module in net.modules():
         if isinstance(module, (nn.modules.dropout._DropoutNd, StochasticDepth)):
             module.eval()
         elif isinstance(module, nn.Hardsigmoid):
-            module.forward = _hardsigmoid  # torch's has no second derivative, which grasp needs
-    weights = copies.mask_(net, masks)
+            module.forward = lambda x: F.relu6(x + 3) / 6  # torch's has no second derivative, which grasp needs
+    weights = mask_(net, masks)
     with sdpa_kernel(SDPBackend.MATH):  # the fused attention has no second derivative either
-        logits = copies.forward(net, images)
+        logits = forward(net, images)
     return weights, F.cross_entropy(logits / temperature, labels.to(logits.device))
-
-
-def _hardsigmoid(x: Tensor) -> Tensor:
-    return F.relu6(x + 3) / 6
 
 
 @dataclass(frozen=True)
@@ -158,17 +144,17 @@ CRITERIA = {
 }
 
 
-def lookup(criterion: str | Function | Criterion, inputs: Collection[str]) -> Criterion:
+def lookup(criterion: str | Function, inputs: Collection[str]) -> Criterion:
     """Return a criterion by its name, or a user's function as one. Raises UsageError where none reads only ``inputs``."""
     if callable(criterion):
         return Criterion(criterion, ("weights",))
-    accepted = {name: known for name, known in CRITERIA.items() if set(known.needs) <= set(inputs)}
-    if not isinstance(criterion, Criterion) and criterion not in accepted:
+    accepted = [name for name, known in CRITERIA.items() if set(known.needs) <= set(inputs)]
+    if criterion not in accepted:
         raise UsageError(f"criterion={criterion} is not accepted: it takes {', '.join(accepted)} or a function.")
-    return accepted.get(criterion, criterion)
+    return CRITERIA[criterion]
 
 
-def prune(criterion: str | Function | Criterion, masks: Masks, keep: Keep, **inputs: Callable[[], Any]) -> Masks:
+def prune(criterion: str | Function, masks: Masks, keep: Keep, **inputs: Callable[[], Any]) -> Masks:
     """Return the masks that keep exactly ``keep`` of the weights that ``masks`` keep, those with the best scores.
 
     Args:

@@ -14,8 +14,7 @@ from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
 from lth.errors import LthError
-from lth.pruning import copies
-from lth.pruning.masks import Masks, dense, kept, size
+from lth.pruning.masks import Masks, dense, kept, mask_, size
 
 NORMS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm", "normalize"}
 ACTIVATIONS = {
@@ -34,9 +33,6 @@ JOINS = {"cat", "concat", "stack"}
 class UnknownPathsError(LthError):
     """The paths of a network cannot be followed, so its effective density is not known."""
 
-    def __init__(self, network: nn.Module, why: str) -> None:
-        super().__init__(f"the effective density of {type(network).__name__} is not known: {why}")
-
 
 def on_path(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Masks:
     """Return masks of the kept weights that lie on some path from input to output.
@@ -44,24 +40,18 @@ def on_path(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> M
     A path goes from unit to unit (channels of a convolution, features of a linear layer), as in the effective sparsity of
     Vysogorets & Kempe 2023, and through attention by its queries and keys as well as by its values. A copy of the network gets
     its masks as weights, no biases and an input of ones, and passes on, as ``Paths``, whether there is a signal; so a
-    weight's gradient is positive exactly if a path runs through it.
-
-    Args:
-        network: left as it is.
-        input_shape: (channels, height, width) of one input.
+    weight's gradient is positive exactly if a path runs through it. ``input_shape``: (channels, height, width).
 
     Raises:
-        UnknownPathsError: the network has functions that cannot be followed: it cannot be run on ones, or weights of the
-            dense network are on no path.
+        UnknownPathsError: the network cannot be run on ones, or weights of the dense network are on no path.
         ValueError: a mask fits no parameter.
     """
     full = dense(masks)
     reached = _reached(network, full, input_shape)
     if lost := [name for name, mask in reached.items() if not mask.all()]:
         count, few = size(full) - kept(reached), f"{', '.join(lost[:3])}{' and others' * (len(lost) > 3)}"
-        raise UnknownPathsError(
-            network, f"no path from input to output runs through {count} weights of the dense network, in {few}."
-        )
+        why = f"no path from input to output runs through {count} weights of the dense network, in {few}."
+        raise UnknownPathsError(f"the effective density of {type(network).__name__} is not known: {why}")
     return reached if kept(masks) == size(masks) else _reached(network, masks, input_shape)
 
 
@@ -71,15 +61,22 @@ def _reached(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> 
     for t in [*ones.parameters(), *ones.buffers()]:
         if t.is_floating_point():
             t.data = torch.ones_like(t)
-    weights = list(copies.mask_(ones, masks).values())
+    weights = list(mask_(ones, masks).values())
     try:
         with Paths(ones):
-            out = copies.forward(ones, torch.ones(1, *input_shape, requires_grad=True))
+            out = forward(ones, torch.ones(1, *input_shape, requires_grad=True))
         grads = torch.autograd.grad(out.sum(), weights, materialize_grads=True)
     except Exception as error:  # a user's network may raise anything
         why = f"its paths cannot be followed, {type(error).__name__}: {' '.join(str(error).split())}"
-        raise UnknownPathsError(network, why) from error
+        raise UnknownPathsError(f"the effective density of {type(network).__name__} is not known: {why}") from error
     return {name: mask & (grad > 0) for (name, mask), grad in zip(masks.items(), grads)}
+
+
+def forward(network: nn.Module, images: Tensor) -> Tensor:
+    """Return ``network(images)``, on the network's device; torch's random state is left as it is."""
+    device = next(network.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        return network(images.to(device))
 
 
 class Paths(TorchFunctionMode):
@@ -88,10 +85,7 @@ class Paths(TorchFunctionMode):
     A layer's output and its gradient are set back to 0 or 1, the same at all positions of an image or a sequence; so padding
     ends no path. Norms and activation functions pass their input on. What does not depend on the input, such as a bias or an
     embedding of positions, is no signal where it is added or joined to one. A factor from a sigmoid scales and blocks nothing;
-    nor do the weights of attention, which depend on each query and key.
-
-    Args:
-        network: its parameters are 1 or, where pruned, 0.
+    nor do the weights of attention, which depend on each query and key. The network's parameters are 1 or, where pruned, 0.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -136,8 +130,10 @@ class Paths(TorchFunctionMode):
 
 
 class _Reached(torch.autograd.Function):
+    """1 where ``x`` is above 0, and 0 elsewhere; so is its gradient. Over ``dims``, which get size 1, any 1 is enough."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, dims: tuple[int, ...] = ()) -> Tensor:
         positive = x > 0
         ctx.save_for_backward(positive)
         return (positive.any(dims, keepdim=True) if dims else positive).to(x.dtype)
@@ -148,9 +144,7 @@ class _Reached(torch.autograd.Function):
         return ((grad > 0) & positive).to(grad.dtype), None
 
 
-def reached(x: Tensor, dims: tuple[int, ...] = ()) -> Tensor:
-    """Return 1 where ``x`` is above 0, and 0 elsewhere; so is its gradient. Over ``dims``, which get size 1, any 1 is enough."""
-    return _Reached.apply(x, dims)
+reached = _Reached.apply
 
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -22,8 +22,8 @@ def prunable(module: nn.Module, *, spare: Collection[str] = (), scope: str = "tr
     """Return the names of the weights that may be pruned: of Conv and Linear layers, in parameter order.
 
     Args:
-        spare: names of submodules whose weights are left out, with all layers inside them: ``fc`` spares ``fc.weight`` and
-            ``fc.2.weight``, not ``fc2.weight``. Raises AttributeError where the module has no such submodule.
+        spare: names of submodules whose weights are left out, with all layers inside: ``fc`` spares ``fc.2.weight``, not
+            ``fc2.weight``. Raises AttributeError where there is no such submodule.
         scope: ``trainable``: only weights that are trained; otherwise frozen ones too.
     """
     kinds = (nn.Linear, nn.modules.conv._ConvNd)
@@ -77,13 +77,11 @@ def keep_top(scores: Mapping[str, Tensor], masks: Masks, keep: int | Mapping[str
     Of equal scores the earlier position is kept. Only kept weights are ranked, so a mask never regrows a weight.
 
     Args:
-        scores: one floating-point tensor for each mask, of its shape; larger is better. Compared in float32; in float64
-            where one of those that are ranked together is float64, as SynFlow's, which leave float32's range.
+        scores: one floating-point tensor for each mask, of its shape. Compared in float32; in float64 where one of those that are
+            ranked together is float64.
         keep: between 0 and the number of weights that ``masks`` keep, over all tensors; or such a number for each tensor.
 
-    Raises:
-        ValueError: ``keep`` is out of range or not of these tensors, or the score of a kept weight is not a finite number
-            (NumberError).
+    Raises ValueError where ``keep`` is not accepted, NumberError where the score of a kept weight is not a finite number.
     """
     if isinstance(keep, Mapping):
         if keep.keys() != masks.keys():
@@ -145,6 +143,21 @@ def rewind_(network: nn.Module, state: Mapping[str, Tensor], masks: Masks) -> No
             live[name].copy_(start)
 
 
+def mask_(network: nn.Module, masks: Masks) -> dict[str, Tensor]:
+    """Set the pruned weights of ``network`` to zero in place; return those with a mask, which alone require gradients.
+
+    Raises ValueError where a mask fits no parameter.
+    """
+    params = dict(network.requires_grad_(False).named_parameters())
+    for name, mask in masks.items():
+        if name not in params or params[name].shape != mask.shape:
+            raise ValueError(f"the network has no parameter {name} of shape {tuple(mask.shape)}, as the masks have.")
+        keep = mask.to(params[name].device)
+        params[name].data.copy_(torch.where(keep, params[name].data, 0))
+        params[name].requires_grad_(True)
+    return {name: params[name] for name in masks}
+
+
 def regrown(child: Masks, parent: Masks) -> int:
     """Count the weights that ``child`` keeps although ``parent`` had pruned them; 0 where masks are nested."""
     return sum(int((child[name] & ~parent[name]).count_nonzero()) for name in child if name in parent)
@@ -180,8 +193,8 @@ def hash_masks(masks: Masks) -> str:
 
 def to_state(masks: Masks) -> dict[str, Any]:
     """Return the masks at one bit a weight with their hash, as ``torch.load(weights_only=True)`` reads them."""
-    bits, shapes = {n: pack(m) for n, m in masks.items()}, {n: list(m.shape) for n, m in masks.items()}
-    return {"bits": bits, "shapes": shapes, "hash": hash_masks(masks)}
+    shapes = {name: list(mask.shape) for name, mask in masks.items()}
+    return {"bits": {name: pack(mask) for name, mask in masks.items()}, "shapes": shapes, "hash": hash_masks(masks)}
 
 
 def from_state(state: Mapping[str, Any]) -> Masks:

@@ -17,9 +17,7 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 LARGE = 0.01  # of the network's parameters: a larger weight is named when it is left out
 
 
-def require_arguments(
-    rate: float | None, criterion: Any, rewind: str, parameters: Choice | None, masks: M.Masks | None, init: Any
-) -> None:
+def require_arguments(rate: float | None, criterion: Any, rewind: str, parameters: Any, masks: Any, init: Any) -> None:
     """Raise UsageError where ``LotteryTicket`` does not accept its arguments."""
     if rate is not None and not 0 < rate < 1:
         raise UsageError(f"rate={rate} is not accepted: it takes a fraction above 0 and below 1, or None.")
@@ -30,12 +28,6 @@ def require_arguments(
     if not re.fullmatch(r"init|[1-9][0-9]*(it|ep)", rewind):
         raise UsageError(f"rewind={rewind} is not accepted: it takes init, steps such as 500it, or epochs such as 2ep.")
     criteria.lookup(criterion, ("weights", "seed"))
-
-
-def require_separate(target: str, others: list[str]) -> None:
-    """Raise UsageError where one of ``others`` is inside ``target``, or the same."""
-    if inside := [name for name in others if f"{name}.".startswith(f"{target}." if target else "")]:
-        raise UsageError(f"targets {target!r} and {inside[0]!r} overlap: each callback takes a submodule of its own.")
 
 
 def submodule(module: nn.Module, target: str) -> nn.Module:
@@ -56,20 +48,24 @@ def saved(network: nn.Module) -> dict[str, Tensor]:
     return {name: t.detach().cpu().clone() for name, t in tensors(network.state_dict()).items()}
 
 
-def select(network: nn.Module, parameters: Choice | None = None, head: bool | str = True) -> list[str]:
-    """Return the names of the parameters that are pruned, in parameter order.
+def select(network: nn.Module, parameters: Choice | None = None, head: bool | str = True) -> M.Masks:
+    """Return dense masks of the parameters that are pruned; arguments as ``LotteryTicket``'s. Warns of what is left out.
 
-    Arguments as ``LotteryTicket``'s. Raises UsageError where there is no such parameter or submodule, a parameter is a vector
-    or has no shape yet, or nothing is left.
+    Raises UsageError where there is no such parameter or submodule, a parameter is a vector or has no shape yet, or nothing
+    is left.
     """
     _require_shapes(network)
     names = M.prunable(network) if parameters is None else _chosen(network, parameters)
     spared = _head(network, names, head)
-    if not (names := [name for name in names if name not in spared]):
-        raise UsageError(
-            "nothing is prunable: the network has no trained Conv or Linear weight, or parameters= and head= leave none."
-        )
-    return names
+    params = dict(network.named_parameters())
+    masks = M.dense({name: params[name] for name in names if name not in spared})
+    if not masks:
+        raise UsageError("nothing is prunable: there is no trained Conv or Linear weight, or parameters= and head= leave none.")
+    if parameters is None:
+        _warn_of_others(network, [*masks, *spared])
+        if head is False:
+            rank_zero_warn(f"head=False leaves out {spared[0]}, the layer defined last; head='NAME' names the head's module.")
+    return masks
 
 
 def _require_shapes(network: nn.Module) -> None:
@@ -103,37 +99,26 @@ def _head(network: nn.Module, names: list[str], head: bool | str) -> list[str]:
     return [name for name, p in network.named_parameters() if id(p) in inside]
 
 
-def left_out(network: nn.Module, names: Collection[str], head: bool | str) -> str:
-    """Return a warning that names the large or frozen weights that are not pruned by default; empty where there is none."""
+def _warn_of_others(network: nn.Module, names: Collection[str]) -> None:
+    """Name the large or frozen weights that are not pruned by default."""
     params = dict(network.named_parameters())
-    spared = _head(network, M.prunable(network), head)
     ignored = {id(p) for m in network.modules() if isinstance(m, (nn.Embedding, *NORMS)) for p in m.parameters(recurse=False)}
     frozen = [name for name in M.prunable(network, scope="all") if not params[name].requires_grad]
     large = LARGE * sum(p.numel() for p in params.values())
-    matrices = [name for name, p in params.items() if p.ndim >= 2 and p.numel() > large and id(p) not in ignored]
-    other = [name for name in matrices if name not in {*names, *frozen, *spared}]
+    names = {*names, *frozen}
+    other = [n for n, p in params.items() if p.ndim >= 2 and p.numel() > large and id(p) not in ignored and n not in names]
     parts = [f"{some(other)}, which are no Conv or Linear weights"] if other else []
     parts += [f"{some(frozen)}, which are frozen now"] if frozen else []
-    sentences = [f"LotteryTicket does not prune {'; nor '.join(parts)}. parameters= names what is pruned."] if parts else []
-    if head is False:
-        sentences.append(f"head=False leaves out {spared[0]}, the layer defined last; head='NAME' names the head's module.")
-    return " ".join(sentences)
+    if parts:
+        rank_zero_warn(f"LotteryTicket does not prune {'; nor '.join(parts)}. parameters= names what is pruned.")
 
 
 def with_gradient(masks: M.Masks, without: Collection[str]) -> M.Masks:
-    """Return the masks but for those of the weights that had no gradient in round 0, which a warning names.
-
-    Raises UsageError where that is all of them.
-    """
+    """Return the masks of the weights that had a gradient in round 0; warn of the others, raise UsageError where it is all."""
     if len(without) == len(masks):
-        raise UsageError(
-            "no prunable weight got a gradient in round 0: LotteryTicket works with the optimisers that "
-            "configure_optimizers returns."
-        )
-    rank_zero_warn(
-        f"LotteryTicket does not prune {some(without)}: without a gradient in round 0 they are a copy that the module keeps, or "
-        "not used. parameters= names what is pruned."
-    )
+        raise UsageError("no prunable weight got a gradient in round 0: only the optimisers of configure_optimizers are seen.")
+    why = "without a gradient in round 0 they are a copy that the module keeps, or not used. parameters= names what is pruned."
+    rank_zero_warn(f"LotteryTicket does not prune {some(without)}: {why}")
     return {name: mask for name, mask in masks.items() if name not in without}
 
 

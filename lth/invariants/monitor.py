@@ -145,7 +145,7 @@ class Witness(pl.Callback):
             self.start = self.before
         trained = set(M.prunable(network))  # frozen ones are compared bit by bit in the end
         self.pruned = {n: m for n, m in self.ticket.masks.items() if n in trained and not m.all()}
-        mine = M.digest(self.ticket.masks)
+        mine = M.hash_masks(self.ticket.masks)
         first = trainer.strategy.broadcast(mine)
         agree = trainer.strategy.reduce_boolean_decision(mine == first)
         self.ranks = {"holds": bool(agree), "ranks": trainer.world_size, "masks": mine}

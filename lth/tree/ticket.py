@@ -57,7 +57,7 @@ def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
         "format": "lth-ticket-1",
         "start": start,
         "shapes": {name: list(mask.shape) for name, mask in ticket.masks.items()},
-        "digest": M.digest(ticket.masks),
+        "digest": M.hash_masks(ticket.masks),
         "density": ticket.density,
     }
     files.write_tensors(folder / "ticket.safetensors", {n: M.pack(m) for n, m in ticket.masks.items()}, about)
@@ -79,6 +79,6 @@ def load_ticket(folder: str | Path) -> Ticket:
         rewind, _ = files.read_tensors(folder / START)
     except (DataError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError(f"the ticket in {folder} cannot be read ({error}); a file is damaged or missing.") from error
-    if M.digest(masks) != about.get("digest") or of_tensors(rewind)[:16] != about["start"]:
+    if M.hash_masks(masks) != about.get("digest") or of_tensors(rewind)[:16] != about["start"]:
         raise DataError(f"the ticket in {folder} does not match its hash; a file is damaged.")
     return Ticket(masks, rewind)

@@ -80,7 +80,7 @@ class Patient:
         new["files"] = {name: of_file(self.folder / name) for name in record.sealed(new["test"])}
         new["checks"]["exact_count"] |= {"kept": new["kept"], "asked": new["kept"]}
         new["checks"]["init_unchanged"]["init"] = start
-        new["checks"]["ranks"]["masks"] = M.digest(ticket.masks)
+        new["checks"]["ranks"]["masks"] = M.hash_masks(ticket.masks)
         effective = min(ticket.density, self.record["effective_density"])
         new["effective_density"] = new["checks"]["layer_collapse"]["effective_density"] = effective
         return self.write(new, sealed=True)

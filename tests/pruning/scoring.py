@@ -22,19 +22,18 @@ def dense(net: nn.Module) -> M.Masks:
     return M.dense({n: params[n] for n in M.prunable(net, scope="all")})
 
 
-def batch(n: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+def batch(n: int = 6) -> criteria.Batch:
     rng = torch.Generator().manual_seed(1)
     return torch.randn(n, 3, 8, 8, generator=rng), torch.arange(n) % 5
 
 
 def scorers(net: nn.Module) -> dict[str, Callable[[M.Masks], criteria.Scores]]:
     """Each criterion as a function of the masks alone."""
-    images, labels = batch()
     return {
         "magnitude": lambda masks: criteria.magnitude(dict(net.named_parameters()), masks),
-        "random": lambda masks: criteria.random(masks, 3),
-        "snip": lambda masks: criteria.snip(net, masks, images, labels),
-        "grasp": lambda masks: criteria.grasp(net, masks, images, labels),
-        "synflow": lambda masks: criteria.synflow(net, masks, (3, 8, 8)),
+        "random": lambda masks: criteria.random(3, masks),
+        "snip": lambda masks: criteria.snip(net, batch(), masks),
+        "grasp": lambda masks: criteria.grasp(net, batch(), masks),
+        "synflow": lambda masks: criteria.synflow(net, (3, 8, 8), masks),
         "equal": lambda masks: {name: torch.ones(mask.shape) for name, mask in masks.items()},
     }

@@ -63,7 +63,7 @@ def test_the_state_carries_the_next_masks_to_another_process():
     fit(module, ticket)
     fit(Plain(), other)
     assert other.round == 1
-    assert M.digest(other.masks) == M.digest(ticket.masks)
+    assert M.hash_masks(other.masks) == M.hash_masks(ticket.masks)
 
 
 def test_a_resumed_round_that_had_ended_is_pruned_after(tmp_path):
@@ -262,7 +262,7 @@ def test_random_masks_are_drawn_by_the_seed_and_nested():
         first = ticket.masks
         fit(module, ticket)
         assert (M.regrown(ticket.masks, first), M.kept(ticket.masks)) == (0, M.kept_after(M.size(first), 0.5, 2))
-        digests.append(M.digest(ticket.masks))
+        digests.append(M.hash_masks(ticket.masks))
     assert digests[0] == digests[1] != digests[2]
 
 

@@ -155,8 +155,8 @@ def test_unpacking_bytes_of_no_such_mask_is_refused():
 def test_the_digest_sees_every_bit_name_and_shape():
     mask = {"w": torch.tensor([True, False, True, True])}
     flipped = {"w": torch.tensor([True, True, True, True])}
-    assert M.digest(mask) == M.digest({"w": mask["w"].clone()})
-    assert len({M.digest(m) for m in (mask, flipped, {"v": mask["w"]}, {"w": mask["w"].view(2, 2)})}) == 4
+    assert M.hash_masks(mask) == M.hash_masks({"w": mask["w"].clone()})
+    assert len({M.hash_masks(m) for m in (mask, flipped, {"v": mask["w"]}, {"w": mask["w"].view(2, 2)})}) == 4
 
 
 def test_revived_counts_any_pruned_weight_that_is_not_zero():

@@ -46,5 +46,5 @@ with tempfile.TemporaryDirectory() as folder:
         header, *rows = (Path(folder) / str(k) / "metrics.csv").read_text().splitlines()
         [logged] = {row.split(",")[header.split(",").index("density")] for row in rows} - {""}
         print(f"round {ticket.round}: {Path(checkpoint.best_model_path).name}, logged {float(logged):.4f}")
-moved = (ticket.late["net.0.weight"] != ticket.init["net.0.weight"]).any()
+moved = (ticket.rewind_state["net.0.weight"] != ticket.init["net.0.weight"]).any()
 print("rewound to weights that had trained:", bool(moved))

@@ -52,7 +52,7 @@ def test_criteria_at_the_start_do_not_look_at_the_trained_weights(make_config, t
         config = make_config(outputs=tmp_path / str(epochs), rounds=1, rate=0.5, epochs=epochs)
         config.prune.criterion = "snip"
         record = search(config, say=lambda line: None)[1]
-        masks.append(M.digest(load_ticket(tmp_path / str(epochs) / "rounds" / record["name"]).masks))
+        masks.append(M.hash_masks(load_ticket(tmp_path / str(epochs) / "rounds" / record["name"]).masks))
     assert masks[0] == masks[1]
 
 

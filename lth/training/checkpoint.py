@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from lth.errors import DataError, UsageError
+from lth.errors import DataError, UsageError, notice
 from lth.hashes import of_record, of_tensors
 from lth.pruning import masks as M
 from lth.tree import files
@@ -106,7 +106,8 @@ def found(path: Path) -> Point | None:
     try:
         return load(path)
     except DataError:
-        files.give_up(path, "it is computed again")
+        notice(f"{path} is damaged; it is computed again.")
+        files.remove(path)
         return None
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from lth.config import Config
 from lth.errors import DataError
 from lth.models.build import build
-from lth.tree import files, store
+from lth.tree import files, record
 
 
 def load_model(folder: str | Path) -> nn.Module:
@@ -24,7 +24,7 @@ def load_model(folder: str | Path) -> nn.Module:
     folder = Path(folder)
     if not (folder / "round.json").is_file():
         raise DataError(f"{folder} holds no round.json; name the folder of a finished round.")
-    store.intact(folder, store.load(folder))
+    record.require_intact(record.load(folder))
     weights, about = files.read_tensors(folder / "final.safetensors")
     config = read_config(folder / "config.yaml")
     config.finetune = "all"  # nothing is frozen in the network that is handed out

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from lth.cli import signals
 from lth.config import Trainer
-from lth.errors import DataError
+from lth.errors import DataError, notice
 from lth.hashes import of_record, of_tensors
 from lth.invariants.monitor import Witness
 from lth.training import checkpoint as point
@@ -62,7 +62,8 @@ def load(path: Path) -> Partial | None:
         here = point.unpack(tensors, about["step"])
         return Partial(here, tensors["sums"], weights, about["rows"], about["seen"], about["seconds"], about["sessions"])
     except (DataError, KeyError):
-        files.give_up(path, "the round begins anew")
+        notice(f"{path} is damaged; the round begins anew.")
+        files.remove(path)
         return None
 
 

@@ -120,8 +120,8 @@ class Lab:
         """Rewind, train, test; the network then holds the final weights."""
         capture = None
         if spec.parent is None and self.config.prune.rounds and (step := self.maker.step()):
-            capture = Capture(step, lambda found: point.save(self.store.point(spec.key, step), found))
-        place = self.store.partial(spec.key) if self.config.trainer.devices == 1 else None
+            capture = Capture(step, lambda found: point.save(self.store.checkpoint(spec.key, step), found))
+        place = self.store.checkpoint(spec.key) if self.config.trainer.devices == 1 else None
         return self._run(attempt, epochs=spec.epochs, loggers=loggers, title=title, outlook=outlook, capture=capture, place=place)
 
     def _run(self, attempt: Attempt, **how: Any) -> tuple[dict[str, Any], History, proof.Witness]:
@@ -131,14 +131,14 @@ class Lab:
 
     def _line(self, spec: Spec) -> dict[str, Any]:
         """How this copy of a network is connected with its ticket's round, which saw the images in another order."""
-        one, _ = files.read_tensors(self.store.whole(spec.parent.key) / "final.safetensors")
+        one, _ = files.read_tensors(self.store.valid(spec.parent.key) / "final.safetensors")
         other = {n: t.detach().cpu().clone() for n, t in self.model.net.state_dict().items()}
         found = connectivity.line(self.model.to(self.device.place()), self.data, one, other)
         return {"barrier": found["barrier"], "line": found}
 
     def reach(self, root: Spec, step: int) -> Point:
         """The point of round 0 after ``step`` steps: noted when it was trained, or else trained again up to there."""
-        path = self.store.point(root.key, step)
+        path = self.store.checkpoint(root.key, step)
         if (found := point.found(path)) is not None:
             return found
         capture = Capture(step, lambda reached: point.save(path, reached))

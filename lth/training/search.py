@@ -62,8 +62,6 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
                 record = store.read(spec.key)  # another process may have trained it while we waited
                 if record is None:
                     if lab is None:
-                        if device.is_first():
-                            store.look()
                         lab = _lab(config, splits, resolved, store, weights, say)
                     record = lab.train(spec, f"{job}round {spec.index}/{last}", outlook) or store.wait_for(spec.key)
                     say(summary(record, last))

@@ -120,7 +120,7 @@ class Maker:
 
     def _pruned(self, spec: Spec) -> Attempt:
         prune = self.config.prune
-        folder = self.store.whole(spec.parent.key)
+        folder = self.store.valid(spec.parent.key)
         parent = tickets.load_ticket(folder)
         trained, _ = files.read_tensors(folder / "final.safetensors")
         before = {n: mask for n, mask in parent.masks.items() if n in set(self.scope())}
@@ -170,7 +170,7 @@ class Maker:
         return images.to(self.place), torch.from_numpy(splits.train_images.labels[chosen]).to(self.place)
 
     def _control(self, spec: Spec) -> Attempt:
-        original = tickets.load_ticket(self.store.whole(spec.parent.key))
+        original = tickets.load_ticket(self.store.valid(spec.parent.key))
         ticket = controls.changed(original, spec.control, self.config.seed, self._fresh)
         begin = self.point_of(spec) if spec.index else Point(0, {})
         return Attempt(

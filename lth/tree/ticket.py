@@ -1,6 +1,7 @@
-"""A ticket: masks and the weights they start from; how it is written and read."""
+"""A ticket: masks and the weights that they start from."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,38 +34,36 @@ class Ticket:
 
 
 def save_start(folder: Path, state: dict[str, Tensor], parent: Path | None = None) -> str:
-    """Write the unmasked weights that a ticket starts from to its folder; returns the first 16 digits of their hash.
+    """Write the unmasked weights that a ticket starts from to its folder; return the first 16 digits of their hash.
 
     Args:
-        parent: the folder of a finished round that starts from the same weights: then one file on the disk is both, where
-            the file system can link files; a copy of either folder holds it all the same.
+        parent: the folder of a finished round that starts from the same weights. Where the file system has links, both
+            are then one file on the disk; a copy of either folder is still complete.
     """
     path = folder / START
     path.unlink(missing_ok=True)
-    try:
-        if parent is not None:
+    if parent is not None:
+        with suppress(OSError):  # no links on this file system
             os.link(parent / START, path)
-    except OSError:  # no links here
-        parent = None
-    if parent is None:
+    if not path.exists():
         files.write_tensors(path, state, {"format": "lth-start-1"})
     return of_tensors(state)[:16]
 
 
 def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
-    """Write ticket.safetensors: each mask at one bit a weight, and in the metadata their shapes and the name of the start."""
+    """Write ticket.safetensors: one bit for each weight, and in the metadata the masks' shapes and the hash of the start."""
     about = {
-        "format": "lth-ticket-1",
+        "format": "lth-ticket-2",
         "start": start,
         "shapes": {name: list(mask.shape) for name, mask in ticket.masks.items()},
-        "digest": M.digest(ticket.masks),
+        "hash": M.digest(ticket.masks),
         "density": ticket.density,
     }
     files.write_tensors(folder / "ticket.safetensors", {n: M.pack(m) for n, m in ticket.masks.items()}, about)
 
 
 def load_ticket(folder: str | Path) -> Ticket:
-    """The ticket in a round's folder, or in a copy of it: ``masks``, ``start``, ``density``.
+    """Return the ticket in a round's folder, or in a copy of it: ``masks``, ``start``, ``density``.
 
     Raises:
         DataError: the folder holds no ticket, or a file is not what was written.
@@ -77,8 +76,9 @@ def load_ticket(folder: str | Path) -> Ticket:
         bits, about = files.read_tensors(path)
         masks = {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}
         rewind, _ = files.read_tensors(folder / START)
+        intact = M.digest(masks) == about["hash"] and of_tensors(rewind)[:16] == about["start"]
     except (DataError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError(f"the ticket in {folder} cannot be read ({error}); a file is damaged or missing.") from error
-    if M.digest(masks) != about.get("digest") or of_tensors(rewind)[:16] != about["start"]:
+    if not intact:
         raise DataError(f"the ticket in {folder} does not match its hash; a file is damaged.")
     return Ticket(masks, rewind)

@@ -8,11 +8,11 @@ from pathlib import Path
 from torch import Tensor
 
 from lth.errors import DataError
-from lth.hashes import of_tensors
+from lth.hashes import of_json, of_tensors
 from lth.pruning import masks as M
 from lth.tree import files
 
-START = "start.safetensors"
+START, ABOUT_START = "start.safetensors", {"format": "lth-start-1"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def save_start(folder: Path, state: dict[str, Tensor], parent: Path | None = Non
         with suppress(OSError):  # no links on this file system
             os.link(parent / START, path)
     if not path.exists():
-        files.write_tensors(path, state, {"format": "lth-start-1"})
+        files.write_tensors(path, state, ABOUT_START)
     return of_tensors(state)[:16]
 
 
@@ -56,10 +56,10 @@ def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
         "format": "lth-ticket-2",
         "start": start,
         "shapes": {name: list(mask.shape) for name, mask in ticket.masks.items()},
-        "hash": M.digest(ticket.masks),
         "density": ticket.density,
     }
-    files.write_tensors(folder / "ticket.safetensors", {n: M.pack(m) for n, m in ticket.masks.items()}, about)
+    bits = {name: M.pack(mask) for name, mask in ticket.masks.items()}
+    files.write_tensors(folder / "ticket.safetensors", bits, about | {"hash": of_json([about, of_tensors(bits)])})
 
 
 def load_ticket(folder: str | Path) -> Ticket:
@@ -75,10 +75,10 @@ def load_ticket(folder: str | Path) -> Ticket:
     try:
         bits, about = files.read_tensors(path)
         masks = {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}
-        rewind, _ = files.read_tensors(folder / START)
-        intact = M.digest(masks) == about["hash"] and of_tensors(rewind)[:16] == about["start"]
+        rewind, about_start = files.read_tensors(folder / START)
+        intact = about.pop("hash") == of_json([about, of_tensors(bits)]) and of_tensors(rewind)[:16] == about["start"]
     except (DataError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError(f"the ticket in {folder} cannot be read ({error}); a file is damaged or missing.") from error
-    if not intact:
+    if not intact or about_start != ABOUT_START:
         raise DataError(f"the ticket in {folder} does not match its hash; a file is damaged.")
     return Ticket(masks, rewind)

@@ -102,7 +102,7 @@ def test_what_can_be_computed_again_is(tree, images, expected, capsys, kind):
     assert not wrong(tree, expected)
 
 
-@pytest.mark.parametrize(("name", "kind"), zip(REFUSED, ["flipped", "truncated", "foreign", "flipped", "empty", "foreign"]))
+@pytest.mark.parametrize(("name", "kind"), list(zip(REFUSED, [*DAMAGES][:4] * 2)))
 def test_a_damaged_finished_round_is_named_and_refused(tree, images, name, kind):
     [path] = tree.glob(f"rounds/*round01*/{name}")
     DAMAGES[kind](path)

@@ -1,4 +1,4 @@
-"""What a user is told when something is wrong: one sentence, and an exit code."""
+"""Errors that one sentence explains, with exit codes, and notices."""
 
 import functools
 import os
@@ -7,18 +7,18 @@ from collections.abc import Callable
 
 
 def notice(sentence: str) -> None:
-    """Tell of something that is mended on the way."""
+    """Print a sentence on something that does not stop the command."""
     print(f"lth: {sentence}", file=sys.stderr)
 
 
 @functools.cache
 def notice_once(sentence: str) -> None:
-    """``notice``, but only the first time that this process has it to say."""
+    """``notice``, once in a process for each sentence."""
     notice(sentence)
 
 
 class LthError(Exception):
-    """Something that one sentence explains; ``run`` prints it without a traceback and exits with ``exit_code``."""
+    """An error that its sentence explains; commands print it without a traceback and exit with ``exit_code``."""
 
     exit_code = 1
 
@@ -34,7 +34,7 @@ class DataError(LthError):
 
 
 class Interrupted(LthError):
-    """A signal asked to stop, and where training is has been saved; the same command goes on from there.
+    """A signal asked to stop, and the training is saved; the same command resumes it.
 
     The exit code is EX_TEMPFAIL of sysexits.h, "try again later": a scheduler can requeue jobs that end with it.
     """
@@ -43,7 +43,7 @@ class Interrupted(LthError):
 
 
 class NumberError(LthError, ValueError):
-    """A loss, a weight or a score that is not a finite number; nothing is ranked or kept by it."""
+    """A loss, a weight or a score is not a finite number."""
 
 
 class InvariantError(LthError):

@@ -1,4 +1,4 @@
-"""Random streams are drawn by name, so that no two uses of a seed can meet. Imports no torch."""
+"""Seeds of random streams, drawn by name, so that no two uses of a seed coincide. Imports no torch."""
 
 import hashlib
 
@@ -7,7 +7,7 @@ STREAMS = {
     "data order",  # epoch
     "augmentation",  # epoch, rank, batch
     "dropout",  # epoch, rank
-    "reinit",  # the controls' draws
+    "reinit",  # of controls, as the next three
     "shuffle",
     "random mask",
     "other order",
@@ -19,20 +19,17 @@ STREAMS = {
 
 
 def stream(name: str, seed: int, *indices: int) -> int:
-    """A 63-bit seed for one use of randomness.
-
-    Streams of different names, seeds or indices (also of different numbers of indices) are different texts, and the
-    seed is the SHA-256 of the text.
+    """Return a 63-bit seed for one use of randomness: the hash of its name, seed and indices.
 
     Args:
         name: one of ``STREAMS``.
         seed: of the replicate or of the split.
-        indices: where in the stream, such as epoch, rank and batch.
+        indices: position in the stream, such as epoch, rank and batch; their number matters, too.
 
     Raises:
-        KeyError: there is no stream of this name.
+        KeyError: no random stream has this name.
     """
     if name not in STREAMS:
-        raise KeyError(f"there is no random stream called {name!r}")
+        raise KeyError(f"no random stream is called {name!r}")
     text = "/".join([name, *map(str, (seed, *indices))])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1

@@ -25,7 +25,7 @@ def test_a_stream_is_pinned():
 
 
 def test_an_unknown_stream_is_refused():
-    with pytest.raises(KeyError, match="no random stream called 'luck'"):
+    with pytest.raises(KeyError, match="no random stream is called 'luck'"):
         stream("luck", 0)
 
 

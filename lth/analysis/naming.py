@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lth.tree.settings import setting, varied
@@ -74,7 +75,7 @@ def recipes(records: Iterable[dict[str, Any]]) -> dict[str, str]:
         pruned |= {record["recipe"]} if record["round"] else set()
     found: dict[str, str] = {}
     for alike in groups.values():
-        firsts = {recipe: record | {"round": 0} for recipe, record in alike.items()}
+        firsts = {recipe: replace(record, round=0) for recipe, record in alike.items()}
         tickets = varied(first for recipe, first in firsts.items() if recipe in pruned)
         every = varied(firsts.values())
         own = {recipe: settings(first, tickets if recipe in pruned else every) for recipe, first in firsts.items()}

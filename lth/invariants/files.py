@@ -14,8 +14,9 @@ from lth.hashes import of_tensors
 from lth.pruning import masks as M
 from lth.training import record
 from lth.training.history import ENDS, SCORES
-from lth.tree import files, predictions, store
+from lth.tree import files, predictions
 from lth.tree import ticket as tickets
+from lth.tree.record import require_intact
 from lth.tree.spec import Spec
 from lth.tree.ticket import Ticket
 
@@ -92,7 +93,7 @@ def intact(written: dict[str, Any], folder: Path) -> None:
     """Every file is there, with the hash that round.json holds."""
     wanted, named = record.sealed(written.get("test", "")), set(written["files"])
     require(named == set(wanted), f"round.json holds hashes of {', '.join(sorted(named))}, not of {', '.join(wanted)}.")
-    store.intact(folder, written)
+    require_intact(written)
 
 
 def counts(found: Finished) -> None:

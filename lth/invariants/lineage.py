@@ -106,7 +106,7 @@ def _rewound(found: Finished, parent: Finished, prune: Prune, store: Store) -> N
     if prune.retrain != "rewind":
         expected, whose = parent.weights, "its parent's final weights"
     elif begin:
-        path = store.point(found.spec.root.key, begin)
+        path = store.checkpoint(found.spec.root.key, begin)
         if path.exists():  # made again when it is needed, so nobody has to keep it
             expected, whose = point.load(path).state, path.name
         elif parent.spec.parent is None:

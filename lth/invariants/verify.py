@@ -1,11 +1,12 @@
 """The doctor: proves finished rounds again, from their files alone. Imports no torch until there is a round to check."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lth.errors import DataError, LthError, UsageError
-from lth.tree import store as stores
+from lth.tree.record import load
 from lth.tree.spec import Spec, restored
 from lth.tree.store import Store
 
@@ -13,25 +14,19 @@ from lth.tree.store import Store
 def verify(outputs: Path, say: Callable[[str], None] = print) -> int:
     """Check every finished round of a folder, parents first; says one line a round and a summary.
 
-    Returns the number of rounds that are broken, and one more where results.csv is. A round whose parent is broken is broken too.
+    Returns the number of rounds that are broken. A round whose parent is broken is broken too.
 
     Raises UsageError where there is no such folder, or no round in it was ever finished.
     """
     store = Store(outputs)
     if not outputs.is_dir():
         raise UsageError(f"{outputs} is no folder; name the outputs of an experiment.")
-    folders, misread = store.finished(), ""
-    try:
-        lost = _lost(store)
-    except DataError as error:
-        lost, misread = [], str(error)
-    if not folders and not lost and not misread:
+    folders, lost = store.finished(), _lost(store)
+    if not folders and not lost:
         raise UsageError(f"{outputs} holds no finished round; name the outputs of an experiment.")
     sentences = dict.fromkeys(lost, "results.csv lists it as finished, but it has no round.json.")
     for name, sentence in sentences.items():
         say(f"broken  {name}: {sentence}")
-    if misread:
-        say(f"broken  {misread}")
     doctor = Doctor(store)
     for folder in sorted(folders, key=_generation):
         sentence = doctor.check(folder)
@@ -40,19 +35,23 @@ def verify(outputs: Path, say: Callable[[str], None] = print) -> int:
         say(f"broken  {folder.name}: {sentence}" if sentence else f"ok      {folder.name}")
     total = len(folders) + len(lost)
     say(f"{total} {'round' if total == 1 else 'rounds'}: {total - len(sentences)} ok, {len(sentences)} broken")
-    return len(sentences) + bool(misread)
+    return len(sentences)
 
 
 def _lost(store: Store) -> list[str]:
-    """Names of the rounds that results.csv has and that have no round.json. Raises DataError where it is damaged."""
-    there = {folder.name.rpartition("-")[2] for folder in store.finished()}
-    return [row.get("name") or str(row.get("key")) for row in store.entered() if row.get("key") not in there]
+    """Names of the rounds that results.csv has and that have no round.json; none where it cannot be read."""
+    keys = {folder.name.rpartition("-")[2] for folder in store.finished()}
+    try:
+        rows = list(csv.DictReader(store.results.read_text().splitlines()))
+    except (OSError, ValueError, csv.Error):
+        return []
+    return [row["name"] for row in rows if row.get("name") and row.get("key") not in keys]
 
 
 def _generation(folder: Path) -> tuple[int, str]:
     """Sorts parents before their children: by round, then tickets before controls. Damaged records come first."""
     try:
-        record = stores.load(folder)
+        record = load(folder)
         return 2 * int(record["round"]) + (record["control"] is not None), folder.name
     except (DataError, KeyError, TypeError, ValueError, OSError):
         return -1, folder.name
@@ -68,7 +67,7 @@ class Doctor:
     def check(self, folder: Path) -> str:
         """What is broken in a finished round, in one sentence; empty if nothing is. Parents are to be checked before."""
         try:
-            record = stores.load(folder)
+            record = load(folder)
             spec = self._spec(record)
             self._prove(folder, record, spec)
         except LthError as error:

@@ -13,7 +13,7 @@ from lth.report import choose, rows, sections
 from lth.report.draw import draw
 from lth.report.page import page
 from lth.report.read import Found, Record
-from lth.tree import sheet
+from lth.tree import results
 
 DATA_SETS = 6  # on one page
 
@@ -29,7 +29,7 @@ def files(title: str, found: Found, accuracy: str = ends.EARLY_STOP) -> Iterator
     """
     if not found.records:
         raise ValueError("no finished round to report.")
-    yield "results.csv", sheet.comma_separated(found.records).encode()
+    yield "results.csv", results.to_csv(found.records)
     yield "results.md", markdown(found.records, accuracy).encode()
     data = choose.by_data(found.records)
     for name in list(data)[DATA_SETS:]:

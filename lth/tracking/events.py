@@ -62,4 +62,4 @@ def write(path: Path, steps: list[tuple[int, Summary]], when: float) -> None:
     for event in events:
         writer.write(event.SerializeToString())
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_bytes(path, content.getvalue(), path.name.rpartition(".")[2])  # a name that a running TensorBoard does not read
+    files.write_bytes(path, content.getvalue())

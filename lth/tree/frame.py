@@ -7,21 +7,20 @@ from typing import Any
 import pandas as pd
 
 from lth.errors import DataError
-from lth.tree import settings
-from lth.tree import store as stores
+from lth.tree import record, settings
 
-NESTED = ("images", "versions")  # whose entries become columns of their own, such as images.test
-LEFT_OUT = ("checks", "files", "determined_by", "portrait")
+NESTED = ("images", "versions")  # their entries become columns of their own, such as images.test
+LEFT_OUT = ("checks", "files", "determined_by")
 ORDER = ["model", "data", "recipe", "seed", "step", "control", "levels", "round"]
 
 
 def rounds(outputs: str | Path = "outputs") -> pd.DataFrame:
-    """One row a finished round, from the ``round.json`` files of an outputs folder; chains stand together, in order.
+    """Return one row for each finished round, from the ``round.json`` files of an outputs folder; chains are sorted together.
 
-    Columns: what round.json says (accuracies and densities are fractions, ``seconds`` is the wall time), what a sweep varied by
-    dotted keys such as ``data.batch_size``, ``folder`` (for ``lth.load_ticket``), ``proved`` (whether all its proofs hold),
-    ``images.test`` and the like. Dicts by name in ``settings`` (what is not at its default), ``layers``, ``layer_weights``,
-    ``layer_flops`` and ``test_class_acc``; rows of counts (truth, given) in ``test_confusion``.
+    Columns: the fields of ``lth.tree.record.Record`` (accuracies and densities are fractions, ``seconds`` is the wall time),
+    what a sweep varied by dotted keys such as ``data.batch_size``, ``folder`` (for ``lth.load_ticket``), ``held`` (whether
+    every invariant held), ``images.test`` and the like. Dicts by name in ``settings``, ``layers``, ``layer_weights``,
+    ``layer_flops`` and ``test_class_acc``; rows of counts (true, predicted) in ``test_confusion``.
 
     Rounds that are unfinished or damaged, and copies of a round's folder, are left out, with a warning that names them.
 
@@ -32,37 +31,18 @@ def rounds(outputs: str | Path = "outputs") -> pd.DataFrame:
 
         lth.rounds().query("control.isna()").pivot_table("test_acc", "density", "seed")
     """
-    place = Path(outputs) / "rounds"
-    if not place.is_dir():
+    if not (folder := Path(outputs) / "rounds").is_dir():
         raise DataError(f"{outputs} holds no rounds; train some with python -m lth.run outputs={outputs}.")
-    rows, skipped = _read(place)
-    if skipped:
-        warnings.warn(f"left out of {place}: {'; '.join(skipped)}", stacklevel=2)
-    keys = settings.varied(rows.values())
-    frame = pd.DataFrame([row | {key: settings.setting(row, key) for key in keys} for row in rows.values()])
-    return frame.sort_values(ORDER, na_position="first", ignore_index=True) if rows else frame
+    read = record.read(Path(outputs))
+    if read.skipped:
+        left_out = "; ".join(f"{name} ({why})" for name, why in read.skipped)
+        warnings.warn(f"left out of {folder}: {left_out}", stacklevel=2)
+    keys = settings.varied(read.records)
+    frame = pd.DataFrame([_row(r) | {key: settings.setting(r, key) for key in keys} for r in read.records])
+    return frame.sort_values(ORDER, na_position="first", ignore_index=True) if read.records else frame
 
 
-def _read(place: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Key -> row of each finished round, and what is said of the other folders."""
-    rows, skipped = {}, []
-    for folder in sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        try:
-            row = _row(stores.load(folder), folder)
-            if rows.setdefault(row["key"], row) is not row:
-                skipped.append(f"{folder.name} (a copy of round {row['key']})")
-        except FileNotFoundError:
-            skipped.append(f"{folder.name} (not finished)")
-        except DataError as error:
-            skipped.append(f"{folder.name} (damaged: {error})")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            skipped.append(f"{folder.name} (damaged: {type(error).__name__}: {error})")
-    return rows, skipped
-
-
-def _row(record: dict[str, Any], folder: Path) -> dict[str, Any]:
-    row = {name: value for name, value in record.items() if name not in (*NESTED, *LEFT_OUT)}
-    nested = {f"{outer}.{name}": value for outer in NESTED for name, value in (record.get(outer) or {}).items()}
-    defaults = {name: record[name] for name in ("key", "model", "data", "recipe", "seed", "step", "round", "density", "test_acc")}
-    proved = all(proof["holds"] for proof in record["checks"].values() if "holds" in proof)
-    return {"folder": str(folder), **defaults, "control": None, "levels": 1, **row, **nested, "proved": proved}
+def _row(record: record.Record) -> dict[str, Any]:
+    row = {name: value for name, value in vars(record).items() if name not in (*NESTED, *LEFT_OUT)}
+    nested = {f"{outer}.{name}": value for outer in NESTED for name, value in getattr(record, outer).items()}
+    return row | {"folder": str(record.folder), "held": record.held} | nested

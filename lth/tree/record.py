@@ -6,22 +6,17 @@ A new fact is a new field here: results.csv, DataFrames, tables, the report, Ten
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, Self, get_args, get_type_hints
 
 from lth.errors import DataError
-from lth.hashes import of_record
+from lth.hashes import of_file, of_record
 from lth.tree.spec import FORMAT
 
 FILTERS = ("model", "data", "seed", "finetune")  # fields by which commands choose records
-
-
-class OldRound(DataError):
-    """A finished round in the format of an earlier lth: its numbers mean other things, and its key is asked for no more."""
 
 
 class _Mapping:  # TODO(12): until every reader uses attributes
@@ -145,14 +140,15 @@ class Record(_Mapping):
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], folder: Path | None = None) -> Self:
-        """The record with these facts. Raises ValueError naming a field that is missing or not of its type."""
+        """Return the record with these facts. Raises ValueError naming a field that is missing or not of its type."""
         kinds = _kinds()
         for name, value in facts.items():
             if name in kinds and not _fits(value, kinds[name]):
                 raise ValueError(f"{name}={value!r}")
-        if missing := [f.name for f in fields(cls) if f.name not in facts and _required(f)]:
-            raise ValueError(f"it lacks {missing[0]}")
-        record = cls(**{name: value for name, value in facts.items() if name in kinds}, folder=folder)
+        try:
+            record = cls(**{name: value for name, value in facts.items() if name in kinds}, folder=folder)
+        except TypeError as error:  # Record.__init__() missing 1 required keyword-only argument: 'key'
+            raise ValueError(str(error).partition(" ")[2]) from error
         if not 0 < record.density <= 1:
             raise ValueError(f"density={record.density!r}")
         if record.round and record.rate is None:
@@ -160,47 +156,31 @@ class Record(_Mapping):
         return record
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """The fields as they stand in round.json; optional ones only where they differ from their default."""
-        defaults = {f.name: f.default for f in fields(self)}
-        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "folder"}
-        return {name: value for name, value in found.items() if value is not None or defaults[name] is not None}
-
-    @property
     def held(self) -> bool:
         """Whether every invariant held while the round was trained."""
-        return all(entry["holds"] for entry in self.checks.values())
-
-
-def _required(f: Any) -> bool:
-    from dataclasses import MISSING
-
-    return f.default is MISSING and f.default_factory is MISSING
+        return all(check["holds"] for check in self.checks.values())
 
 
 @cache
 def _kinds() -> dict[str, tuple[type, ...]]:
-    """Field of round.json -> the types that it may have."""
+    """Return the types that each field of round.json may have."""
     hints = get_type_hints(Record)
     del hints["folder"]
-    return {name: get_args(hint) if get_origin(hint) is UnionType else (hint,) for name, hint in hints.items()}
+    return {name: get_args(hint) or (hint,) for name, hint in hints.items()}
 
 
 def _fits(value: Any, kinds: tuple[type, ...]) -> bool:
-    if isinstance(value, bool):
-        return bool in kinds
-    if isinstance(value, int) and float in kinds:
-        return True
-    return isinstance(value, kinds) and not (isinstance(value, float) and not math.isfinite(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return type(value) in kinds or (type(value) is int and float in kinds)
 
 
 def load(folder: Path) -> Record:
-    """The record of a finished round's folder.
+    """Return the record of a finished round's folder.
 
     Raises:
         FileNotFoundError: the round is not finished.
-        OldRound: it is of an earlier format.
-        DataError: round.json is not what was written, or a file that it names is missing.
+        DataError: round.json is not what was written, is of an earlier format, or names a file that is missing.
     """
     path, advice = folder / "round.json", "delete the folder to train it again."
     try:
@@ -210,14 +190,21 @@ def load(folder: Path) -> Record:
     if not isinstance(facts, dict) or facts.get("hash") != of_record(facts):
         raise DataError(f"{path} is damaged: it does not match its hash; {advice}")
     if facts.get("round_format") != FORMAT:
-        raise OldRound(f"{path} is of round format {facts.get('round_format', 1)}; this lth reads format {FORMAT} alone.")
+        raise DataError(f"{path} is of round format {facts.get('round_format', 1)}; this lth reads format {FORMAT} alone.")
     try:
         record = Record.of(facts, folder)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise DataError(f"{path} is damaged: {error}; {advice}") from error
     if missing := [name for name in record.files if not (folder / name).exists()]:
         raise DataError(f"{folder / missing[0]} is missing; {advice}")
     return record
+
+
+def require_intact(record: Record) -> None:
+    """Raise DataError naming a file of a finished round that does not match its hash."""
+    for name, expected in record.files.items():
+        if of_file(record.folder / name) != expected:
+            raise DataError(f"{name} is damaged: it does not match its hash.")
 
 
 @dataclass
@@ -228,39 +215,33 @@ class Found:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def skip(self, folder: str | Path, why: str) -> None:
-        """Note, once, that a folder or a part of it is left out; where the outputs lie is not said, since a report may travel."""
+        """Note, once, that a folder or a part of it is left out, without saying where the outputs lie: a report may travel."""
         if isinstance(folder, Path):
-            for place in (folder, folder.parent.parent):
-                why = why.replace(f"{place}{os.sep}", "")
+            for parent in (folder, folder.parent.parent):
+                why = why.replace(f"{parent}{os.sep}", "")
         if (note := (Path(folder).name, why)) not in self.skipped:
             self.skipped.append(note)
 
 
 def read(outputs: Path, filters: Mapping[str, Sequence[str]] | None = None) -> Found:
-    """All finished rounds of an outputs folder that pass the filters; unfinished and damaged ones and copies are skipped.
+    """Return all finished rounds of an outputs folder that pass the filters; unfinished and damaged ones and copies are skipped.
 
     Args:
         filters: field (one of FILTERS) -> the values that it may have, as text.
     """
-    found, keys = Found(), set()
-    for folder in _folders(outputs / "rounds"):
+    result, keys = Found(), set()
+    rounds = outputs / "rounds"
+    for folder in sorted(path for path in rounds.iterdir() if path.name[0] != "." and path.is_dir()) if rounds.is_dir() else ():
         try:
             record = load(folder)
         except FileNotFoundError:
-            found.skip(folder, "unfinished: it has no round.json yet")
+            result.skip(folder, "unfinished: it has no round.json yet")
         except (DataError, OSError) as error:
-            found.skip(folder, str(error))
+            result.skip(folder, str(error))
         else:
             if record.key in keys:
-                found.skip(folder, f"a copy: another folder holds round {record.key}, too")
+                result.skip(folder, f"a copy: another folder holds round {record.key}, too")
             elif all(str(getattr(record, name)) in values for name, values in (filters or {}).items()):
-                found.records.append(record)
+                result.records.append(record)
             keys.add(record.key)
-    return found
-
-
-def _folders(rounds: Path) -> Iterator[Path]:
-    if rounds.is_dir():
-        with os.scandir(rounds) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-        yield from (rounds / name for name in names)
+    return result

@@ -1,50 +1,43 @@
 """What a sweep varied: the keys of the configuration in which records differ. Imports no torch."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
 from lth.config import Config
 from lth.tree.record import Record
 
-# Keys of the configuration that a record's model, finetune, data, seed and way of pruning tell already.
-TOLD = {
-    "seed",
-    "model.name",
-    "finetune",
-    "data.name",
-    "prune.rate",
-    "prune.schedule",
-    "prune.rounds",
-    *(f"prune.{name}" for name in ("criterion", "allocation", "rewind", "retrain")),
+# Keys that a record's model, finetune, data, seed and prune step have as fields of their own.
+FIELDS = {"seed", "model.name", "finetune", "data.name", "prune.schedule", "prune.rounds"} | {
+    f"prune.{name}" for name in ("rate", "criterion", "allocation", "rewind", "retrain")
 }
 
 
 @cache
 def defaults() -> dict[str, Any]:
-    """The value that each dotted key of the configuration has in a round whose settings do not name it."""
+    """Return the value that each dotted key of the configuration has in a round whose settings do not name it."""
     return dict(_defaults(Config)) | {"trainer.precision": "32-true"}  # settings hold what auto was resolved to
 
 
-def _defaults(node: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
+def _defaults(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for field in dataclasses.fields(node):
         if dataclasses.is_dataclass(field.type):
             yield from _defaults(field.type, f"{prefix}{field.name}.")
         else:
-            made = field.default_factory is not dataclasses.MISSING
-            yield prefix + field.name, field.default_factory() if made else field.default
+            has_factory = field.default_factory is not dataclasses.MISSING
+            yield prefix + field.name, field.default_factory() if has_factory else field.default
 
 
 def setting(record: Record, key: str) -> Any:
-    """The value of a dotted key of the configuration in a record's chain; None for a key of pruning of a dense network."""
-    if key.startswith("prune.") and not record["round"]:
+    """Return the value of a dotted key in a record's chain; None for a key of pruning of a dense network."""
+    if key.startswith("prune.") and not record.round:
         return None
-    return (record.get("settings") or {}).get(key, defaults().get(key))
+    return record.settings.get(key, defaults().get(key))
 
 
 def varied(records: Iterable[Record]) -> list[str]:
-    """The dotted keys of the configuration, beyond TOLD, in which records differ; a dense network has none of pruning."""
+    """Return the dotted keys, beyond FIELDS, in which records differ; a dense network has none of pruning."""
     records = list(records)
-    keys = {key for record in records for key in record.get("settings") or {}} - TOLD
+    keys = {key for record in records for key in record.settings} - FIELDS
     return [key for key in sorted(keys) if len({repr(v) for r in records if (v := setting(r, key)) is not None}) > 1]

@@ -1,99 +1,79 @@
-"""Where rounds lie: one folder each, named by its key, finished when its round.json is there. Imports no torch.
+"""The folders of rounds: one each, named by its key, finished when its round.json exists. Imports no torch.
 
 outputs/
-  rounds/<readable>-<key>/   round.json, config.yaml, ticket, start and final.safetensors, metrics.csv, events.out.tfevents...
-  points/<key>-<step>...     points in the training of a round 0 that others rewind to
-  partial/<key>...           how far unfinished rounds have come
-  experiments/<chain>/       what TensorBoard shows of a chain, see experiment.py
-  results.csv                one row a finished round
+  rounds/<readable>-<key>/   round.json, config.yaml, ticket, start and final.safetensors, metrics.csv, predictions.npy
+  checkpoints/<key>-<step>   rewind checkpoints of rounds 0
+  checkpoints/<key>          checkpoints of interrupted rounds
+  results.csv                one row for each finished round
+
+Finished rounds are never written again. A lock for each round keeps processes apart: flock, which the operating system frees
+when its holder dies. It holds on local disks and on NFS, not on file systems that keep locks on one machine, such as sshfs.
 """
 
-import csv
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from lth.cli import signals
-from lth.errors import DataError, LthError, notice
-from lth.hashes import of_file, of_record
-from lth.tree import files, locks, sheet
-from lth.tree import results as ledger
-from lth.tree.record import Record, load
+from lth.errors import DataError, LthError, notice_once
+from lth.hashes import of_record
+from lth.tree import files, results
+from lth.tree.record import Record, load, require_intact
 from lth.tree.spec import FORMAT
-
-
-def _old(folder: Path) -> bool:
-    try:
-        content = (folder / "round.json").read_bytes()
-    except OSError:
-        return False
-    return b'"hash"' in content and b'"round_format"' not in content
-
-
-def intact(folder: Path, record: Record) -> None:
-    """Raises DataError naming a file of a finished round that is not what its record has the hash of."""
-    for name, hashed in record["files"].items():
-        if of_file(folder / name) != hashed:
-            raise DataError(f"{Path(name).name} is damaged: it does not match its hash.")
 
 
 class Store:
     """The folders of one ``outputs``."""
 
     def __init__(self, outputs: Path) -> None:
-        self.outputs = outputs
-        self.rounds = outputs / "rounds"
-        self.results = outputs / "results.csv"
+        self.outputs, self.rounds, self.results = outputs, outputs / "rounds", outputs / "results.csv"
         self._locks = self.rounds / ".locks"
-        self._entered: dict[
-            str, dict[str, Any]
-        ] = {}  # folder -> what results.csv says of its round: finished rounds never change
+        self._records: dict[Path, Record] = {}  # of finished rounds by folder, read once each: they never change
+
+    def checkpoint(self, key: str, step: int | str | None = None) -> Path:
+        """Return the path of a rewind checkpoint of a round 0, after ``step``, or of an interrupted round's checkpoint."""
+        return self.outputs / "checkpoints" / f"{key}{'' if step is None else f'-{step}'}.safetensors"
 
     def folder(self, key: str) -> Path | None:
-        """The folder of a round, finished if there is such a one, or not; None if there is none."""
-        found = sorted(self.rounds.glob(f"*-{key}"))
-        return next((folder for folder in found if (folder / "round.json").exists()), next(iter(found), None))
+        """Return the folder of a round, a finished one first; None where there is none."""
+        folders = sorted(self.rounds.glob(f"*-{key}"))
+        return min(folders, key=lambda folder: not (folder / "round.json").exists(), default=None)
 
-    def point(self, key: str, step: int) -> Path:
-        """The file of a point of round 0 that later rounds rewind to."""
-        return self.outputs / "points" / f"{key}-{step}.safetensors"
+    def finished(self) -> list[Path]:
+        """Return the folders of all finished rounds, sorted by name."""
+        return sorted(path.parent for path in self.rounds.glob("*/round.json"))
+
+    def old(self) -> int:
+        """Return the number of finished rounds in the format of an earlier lth."""
+        contents = [(folder / "round.json").read_bytes() for folder in self.finished() if (folder / "round.json").is_file()]
+        return sum(b'"hash"' in content and b'"round_format"' not in content for content in contents)
 
     def read(self, key: str) -> Record | None:
-        """The record of a finished round, else None. Raises DataError where it is damaged."""
+        """Return the record of a finished round, else None. Raises DataError where it is damaged."""
         folder = self.folder(key)
         if folder is None or not (folder / "round.json").exists():
             return None
         record = load(folder)
-        if record.get("key") != key:
+        if record.key != key:
             raise DataError(f"{folder / 'round.json'} is that of another round; delete the folder to train it again.")
         return record
 
-    def whole(self, key: str) -> Path:
-        """The folder of a finished round that another one is to be made from: each of its files is compared with its hash.
-
-        Raises DataError where one is damaged.
-        """
+    def valid(self, key: str) -> Path:
+        """Return the folder of a finished round whose files match their hashes. Raises DataError where one does not."""
         folder = self.folder(key)
         try:
-            intact(folder, self.read(key))
+            require_intact(self.read(key))
         except DataError as error:
             raise DataError(f"{error} It is of the finished round {folder}; delete that folder to train it again.") from None
         return folder
 
-    def old(self) -> int:
-        """The number of finished rounds in the format of an earlier lth."""
-        return sum(map(_old, self.finished()))
-
-    def finished(self) -> list[Path]:
-        """The folders of all finished rounds, sorted by name."""
-        return sorted(path.parent for path in self.rounds.glob("*/round.json"))
-
     def wait_for(self, key: str) -> Record:
-        """The record of a round that the first rank, our parent process, is about to finish; raises LthError if it died."""
+        """Return the record of a round that the first rank, our parent process, is about to finish; raise LthError if it died."""
         parent = os.getppid()
         while (record := self.read(key)) is None:
             if os.getppid() != parent:
@@ -101,89 +81,70 @@ class Store:
             time.sleep(0.05)
         return record
 
-    def partial(self, key: str) -> Path:
-        """The file that says how far an unfinished round has come."""
-        return self.outputs / "partial" / f"{key}.safetensors"
-
     def start_over(self, key: str, readable: str) -> Path:
-        """A folder for a round that is to be trained: empty, or with what was logged of it if it is to be gone on with."""
+        """Return a folder to train a round in: that of an interrupted round that has a checkpoint, else an empty one."""
         if (old := self.folder(key)) is not None:
             if (old / "round.json").exists():
                 raise RuntimeError(f"{old} is finished; a finished round is never written again.")
-            if self.partial(key).exists() and old.is_dir():
-                files.tidy(old)
+            if self.checkpoint(key).exists() and old.is_dir():
+                files.tidy(old, age=0)  # ours alone, by the lock
                 return old
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
+            files.remove(old)
         folder = self.rounds / f"{readable}-{key}"
         folder.mkdir(parents=True)
         return folder
 
     @contextmanager
     def locked(self, key: str, say: Callable[[str], None]) -> Iterator[None]:
-        """Held while a round is trained. Raises Interrupted where a signal asks to stop before it is ours."""
-        with locks.held(
-            self._lock(f"{key}.lock"),
-            lambda: say(f"waiting for another process, which trains round {key}"),
-            lambda: signals.stop("all finished rounds are kept"),
-        ):
+        """Hold the lock of a round. Raises Interrupted where a signal asks to stop while another process has it."""
+        lock = self._lock(key)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            say(f"waiting for another process, which trains round {key}")
+            while not lock.is_locked:
+                signals.stop("all finished rounds are kept")
+                with suppress(Timeout):
+                    lock.acquire(timeout=1)
+        try:
             yield
+        finally:
+            lock.release()
 
-    def _lock(self, name: str) -> Path:
-        self._locks.mkdir(parents=True, exist_ok=True)
-        return self._locks / name
-
-    def tidy(self) -> None:
-        """Clear away what killed processes left half written. A round's own folder is tidied when the round is gone on with."""
-        inside = (self.outputs / name for name in ("points", "partial", "tests"))
-        for folder in (self.outputs, self._locks, *inside, *self.outputs.glob("experiments/*")):
-            files.tidy(folder)
-
-    def look(self) -> None:
-        """Before a process trains its first round: tell of locks that do not hold."""
-        if weakness := locks.weakness(self._lock("")):
-            notice(f"warning: {weakness}")
-
-    def finish(self, folder: Path, facts: dict[str, Any]) -> Record:
-        """Make a round finished: the last file that is written to its folder. Returns its record.
+    def finish(self, folder: Path, facts: Mapping[str, Any]) -> Record:
+        """Finish a round: write round.json, the last file of its folder. Returns its record.
 
         Args:
             facts: the fields of ``Record`` but ``hash`` and ``round_format``.
         """
-        facts = {"round_format": FORMAT} | facts
-        facts |= {"hash": of_record(facts)}
+        facts = {"round_format": FORMAT, **facts}
+        facts["hash"] = of_record(facts)
         record = Record.of(facts, folder)
         files.write_json(folder / "round.json", facts)
         return record
 
-    def entered(self) -> list[dict[str, str]]:
-        """The rows of results.csv. Raises DataError where it is not what was written."""
-        advice = "delete it, and repeated commands enter their rounds."
-        if not os.path.lexists(self.results):
-            return []
-        try:
-            content = self.results.read_bytes()
-            found = ledger.rows(content)
-        except (OSError, ValueError, csv.Error) as error:
-            raise DataError(f"{self.results} cannot be read ({error}); {advice}") from error
-        if ledger.differs(content, self._records(lambda sentence: None)):
-            raise DataError(f"{self.results} is not what was written; {advice}")
-        return found
-
     def enter(self, record: Record) -> None:
-        """See that a finished round has its row in results.csv; what was saved while it was trained is removed."""
-        self.partial(record["key"]).unlink(missing_ok=True)
-        if any(known["key"] == record["key"] for known in self._entered.values()):
+        """Remove the checkpoint of a finished round, and rewrite results.csv where the round is new; damaged rounds are named."""
+        self.checkpoint(record.key).unlink(missing_ok=True)
+        if record.folder in self._records:
             return
-        with locks.held(self._lock("results.lock"), lambda: None, lambda: None):
-            ledger.write(self.results, self._records(notice))
+        with self._lock("results"):
+            records = []
+            for folder in self.finished():
+                try:
+                    self._records[folder] = self._records.get(folder) or load(folder)
+                    records.append(self._records[folder])
+                except (DataError, OSError) as error:
+                    notice_once(str(error))
+            if self.results.is_dir():
+                files.remove(self.results)
+            files.write_bytes(self.results, results.to_csv(records))
 
-    def _records(self, say: Callable[[str], None]) -> list[dict[str, Any]]:
-        """Of all finished rounds, what results.csv says of them; damaged ones are named and passed over."""
-        folders = {folder.name: folder for folder in self.finished()}
-        for name in folders.keys() - self._entered.keys():
-            try:
-                record = load(folders[name])
-                self._entered[name] = {field: record.get(field) for field in (*sheet.COLUMNS, "finished", "settings")}
-            except DataError as error:
-                say(str(error))
-        return [known for name, known in self._entered.items() if name in folders]
+    def tidy(self) -> None:
+        """Remove drafts that killed processes left. A round's own folder is tidied when the round is trained."""
+        for folder in (self.outputs, self.outputs / "checkpoints", self.outputs / "tests", *self.outputs.glob("experiments/*")):
+            files.tidy(folder)
+
+    def _lock(self, name: str) -> FileLock:
+        self._locks.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._locks / f"{name}.lock")

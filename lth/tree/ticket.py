@@ -1,17 +1,18 @@
-"""A ticket: masks and the weights they start from; how it is written and read."""
+"""A ticket: masks and the weights that they start from."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from lth.errors import DataError
-from lth.hashes import of_tensors
+from lth.hashes import of_json, of_tensors
 from lth.pruning import masks as M
 from lth.tree import files
 
-START = "start.safetensors"
+START, ABOUT_START = "start.safetensors", {"format": "lth-start-1"}
 
 
 @dataclass(frozen=True)
@@ -33,38 +34,36 @@ class Ticket:
 
 
 def save_start(folder: Path, state: dict[str, Tensor], parent: Path | None = None) -> str:
-    """Write the unmasked weights that a ticket starts from to its folder; returns the first 16 digits of their hash.
+    """Write the unmasked weights that a ticket starts from to its folder; return the first 16 digits of their hash.
 
     Args:
-        parent: the folder of a finished round that starts from the same weights: then one file on the disk is both, where
-            the file system can link files; a copy of either folder holds it all the same.
+        parent: the folder of a finished round that starts from the same weights. Where the file system has links, both
+            are then one file on the disk; a copy of either folder is still complete.
     """
     path = folder / START
     path.unlink(missing_ok=True)
-    try:
-        if parent is not None:
+    if parent is not None:
+        with suppress(OSError):  # no links on this file system
             os.link(parent / START, path)
-    except OSError:  # no links here
-        parent = None
-    if parent is None:
-        files.write_tensors(path, state, {"format": "lth-start-1"})
+    if not path.exists():
+        files.write_tensors(path, state, ABOUT_START)
     return of_tensors(state)[:16]
 
 
 def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
-    """Write ticket.safetensors: each mask at one bit a weight, and in the metadata their shapes and the name of the start."""
+    """Write ticket.safetensors: one bit for each weight, and in the metadata the masks' shapes and the hash of the start."""
     about = {
-        "format": "lth-ticket-1",
+        "format": "lth-ticket-2",
         "start": start,
         "shapes": {name: list(mask.shape) for name, mask in ticket.masks.items()},
-        "digest": M.hash_masks(ticket.masks),
         "density": ticket.density,
     }
-    files.write_tensors(folder / "ticket.safetensors", {n: M.pack(m) for n, m in ticket.masks.items()}, about)
+    bits = {name: M.pack(mask) for name, mask in ticket.masks.items()}
+    files.write_tensors(folder / "ticket.safetensors", bits, about | {"hash": of_json([about, of_tensors(bits)])})
 
 
 def load_ticket(folder: str | Path) -> Ticket:
-    """The ticket in a round's folder, or in a copy of it: ``masks``, ``start``, ``density``.
+    """Return the ticket in a round's folder, or in a copy of it: ``masks``, ``start``, ``density``.
 
     Raises:
         DataError: the folder holds no ticket, or a file is not what was written.
@@ -76,9 +75,10 @@ def load_ticket(folder: str | Path) -> Ticket:
     try:
         bits, about = files.read_tensors(path)
         masks = {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}
-        rewind, _ = files.read_tensors(folder / START)
+        rewind, about_start = files.read_tensors(folder / START)
+        intact = about.pop("hash") == of_json([about, of_tensors(bits)]) and of_tensors(rewind)[:16] == about["start"]
     except (DataError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise DataError(f"the ticket in {folder} cannot be read ({error}); a file is damaged or missing.") from error
-    if M.hash_masks(masks) != about.get("digest") or of_tensors(rewind)[:16] != about["start"]:
+    if not intact or about_start != ABOUT_START:
         raise DataError(f"the ticket in {folder} does not match its hash; a file is damaged.")
     return Ticket(masks, rewind)

@@ -1,29 +1,25 @@
 """A small real experiment, its processes (forked after the imports, which cost seconds), and what it must end with."""
 
 import csv
+import importlib
 import json
 import os
+import pkgutil
+import re
 import sys
+import time
 import traceback
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lth.invariants.verify import verify
-from lth.training.search import search
-from tests.conftest import write_parts
-
 VARIES = {"seconds", "images_per_second", "finished", "command", "hash", "files"}  # of a round.json, from run to run
-FAILED = 99
-
-
-def pictures(root: Path) -> Path:
-    """Eight by eight pixels, for a LeNet of 90,000 weights."""
-    return write_parts(root, 30, 6)
+FAILED = 99  # exit code of a process that raised
 
 
 def arguments(images: Path, outputs: Path, *more: str) -> list[str]:
-    """Three rounds that rewind to a step of the first one, and a control; saved at each step."""
+    """Three rounds that rewind to a step of the first one, and a control; a checkpoint after each step."""
     options = (
         f"data=folder data.root={images} data.image_size=8 data.batch_size=16 model=lenet_300_100 trainer=cpu logger=tensorboard "
         "epochs=2 prune.rounds=2 prune.rewind=6it prune.controls=reinit prune.control_rounds=2 trainer.checkpoint_minutes=1e-9"
@@ -31,35 +27,22 @@ def arguments(images: Path, outputs: Path, *more: str) -> list[str]:
     return [*options.split(), f"outputs={outputs}", *more]
 
 
-def config(images: Path, outputs: Path, *more: str) -> Any:
-    """The same as a command line would give."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    from lth.run import CONF
-
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return OmegaConf.to_object(compose("config", overrides=arguments(images, outputs, *more)))
-
-
 def warm() -> None:
-    """Import what a training imports. This process must not train, or the threads that it starts are missing in its children."""
+    """Import all of lth. This process must not train, or the threads that it starts are missing in its children."""
+    import matplotlib.figure
     import torch
 
-    import lth.analysis.barrier
-    import lth.analysis.statement
-    import lth.report.figures
-    import lth.training.round  # noqa: F401
+    import lth
 
     torch.set_num_threads(1)
-
-
-def quiet(made: Any) -> None:
-    search(made, say=lambda line: None)
+    for module in pkgutil.walk_packages(lth.__path__, "lth."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    matplotlib.figure.Figure.savefig = lambda figure, *_, **__: None  # pictures take most of the time
 
 
 def command(*line: str) -> None:
-    """``python -m lth.run`` in this process."""
+    """Do what ``python -m lth.run`` does."""
     from lth.run import main
 
     sys.argv = ["lth", *line]
@@ -67,7 +50,7 @@ def command(*line: str) -> None:
 
 
 def start(work: Callable[[], Any], log: Path) -> int:
-    """A process that does ``work``, with what it says in ``log``; returns its id."""
+    """Start a process that does ``work`` and prints to ``log``; return its id."""
     sys.stdout.flush()
     sys.stderr.flush()
     if pid := os.fork():
@@ -90,39 +73,58 @@ def start(work: Callable[[], Any], log: Path) -> int:
 
 
 def end(pid: int) -> int:
-    """Wait for a process; its exit code, negative for the signal that killed it."""
+    """Wait for a process; return its exit code, negative for the signal that killed it."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def do(work: Callable[[], Any], log: Path) -> int:
-    return end(start(work, log))
+def run(work: Callable[[], Any], log: Path) -> tuple[int, str]:
+    """Do ``work`` in a process; return its exit code and what it printed."""
+    return end(start(work, log)), log.read_text(errors="replace")
 
 
-def told(outputs: Path) -> dict[str, Any]:
-    """All that must be the same after whatever happened: by round, its scores and the bytes of its weights and masks."""
-    rounds = {}
-    for folder in sorted(path.parent for path in outputs.glob("rounds/*/round.json")):
-        record = {name: value for name, value in json.loads((folder / "round.json").read_text()).items() if name not in VARIES}
-        rows = [row[:7] for row in csv.reader((folder / "metrics.csv").read_text().splitlines())]
-        tensors = [(folder / f"{name}.safetensors").read_bytes() for name in ("final", "ticket")]
-        rounds[folder.name] = record, rows, tensors
+def undisturbed(images: Path, outputs: Path) -> tuple[dict[str, Any], float]:
+    """Run the experiment once; return its outcome and the seconds that it took."""
+    begin = time.monotonic()
+    code, printed = run(lambda: command(*arguments(images, outputs)), outputs.with_name(f"{outputs.name}.txt"))
+    assert code == 0, printed
+    return outcome(outputs), time.monotonic() - begin
+
+
+def facts(outputs: Path) -> dict[str, Any]:
+    """Return the facts of each finished round that are the same in every run."""
+    records = {path.parent.name: json.loads(path.read_text()) for path in sorted(outputs.glob("rounds/*/round.json"))}
+    return {name: {f: value for f, value in record.items() if f not in VARIES} for name, record in records.items()}
+
+
+def outcome(outputs: Path) -> dict[str, Any]:
+    """Return all that must be the same in the end: for each round its facts, metrics and the bytes of its tensors."""
+    rounds = facts(outputs)
+    for name, contents in rounds.items():
+        folder = outputs / "rounds" / name
+        contents["rows"] = [row[:7] for row in csv.reader((folder / "metrics.csv").read_text().splitlines())]
+        contents["tensors"] = [zlib.crc32(path.read_bytes()) for path in sorted(folder.glob("*.safetensors"))]
     return rounds
 
 
-def faults(outputs: Path, expected: dict[str, Any]) -> list[str]:
-    """What is wrong with a folder after all; empty if nothing is."""
-    found = told(outputs)
-    wrong = [f"rounds {sorted(found)} instead of {sorted(expected)}"] if found.keys() != expected.keys() else []
-    for name in found.keys() & expected.keys():
-        (record, rows, tensors), (record_too, rows_too, tensors_too) = found[name], expected[name]
-        odd = [field for field in record | record_too if record.get(field) != record_too.get(field)]
-        odd += ["metrics.csv"] * (rows != rows_too) + ["weights or masks"] * (tensors != tensors_too)
-        wrong += [f"{name}: other {field}: {record.get(field)}, {record_too.get(field)}" for field in odd]
-    lines: list[str] = []
-    if verify(outputs, say=lines.append):
-        wrong += [line for line in lines if line.startswith("broken")]
+def wrong(outputs: Path, expected: dict[str, Any]) -> list[str]:
+    """Return what differs from ``expected``, is broken or is left over in the end; empty if nothing is."""
+    from lth.invariants.verify import verify
+
+    rounds, lines = outcome(outputs), []
+    odd = [f"rounds {sorted(rounds)} instead of {sorted(expected)}"] if rounds.keys() != expected.keys() else []
+    for name in rounds.keys() & expected.keys():
+        one, other = rounds[name], expected[name]
+        odd += [f"{name}: {f} is {one.get(f)}, not {other.get(f)}" for f in one | other if one.get(f) != other.get(f)]
+    verify(outputs, say=lines.append)
+    odd += [line for line in lines if line.startswith("broken")]
     rows = [row["key"] for row in csv.DictReader((outputs / "results.csv").read_text().splitlines())]
     if sorted(rows) != sorted(name.rpartition("-")[2] for name in expected):
-        wrong.append(f"results.csv has the rows {rows}")
-    left = [*outputs.rglob("*.draft"), *outputs.glob("partial/*"), *outputs.glob("*.damaged")]
-    return wrong + [f"{path} is left over" for path in left]
+        odd.append(f"results.csv has the rows {rows}")
+    left = [p for p in outputs.glob("checkpoints/*") if re.fullmatch(r"[0-9a-f]{12}\.safetensors", p.name)]
+    left += [p for p in outputs.rglob("*.draft") if time.time() - p.stat().st_mtime > 3600 or p.parents[1].name == "rounds"]
+    return odd + [f"{path} is left over" for path in left]
+
+
+def share_of(name: str, share: float) -> bool:
+    """Return whether a case is among a share of all, the same in every process."""
+    return zlib.crc32(name.encode()) % 10000 < 10000 * share

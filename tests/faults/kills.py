@@ -1,82 +1,61 @@
-"""A real experiment that is killed again and again, and ends as if it had not been."""
+"""An experiment that is killed again and again ends with the same bits as one that is not."""
 
 import os
 import random
 import signal
 import time
-import zlib
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tests.faults.boundaries import Boundaries
-from tests.faults.experiment import FAILED, arguments, command, config, do, end, quiet, start
+from tests.faults.experiment import arguments, command, end, run, share_of, start, undisturbed, wrong
 
 SIGNALS = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGUSR1")
 MOST = 2000  # kills; more means that the names of boundaries are new in each process
 CODES = {0, 75, *(-getattr(signal, name) for name in SIGNALS)}
 
 
+def main(base: Path, images: Path, share: float) -> list[str]:
+    """Kill at a share of all write boundaries, and a fifteenth as often at random; return what is wrong in the end."""
+    expected, seconds = undisturbed(images, base / "undisturbed")
+    names = at_boundaries(images, base / "boundaries", share)
+    ends = at_random(images, base / "random", 1 + round(40 * share), seconds)
+    print(f"killed at {len(names)} write boundaries, of {len({name.rpartition(' ')[0] for name in names})} kinds")
+    print(f"stopped {sum(ends.values())} times at random: {', '.join(f'{how}: {n}' for how, n in sorted(ends.items()))}")
+    return [fault for outputs in [base / "boundaries", *base.glob("random*/")] for fault in wrong(outputs, expected)]
+
+
 def at_boundaries(images: Path, outputs: Path, share: float) -> list[str]:
-    """Be killed at that share of all write boundaries, once each; returns their names."""
-    log, made = outputs.with_name("boundaries.txt"), config(images, outputs)
+    """Be killed at that share of all write boundaries, once each; return their names."""
+    log = outputs.with_name("boundaries.txt")
 
-    def work(chosen: Any) -> None:
-        Boundaries(outputs, log, chosen)
-        quiet(made)
+    def work() -> None:
+        Boundaries(outputs, log, lambda name: share_of(name, share))
+        command(*arguments(images, outputs))
 
-    said, chosen = outputs.with_name("said.txt"), partial(_chosen, share)
     for _ in range(MOST):
-        code = do(partial(work, chosen), said)
+        code, printed = run(work, outputs.with_name("printed.txt"))
         if code == 0:
             return log.read_text().splitlines()
-        assert code == -signal.SIGKILL, f"exit code {code}: {said.read_text()}"
+        assert code == -signal.SIGKILL, f"exit code {code}: {printed}"
     raise AssertionError(f"{MOST} kills without an end; the last were at {log.read_text().splitlines()[-3:]}")
 
 
-def names(images: Path, outputs: Path) -> set[str]:
-    """The names of all write boundaries of an experiment on an empty folder; they must be the same in any process."""
-    log, found = outputs.with_name(f"{outputs.name}.txt"), outputs.with_name(f"{outputs.name}.names")
-
-    def noted(name: str) -> bool:
-        with open(found, "a") as file:
-            file.write(f"{name}\n")
-        return False
-
-    def work() -> None:
-        Boundaries(outputs, log, noted)
-        quiet(config(images, outputs))
-
-    assert do(work, outputs.with_name("said.txt")) == 0, outputs.with_name("said.txt").read_text()
-    return set(found.read_text().splitlines())
-
-
-def _chosen(share: float, name: str) -> bool:
-    return zlib.crc32(name.encode()) % 1000 < share * 1000
-
-
 def at_random(images: Path, outputs: Path, count: int, longest: float, seed: int = 0) -> Counter:
-    """Be sent ``count`` signals at random moments, SIGTERM and SIGUSR1 among them; returns how processes ended.
-
-    ``longest``: seconds until the latest of them.
-    """
-    draw, ends = random.Random(seed), Counter()
-    line = arguments(images, outputs)
+    """Be sent ``count`` signals at random moments, ``longest`` seconds at most after the start; return how processes ended."""
+    draw, ends, printed = random.Random(seed), Counter(), outputs.with_name("printed.txt")
     for _ in range(count):
-        began = time.monotonic()
-        pid = start(partial(command, *line), outputs.with_name("said.txt"))
+        pid = start(partial(command, *arguments(images, outputs)), printed)
         time.sleep(draw.uniform(0, longest))
         name = draw.choice(SIGNALS)
         os.kill(pid, getattr(signal, name))
         code = end(pid)
-        said = outputs.with_name("said.txt").read_text()
-        if code not in CODES or "Traceback" in said:
-            raise AssertionError(f"{name} after {time.monotonic() - began:.2f} s: exit code {code}: {said}")
+        assert code in CODES, f"{name}: exit code {code}: {printed.read_text()}"
+        assert "Traceback" not in printed.read_text(), printed.read_text()
         ends[f"{name}, exit code {code}"] += 1
         if code == 0:  # it ended before: the next one starts all over, somewhere else
             outputs = outputs.with_name(f"{outputs.name}+")
-            line = arguments(images, outputs)
-    while code := do(lambda: command(*line), outputs.with_name("said.txt")):
-        assert code != FAILED, outputs.with_name("said.txt").read_text()
+    code, text = run(lambda: command(*arguments(images, outputs)), printed)
+    assert code == 0, text
     return ends

@@ -1,8 +1,9 @@
+"""Atomic files, rounds that are finished once, locks, tickets, lists of test images."""
+
+import csv
 import json
 import os
-import signal
-import subprocess
-import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +12,28 @@ import torch
 from safetensors import safe_open
 
 from lth import load_ticket
-from lth.errors import DataError
-from lth.training.search import search
-from lth.tree import files
+from lth.errors import DataError, LthError
+from lth.hashes import of_file
+from lth.tree import files, predictions
+from lth.tree.record import require_intact
 from lth.tree.store import Store
+from lth.tree.ticket import Ticket, save_start, save_ticket
+from tests.tree.rounds import facts, finish
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_file_and_names_it(tmp_path, monkeypatch, failing):
     path = tmp_path / "x.json"
     files.write_json(path, {"a": 1})
 
-    def power_cut(*_):
-        raise OSError("no space left on device")
+    def full(*_):
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", power_cut)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(files.os, failing, full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*x\.json'"):
         files.write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_equal_tensors_are_equal_files(tmp_path):
@@ -35,110 +41,168 @@ def test_equal_tensors_are_equal_files(tmp_path):
     for name in "ab":
         files.write_tensors(tmp_path / name, {"w": torch.arange(6).view(2, 3).t()}, about)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    tensors, found = files.read_tensors(tmp_path / "a")
-    assert found == about
+    tensors, read = files.read_tensors(tmp_path / "a")
+    assert read == about
     assert torch.equal(tensors["w"], torch.arange(6).view(2, 3).t())
+    with pytest.raises(DataError, match="damaged or missing"):
+        files.read_tensors(tmp_path / "c")
 
 
-def test_a_finished_round_is_never_written_again(tmp_path):
+def test_old_drafts_are_removed_and_those_of_others_stay(tmp_path):
+    old, new, other = (tmp_path / name for name in (".x.00.draft", ".x.11.draft", "x.draft"))
+    for path in (old, new, other):
+        path.write_text("half")
+    os.utime(old, (1, 1))
+    files.tidy(tmp_path)
+    assert [path.exists() for path in (old, new, other)] == [False, True, True]
+    files.tidy(tmp_path, age=0)
+    assert [path.exists() for path in (new, other)] == [False, True]
+
+
+def test_a_finished_round_is_never_written_again_and_an_interrupted_one_keeps_its_folder(tmp_path):
     store = Store(tmp_path)
     folder = store.start_over("abc", "dense")
     (folder / "half").write_text("of it")
     assert store.read("abc") is None
     assert not (store.start_over("abc", "dense") / "half").exists()
-    sealed = store.finish(folder, {"key": "abc"})
-    assert store.read("abc") == sealed == {"round_format": 2, "key": "abc"} | {"hash": sealed["hash"]}
+    (folder / "events").write_text("logged")
+    store.checkpoint("abc").parent.mkdir()
+    store.checkpoint("abc").touch()
+    assert (store.start_over("abc", "dense") / "events").exists()
+    record = store.finish(folder, facts(key="abc"))
+    assert store.read("abc") == record
+    assert store.finished() == [folder]
     with pytest.raises(RuntimeError, match="never written again"):
         store.start_over("abc", "dense")
+    store.enter(record)
+    assert not store.checkpoint("abc").exists()
+    (tmp_path / "rounds" / "copy-def").mkdir()
+    (tmp_path / "rounds" / "copy-def" / "round.json").write_bytes((folder / "round.json").read_bytes())
+    with pytest.raises(DataError, match="of another round"):
+        store.read("def")
+
+
+def test_a_file_that_does_not_match_its_hash_is_refused(tmp_path):
+    store = Store(tmp_path)
+    folder = store.start_over("abc", "dense")
+    (folder / "x").write_text("content")
+    record = store.finish(folder, facts(key="abc", files={"x": of_file(folder / "x")}))
+    require_intact(record)
+    assert store.valid("abc") == folder
+    (folder / "x").write_text("Content")
+    with pytest.raises(DataError, match=r"x is damaged: it does not match its hash.*delete that folder"):
+        store.valid("abc")
+
+
+def rows(outputs: Path) -> list[str]:
+    return [row["key"] for row in csv.DictReader((outputs / "results.csv").read_text().splitlines())]
+
+
+def test_results_csv_is_rewritten_from_the_rounds_whatever_it_held(tmp_path, capsys):
+    records = [finish(tmp_path, round=k) for k in range(3)]
+    assert rows(tmp_path) == [record.key for record in records]
+    store = Store(tmp_path)
+    (records[1].folder / "round.json").write_text("damaged")
+    for spoil in (lambda path: path.write_bytes(b"\xff"), Path.unlink, lambda path: (path.unlink(), path.mkdir())):
+        spoil(tmp_path / "results.csv")
+        store = Store(tmp_path)
+        store.enter(records[2])
+        assert rows(tmp_path) == [records[0].key, records[2].key]
+    assert "round.json is damaged" in capsys.readouterr().err
+    before = (tmp_path / "results.csv").stat().st_mtime_ns
+    store.enter(records[0])
+    assert (tmp_path / "results.csv").stat().st_mtime_ns == before
+
+
+def test_rounds_of_an_earlier_format_are_counted(tmp_path):
+    finish(tmp_path)
+    (tmp_path / "rounds" / "old").mkdir()
+    (tmp_path / "rounds" / "old" / "round.json").write_text('{"key": "k", "hash": "h"}')
+    assert Store(tmp_path).old() == 1
+
+
+def test_who_waits_for_a_lock_says_so_and_can_be_stopped(tmp_path, monkeypatch):
+    said, asked = [], iter(["", "SIGTERM", "SIGTERM", "SIGTERM"])
+    monkeypatch.setattr("lth.cli.signals.asked", lambda: next(asked))
+    store, other = Store(tmp_path), Store(tmp_path)
+    stopped = pytest.raises(LthError, match="SIGTERM: all finished rounds are kept")
+    with store.locked("k", said.append), stopped, other.locked("k", said.append):
+        pass
+    assert said == ["waiting for another process, which trains round k"]
+    with other.locked("k", said.append), other.locked("l", said.append):
+        assert len(said) == 1
+
+
+def test_who_waits_for_a_first_rank_that_died_is_told(tmp_path, monkeypatch):
+    parents = iter([1, 2])
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    with pytest.raises(LthError, match="ended without finishing round k"):
+        Store(tmp_path).wait_for("k")
 
 
 @pytest.fixture
-def outputs(make_config, tmp_path) -> Path:
-    search(make_config(rounds=1, epochs=1), say=lambda line: None)
-    return tmp_path / "outputs"
+def ticket_folder(tmp_path) -> Path:
+    generator = torch.Generator().manual_seed(0)
+    rewind = {"w": torch.randn(7, 9, generator=generator), "b": torch.randn(7, generator=generator)}
+    ticket = Ticket({"w": torch.rand(7, 9, generator=generator) < 0.3}, rewind)
+    (tmp_path / "one").mkdir()
+    save_ticket(tmp_path / "one", ticket, save_start(tmp_path / "one", rewind))
+    return tmp_path / "one"
 
 
-def test_a_ticket_opens_with_plain_safetensors_and_lies_on_a_plain_network(outputs):
-    folder = next(outputs.glob("rounds/*round01*"))
-    with safe_open(folder / "ticket.safetensors", "np") as ticket:
+def test_a_ticket_opens_with_plain_safetensors(ticket_folder):
+    with safe_open(ticket_folder / "ticket.safetensors", "np") as ticket:
         about = json.loads(ticket.metadata()["lth"])
         masks = {n: np.unpackbits(ticket.get_tensor(n), count=np.prod(s)).reshape(s) for n, s in about["shapes"].items()}
-    with safe_open(folder / "start.safetensors", "np") as start:
+    with safe_open(ticket_folder / "start.safetensors", "np") as start:
         weights = {n: start.get_tensor(n) for n in start.keys()}  # noqa: SIM118
-    ours = load_ticket(folder)
+    ours = load_ticket(ticket_folder)
+    assert 0 < ours.density == about["density"] < 1
     for name, tensor in ours.start.items():
         assert np.array_equal(weights[name] * masks.get(name, 1), tensor.numpy())
-    assert about["density"] == ours.density
 
 
-def test_any_flipped_byte_of_a_ticket_is_caught(outputs):
-    folder = next(outputs.glob("rounds/*round01*"))
-    start = folder / "start.safetensors"
-    for path in (folder / "ticket.safetensors", start):
-        whole = path.read_bytes()
-        for place in (*range(0, len(whole), len(whole) // 23), -1):
-            damaged = bytearray(whole)
+def test_rounds_with_the_same_start_share_a_file(ticket_folder, tmp_path):
+    (tmp_path / "two").mkdir()
+    ours = load_ticket(ticket_folder)
+    save_ticket(tmp_path / "two", ours, save_start(tmp_path / "two", ours.rewind, ticket_folder))
+    assert (tmp_path / "two" / "start.safetensors").stat().st_ino == (ticket_folder / "start.safetensors").stat().st_ino
+    assert torch.equal(load_ticket(tmp_path / "two").start["w"], ours.start["w"])
+
+
+def test_any_flipped_byte_of_a_ticket_is_caught(ticket_folder, tmp_path):
+    for path in (ticket_folder / "ticket.safetensors", ticket_folder / "start.safetensors"):
+        content = path.read_bytes()
+        for place in (*range(0, len(content), len(content) // 23), -1):
+            damaged = bytearray(content)
             damaged[place] ^= 4
             path.write_bytes(damaged)
             with pytest.raises(DataError, match="damaged"):
-                load_ticket(folder)
-        path.write_bytes(whole)
-    assert load_ticket(folder).density == 0.8
-    start.unlink()
+                load_ticket(ticket_folder)
+        path.write_bytes(content)
+    (ticket_folder / "start.safetensors").unlink()
     with pytest.raises(DataError, match="cannot be read"):
-        load_ticket(folder)
+        load_ticket(ticket_folder)
     with pytest.raises(DataError, match="holds no ticket"):
-        load_ticket(outputs)
+        load_ticket(tmp_path)
 
 
-def command(images: Path, outputs: Path) -> list[str]:
-    options = (
-        f"data=folder data.root={images} data.image_size=20 data.batch_size=4 epochs=6 seed=3 prune.rounds=3 outputs={outputs}"
+def test_predictions_and_the_list_of_test_images(tmp_path):
+    folder = tmp_path / "rounds" / "x"
+    folder.mkdir(parents=True)
+    images = types.SimpleNamespace(
+        paths=[Path(f"/d/test/{c}/{i}.png") for c in "ab" for i in range(3)], labels=np.repeat([0, 1], 3)
     )
-    return [sys.executable, "-m", "lth.run", "model=simple_cnn", "trainer=cpu", "logger=none", *options.split()]
-
-
-def test_killed_in_round_two_and_repeated_equals_uninterrupted(images, tmp_path):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(command(images, tmp_path / "a"), check=True, capture_output=True, env=environment)
-
-    process = subprocess.Popen(
-        command(images, tmp_path / "b"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stderr:
-        if line.startswith("round 2/3") and "epoch 2/6" in line:
-            process.send_signal(signal.SIGKILL)
-            break
-    process.stderr.close()
-    assert process.wait() == -signal.SIGKILL
-    finished = sorted(p.parent.name for p in (tmp_path / "b").glob("rounds/*/round.json"))
-    assert [name.split("round")[1][:2] for name in finished] == ["00", "01"]
-    before = {name: (tmp_path / "b" / "rounds" / name / "round.json").stat().st_mtime_ns for name in finished}
-
-    again = subprocess.run(command(images, tmp_path / "b"), check=True, capture_output=True, env=environment, text=True)
-    assert "round 1/3, " not in again.stderr, "finished rounds are not trained again"
-    for name, time_written in before.items():
-        assert (tmp_path / "b" / "rounds" / name / "round.json").stat().st_mtime_ns == time_written
-    names = sorted(p.parent.name for p in (tmp_path / "a").glob("rounds/*/round.json"))
-    assert len(names) == 4
-    for name in names:
-        for file in ("final.safetensors", "ticket.safetensors"):
-            assert (tmp_path / "a/rounds" / name / file).read_bytes() == (tmp_path / "b/rounds" / name / file).read_bytes()
-
-
-def test_two_processes_on_one_folder_train_each_round_once(images, tmp_path):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    both = [
-        subprocess.Popen(
-            command(images, tmp_path / "o"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(2)
-    ]
-    outs, errors = zip(*(process.communicate() for process in both))
-    told = "".join(errors)
-    assert "waiting for another process" in "".join(outs)
-    assert [process.returncode for process in both] == [0, 0]
-    for k in range(4):
-        assert told.count(f"round {k}/3, ") == 6, "six epochs of each round, once"
-    rows = (tmp_path / "o" / "results.csv").read_text().splitlines()
-    assert len(rows) == len(set(rows)) == 5
+    splits = types.SimpleNamespace(test=np.array([0, 2, 3, 5]), test_images=images)
+    assert predictions.write(folder, np.array([0, 1]), splits) == "", "several ranks see a share each"
+    name = predictions.write(folder, np.array([0, 1, 1, 1]), splits)
+    assert predictions.confusion(folder, name, 2) == [[1, 1], [0, 2]]
+    assert predictions.test_images(folder, name)["paths"] == ["a/0.png", "a/2.png", "b/0.png", "b/2.png"]
+    [path] = (tmp_path / "tests").iterdir()
+    content = path.read_bytes()
+    for damaged in (b"{}", b"", content.replace(b"a/0", b"a/1")):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"list of test images .* is missing or damaged"):
+            predictions.confusion(folder, name, 2)
+        assert predictions.write(folder, np.array([0, 1, 1, 1]), splits) == name
+        assert path.read_bytes() == content

@@ -1,8 +1,10 @@
-"""What a finished round's files show about themselves; each check raises DataError with what is broken, in one sentence."""
+"""What a finished round's files show: the invariants, and that round.json says what the other files hold.
 
-import csv
+Functions raise DataError or InvariantError, one sentence that names what is broken.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,192 +12,215 @@ from torch import Tensor
 
 from lth.config import Config, Data, Model, Prune
 from lth.errors import DataError
-from lth.hashes import of_tensors
+from lth.invariants import checks
+from lth.models import flops
+from lth.pruning import allocation, criteria
 from lth.pruning import masks as M
-from lth.training import record
-from lth.training.history import ENDS, SCORES
-from lth.tree import files, predictions, store
+from lth.tree import checkpoint, files, metrics, predictions, store
 from lth.tree import ticket as tickets
+from lth.tree.record import Record
 from lth.tree.spec import Spec
+from lth.tree.store import Store
 from lth.tree.ticket import Ticket
 
-PROOFS = {"exact_count", "nested", "start", "zeros", "untouched", "init_unchanged", "ranks", "layer_collapse"}
+FILES = {"config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors"}
+SPEC = ("key", "control", "epochs", "finetune", "settings", "recipe", "family", "step", "levels")  # of a spec and its record
+SHARED = ("classes", "images", "mean", "std", "parameters", "flops", "layer_flops")  # by the rounds of a chain
+DESCRIBED = ("format", "model", "classes", "image_size", "mean", "std")  # in round.json and final.safetensors
+UNSEEN = {"optimiser_states", "lr", "frozen"}  # numbers of checks that no file shows
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A finished round: its round.json, what determined it, its ticket, its final weights and what their file says of them."""
+class Round:
+    """A finished round with its files; ``root``: the record of its round 0."""
 
-    record: dict[str, Any]
+    record: Record
     spec: Spec
-    folder: Path
+    root: Record
     ticket: Ticket
     weights: dict[str, Tensor]
-    about: dict[str, Any]
+    about: dict[str, Any]  # the metadata of the weights
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """What identifies a module of one's own; empty for a network that the configuration describes."""
+        return self.root.determined_by.get("own", {})
+
+    @property
+    def prune(self) -> Prune:
+        """The prune step that leads to the round, or to the ticket of a control."""
+        content = self.spec.parent.content if self.spec.control else self.spec.content
+        return Prune(**{name: value for name, value in content.get("prune", {}).items() if name != "levels"})
 
 
-def read(written: dict[str, Any], spec: Spec, folder: Path) -> Finished:
-    """The files of a round. Raises DataError where its ticket is damaged."""
-    weights, about = files.read_tensors(folder / "final.safetensors")
-    return Finished(written, spec, folder, tickets.load_ticket(folder), weights, about)
+def read(record: Record, spec: Spec, root: Record) -> Round:
+    """Read the files of a round."""
+    return Round(record, spec, root, tickets.load_ticket(record.folder), *files.read_tensors(record.folder / "final.safetensors"))
 
 
-def require(holds: bool, sentence: str) -> None:
+def check(record: Record, spec: Spec, root: Record, parent: tuple[Record, Spec] | None, outputs: Store) -> None:
+    """Check a round whose parent is valid."""
+    if missing := (FILES | ({"predictions.npy"} if record.test else set())) - record.files.keys():
+        raise DataError(f"round.json holds no hash of {', '.join(sorted(missing))}.")
+    store.intact(record.folder, record)
+    it, before = read(record, spec, root), read(*parent, root) if parent else None
+    _identity(it)
+    _sizes(it)
+    _final(it)
+    _scores(it)
+    _test(it)
+    _invariants(it, before, outputs)
+
+
+def _require(holds: bool, sentence: str) -> None:
     if not holds:
         raise DataError(sentence)
 
 
-def same(written: dict[str, Any], expected: dict[str, Any], where: str = "round.json") -> None:
-    """Raise DataError naming the first entry of ``expected`` that ``written`` does not have."""
+def _same(values: Mapping[str, Any], expected: Mapping[str, Any], where: str = "round.json") -> None:
     for name, value in expected.items():
-        require(name in written, f"{where} lacks {name}.")
-        require(written[name] == value, f"{where} has {name}={written[name]}, and it should be {value}.")
+        _require(values.get(name) == value, f"{where} has {name}={values.get(name)}, and it should be {value}.")
 
 
-def identity(written: dict[str, Any], spec: Spec, folder: str) -> None:
-    """The folder, the key and all fields that follow from what determined the round."""
-    root = spec.root.content
-    same(written, {
-        "key": spec.key,
-        "name": folder,
-        "parent": spec.parent.key if spec.parent else None,
-        "round": spec.index,
-        "control": spec.control,
-        "seed": root.get("seed", Config.seed),
-        "epochs": spec.epochs,
-        "finetune": spec.finetune,
-        "pretrained": "weights" in root,
-        "settings": spec.settings,
-        "model": root.get("model", {}).get("name", Model.name),
-        "image_size": root["data"].get("image_size", Data.image_size),
-        "precision": root.get("precision", "32-true"),
-        "recipe": spec.recipe,
-        "family": spec.family,
-        "step": spec.step,
-        "levels": spec.levels,
-    })  # fmt: skip
-    require(folder.endswith(f"-{spec.key}"), f"its folder's name does not end in its key {spec.key}.")
-    prune = edge(spec)
-    fields = ("rate", "criterion", "allocation", "rewind", "retrain")
-    same(written, {name: getattr(prune, name) if prune else None for name in fields})
+def _identity(it: Round) -> None:
+    """Fields follow from what determined the round, and from round 0 of its chain."""
+    spec, root, prune, dense = it.spec, it.spec.root.content, it.prune, it.spec.index == 0
+    steps = ("rate", "allocation", "rewind", "retrain", *(() if it.own else ("criterion",)))
+    expected = {name: getattr(spec, name) for name in SPEC} | {name: None if dense else getattr(prune, name) for name in steps}
+    expected |= {"name": it.record.folder.name, "round": spec.index, "parent": spec.parent.key if spec.parent else None}
+    expected |= {"seed": root.get("seed", Config.seed)}
+    if not it.own:
+        epoch = it.root.iterations // it.root.epochs
+        expected |= {name: getattr(it.root, name) for name in SHARED} | {"pretrained": "weights" in root}
+        expected |= {"model": root.get("model", {}).get("name", Model.name), "precision": root.get("precision", "32-true")}
+        expected |= {"image_size": root["data"].get("image_size", Data.image_size), "iterations": epoch * spec.epochs}
+        expected |= {"begin_iteration": 0 if dense else checkpoint.steps(prune.rewind, epoch, it.root.iterations)}
+    _same(vars(it.record), expected)
+    _require(it.record.name.endswith(f"-{spec.key}"), f"its folder's name does not end in its key {spec.key}.")
 
 
-def edge(spec: Spec) -> Prune | None:
-    """The prune step that leads to a round, or to a control's ticket, with its defaults; None for round 0."""
-    ticket = spec.parent if spec.control else spec
-    if ticket.parent is None:
-        return None
-    return Prune(**{name: value for name, value in ticket.content["prune"].items() if name != "levels"})
+def _sizes(it: Round) -> None:
+    """Counts, densities and FLOPs follow from the masks."""
+    masks, record, rewind = it.ticket.masks, it.record, it.ticket.rewind
+    fit = all(name in rewind and rewind[name].shape == mask.shape for name, mask in masks.items())
+    _require(fit and M.size(masks) > 0, "ticket.safetensors holds no masks, or they are not of the shapes of the weights.")
+    _require(list(record.layer_weights) == list(masks), "round.json has other layers than ticket.safetensors.")
+    limit = sum(t.numel() for t in rewind.values() if t.is_floating_point())
+    _require(M.size(masks) <= record.parameters <= limit, f"round.json has parameters={record.parameters} of {limit}.")
+    sizes = {"kept": M.kept(masks), "prunable": M.size(masks), "density": M.density(masks), "layers": M.per_layer(masks)}
+    counted = flops.sizes(record.parameters, masks, record.layer_flops)
+    _same(vars(record), sizes | (counted if record.layer_flops else {"model_density": counted["model_density"]}))
 
 
-def intact(written: dict[str, Any], folder: Path) -> None:
-    """Every file is there, with the hash that round.json holds."""
-    wanted, named = record.sealed(written.get("test", "")), set(written["files"])
-    require(named == set(wanted), f"round.json holds hashes of {', '.join(sorted(named))}, not of {', '.join(wanted)}.")
-    store.intact(folder, written)
+def _final(it: Round) -> None:
+    """The final weights are finite, and their file describes the network as round.json does."""
+    odd = [name for name, t in it.weights.items() if not torch.isfinite(t).all()]
+    _require(not odd, f"{', '.join(odd)} in final.safetensors holds numbers that are not finite.")
+    _same(it.about, {name: getattr(it.record, name) for name in DESCRIBED if not it.own}, "final.safetensors")
 
 
-def counts(found: Finished) -> None:
-    """The masks are as round.json says, and so are sizes and FLOPs."""
-    masks, written = found.ticket.masks, found.record
-    require(M.size(masks) > 0, "ticket.safetensors holds no mask.")
-    fit = all(name in found.ticket.rewind and found.ticket.rewind[name].shape == m.shape for name, m in masks.items())
-    require(fit, "the masks are not of the shapes of the weights.")
-    same(written, {
-        "kept": M.kept(masks),
-        "prunable": M.size(masks),
-        "density": M.density(masks),
-        "layers": M.per_layer(masks),
-        **record.sizes(written["parameters"], found.ticket, written["layer_flops"]),
-    })  # fmt: skip
-    held = sum(t.numel() for t in found.ticket.rewind.values() if t.is_floating_point())
-    require(M.size(masks) <= written["parameters"] <= held, f"round.json has parameters={written['parameters']} of {held}.")
-    require(list(written["layer_weights"]) == list(masks), "round.json has the layers in another order.")
-    require(set(masks) <= set(written["layer_flops"]), "a layer with a mask has no FLOPs in round.json.")
+def _scores(it: Round) -> None:
+    """The scores of the last validation and of the end points are those of metrics.csv."""
+    rows, record = metrics.read(it.record.folder / "metrics.csv"), it.record
+    ends = {name: metrics.end_point(rows, name) for name in metrics.END_POINTS}
+    expected = {"iterations": rows[-1]["iteration"], "censored": ends["early_stop"] is rows[-1]}
+    expected |= {name: rows[-1][name] for name in metrics.SCORES}
+    names = ("epoch", "iteration", *metrics.SCORES)
+    expected |= {f"{end}_{name}": row[name] for end, row in ends.items() for name in names}
+    expected |= {f"{end}_test_acc": record.test_acc for end, row in ends.items() if row is rows[-1]}
+    _same(vars(record), expected)
 
 
-def start(found: Finished) -> None:
-    """The start file is the one that round.json names; that it matches its hash is checked when it is read."""
-    named = of_tensors(found.ticket.rewind)[:16]
-    same(found.record, {"start": named})
+def _test(it: Round) -> None:
+    """Test accuracies follow from the confusion matrix (rows: true classes), and it follows from the predictions."""
+    record, classes = it.record, it.record.classes
+    if record.test_confusion is None:
+        return
+    matrix, count = torch.tensor(record.test_confusion, dtype=torch.float64), record.images["test"]
+    counted = f"round.json has a confusion matrix that does not count {count} test images of {len(classes)} classes."
+    _require(matrix.shape == (len(classes),) * 2 and int(matrix.sum()) == count, counted)
+    expected = (matrix.diag() / matrix.sum(1).clamp(min=1)).tolist() + [float(matrix.trace()) / count]
+    accuracies = [*record.test_class_acc.values(), record.test_acc]
+    follow = list(record.test_class_acc) == classes and all(abs(a - b) < 1e-6 for a, b in zip(accuracies, expected, strict=True))
+    _require(follow, "round.json has test accuracies that do not follow from its confusion matrix.")
+    if record.test:
+        same = predictions.confusion(record.folder, record.test, len(classes)) == record.test_confusion
+        _require(same, "predictions.npy gives another confusion matrix than round.json has.")
 
 
-def final(found: Finished) -> None:
-    """Final weights: exactly 0 where pruned, all finite, of the start's names, types and shapes, with the round's portrait."""
-    before, after = ({n: (t.dtype, t.shape) for n, t in s.items()} for s in (found.ticket.rewind, found.weights))
-    require(before == after, "final.safetensors holds other tensors than training started from.")
-    revived = M.revived(found.weights, found.ticket.masks)
-    require(revived == 0, f"final.safetensors holds {revived} pruned weights that are not 0.")
-    odd = [name for name, t in found.weights.items() if not torch.isfinite(t).all()]
-    require(not odd, f"{', '.join(odd)} in final.safetensors holds numbers that are not finite; the training diverged.")
-    require(found.about.get("format") == "lth-final-1", "final.safetensors is of another format.")
-    portrait = ("format", "model", "classes", "image_size", "mean", "std")
-    same(found.about, {name: found.record[name] for name in portrait}, "final.safetensors")
+def _invariants(it: Round, parent: Round | None, outputs: Store) -> None:
+    """Every invariant holds, and round.json has its numbers."""
+    masks, weights, record, recorded = it.ticket.masks, it.weights, it.record, it.record.checks
+    shapes, pruned_from = map(checks.shapes_of, (weights, it.ticket.rewind)), None if record.control else parent
+    entries = {"untouched": checks.untouched(*shapes, masks, _scope(it, parent), {}, {})}
+    checks.require(entries)
+    keep = _keep(it, parent)
+    entries |= {
+        "nested": checks.nested(masks, pruned_from.ticket.masks if pruned_from else None),
+        "exact_count": checks.exact_count(masks, keep),
+        "start": checks.start(it.ticket.rewind, _rewound(it, parent, outputs)),
+        "zeros": checks.zeros([0] * recorded["zeros"]["epochs"], weights, it.ticket.start, masks),
+        "init_unchanged": checks.init_unchanged(it.ticket.rewind, record.start),
+        "ranks": checks.ranks(masks, True, recorded["ranks"]["ranks"]),
+        "layer_collapse": checks.layer_collapse(masks, record.effective_density),
+    }
+    if kind := record.control:
+        entries["control"] = checks.control(kind, it.ticket, parent.ticket, it.weights.keys(), kind == "order")
+    checks.require(entries)
+    _same(recorded, {name: recorded.get(name, "missing") for name in entries})
+    for name, entry in entries.items():
+        seen = {number: value for number, value in entry.items() if number not in UNSEEN}
+        _same(recorded[name], seen, f"the check {name} in round.json")
+    if pruned_from and it.prune.criterion == "magnitude" and "criterion" not in it.own:
+        _by_magnitude(masks, parent, keep)
 
 
-def metrics(found: Finished) -> None:
-    """The scores of the last validation, of early stop and of the best validation are those of metrics.csv."""
-    rows = list(csv.DictReader((found.folder / "metrics.csv").read_text().splitlines()))
-    require(len(rows) > 0, "metrics.csv has no row.")
-    last, ends = rows[-1], {end: min(rows, key=least) for end, least in ENDS.items()}
-    expected = {name: last[name] for name in SCORES} | {"iterations": last["iteration"]}
-    expected |= {f"{end}_{name}": row[name] for end, row in ends.items() for name in ("epoch", "iteration", *SCORES)}
-    expected["censored"] = str(ends["early_stop"] is last)
-    for name, value in expected.items():  # as text: a number is written in one way alone, and NaN equals itself
-        told = found.record[name]
-        require(str(told) == value, f"round.json has {name}={told}, and metrics.csv has {value}.")
+def _by_magnitude(masks: M.Masks, parent: Round, keep: allocation.Keep) -> None:
+    before = {name: mask for name, mask in parent.ticket.masks.items() if name in masks}
+    expected = M.keep_top(criteria.magnitude(parent.weights, before), before, keep)
+    odd = [name for name, mask in masks.items() if not mask.equal(expected[name])]
+    _require(not odd, f"the masks of {', '.join(odd)} are not those of its parent's largest final weights.")
 
 
-def test_scores(found: Finished) -> None:
-    """Test accuracies follow from the confusion matrix (rows: true classes), which counts every test image once."""
-    written, matrix = found.record, torch.tensor(found.record["test_confusion"], dtype=torch.float64)
-    count, classes = int(matrix.sum()), written["classes"]
-    require(matrix.shape == (len(classes),) * 2, f"the confusion matrix is not of {len(classes)} classes.")
-    require(
-        count == written["images"]["test"], f"the confusion matrix counts {count} test images of {written['images']['test']}."
-    )
-    own = dict(zip(classes, (matrix.diag() / matrix.sum(1).clamp(min=1)).tolist()))
-    require(list(written["test_class_acc"]) == classes, "test_class_acc is not of the classes.")
-    for name, accuracy, told in [
-        ("test_acc", float(matrix.trace()) / count, written["test_acc"]),
-        *((f"test_class_acc of {name}", own[name], written["test_class_acc"][name]) for name in classes),
-    ]:
-        require(abs(accuracy - told) < 1e-6, f"round.json has {name}={told}, and the confusion matrix has {accuracy}.")
-    for end in ENDS:
-        same_row = written[f"{end}_iteration"] == written["iterations"]
-        differ = f"{end}_iteration is the last one, and their test accuracies differ."
-        require(not same_row or written[f"{end}_test_acc"] == written["test_acc"], differ)
+def _scope(it: Round, parent: Round | None) -> list[str]:
+    """Return the names of the weights that are to have masks."""
+    masks, layers, prune = it.ticket.masks, list(it.root.layer_weights), it.prune
+    if parent is None:  # a layer without a mask would escape all counts of the chain
+        return [*masks, *(name for name in it.record.layer_flops if name.endswith(".weight"))]
+    if it.record.control or parent.spec.index:
+        return list(parent.ticket.masks)
+    spared = [] if prune.head and prune.scope != "backbone" else _head(it)
+    named = not it.own and (prune.scope != "trainable" or it.spec.finetune == "all")  # else a subset, which no file names
+    return [name for name in layers if name not in spared and (named or name in masks)]
 
 
-def given(found: Finished) -> None:
-    """The classes given to the test images, where they are kept, are those that the confusion matrix counts."""
-    written = found.record
-    if written.get("test"):
-        counted = predictions.confusion(found.folder, written["test"], len(written["classes"]))
-        require(counted == written["test_confusion"], "predictions.npy gives another confusion matrix than round.json has.")
+def _head(it: Round) -> list[str]:
+    """Return the weights of the head: of the last layer, or with ``model.head=mlp`` of all layers of its module."""
+    layers, model = list(it.root.layer_weights), it.spec.root.content.get("model", {})
+    module = layers[-1].removesuffix(".weight")
+    if model.get("head", Model.head) == "mlp" and "." in module:
+        module = module.rpartition(".")[0]
+    return [] if it.own else [name for name in layers if name.startswith(f"{module}.")]
 
 
-def proofs(found: Finished) -> None:
-    """Every invariant was proved when the round was trained; what of it the files show is what they show."""
-    written, masks, told = found.record, found.ticket.masks, found.record["checks"]
-    wanted = PROOFS | ({"control"} if found.spec.control else set())
-    require(set(told) == wanted, f"round.json holds the proofs {', '.join(sorted(told))}, not {', '.join(sorted(wanted))}.")
-    for name, entry in told.items():
-        require(entry["holds"] is True, f"the invariant {name} did not hold.")
-    kept, empty = M.kept(masks), [name for name, density in M.per_layer(masks).items() if density == 0]
-    same(told["exact_count"], {"kept": kept, "asked": kept}, "the proof exact_count")
-    same(told["nested"], {"regrown": 0}, "the proof nested")
-    same(told["start"], {"differing": []}, "the proof start")
-    same(told["zeros"], {"revived": 0, "revived_in_file": 0}, "the proof zeros")
-    same(told["init_unchanged"], {"init": written["start"]}, "the proof init_unchanged")
-    same(told["ranks"], {"masks": M.digest(masks)}, "the proof ranks")
-    same(
-        told["layer_collapse"],
-        {"collapsed": empty, "effective_density": written["effective_density"]},
-        "the proof layer_collapse",
-    )
-    effective = written["effective_density"]  # None where it could not be found out
-    require(effective is None or 0 <= effective <= written["density"], "the effective density is above the density.")
+def _keep(it: Round, parent: Round | None) -> allocation.Keep:
+    """Return how many weights the schedule keeps."""
+    if parent is None or it.record.control:
+        return M.kept(parent.ticket.masks) if parent else M.size(it.ticket.masks)
+    before = {name: mask for name, mask in parent.ticket.masks.items() if name in it.ticket.masks}
+    prune, head = it.prune, [name for name in _head(it) if name in before]
+    options = {"allocation": prune.allocation, "head": head, "head_rate": prune.head_rate}
+    return allocation.keeps(before, prune.rate, it.spec.levels, **options)
 
 
-OWN = (counts, start, final, metrics, test_scores, given, proofs)
+def _rewound(it: Round, parent: Round | None, outputs: Store) -> checks.State:
+    """Return the weights that training is to start from, before masking; those that it has where no file shows them."""
+    if parent is None or it.record.control:
+        return it.ticket.rewind
+    if it.prune.retrain != "rewind":
+        return parent.weights
+    begin = it.record.begin_iteration
+    path = outputs.checkpoint(it.spec.root.key, begin)
+    if begin and path.exists():  # it is computed again when it is needed, so it may be deleted
+        return checkpoint.load(path).state
+    return it.ticket.rewind if begin and parent.spec.index == 0 else parent.ticket.rewind

@@ -5,9 +5,9 @@ import copy
 import torch
 from torch import nn
 
-from lth.errors import LthError
+from lth.errors import LthError, notice_once
 from lth.pruning import twin
-from lth.pruning.masks import Masks, dense, kept, size
+from lth.pruning.masks import Masks, dense, density, kept, size
 from lth.pruning.paths import Paths
 
 
@@ -61,3 +61,12 @@ def _reached(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> 
             f"{type(error).__name__}: {sentence}"
         ) from error
     return {name: mask & (grad > 0) for (name, mask), grad in zip(masks.items(), grads)}
+
+
+def effective_density(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> float | None:
+    """Return the density over weights on some path from input to output; None, with a warning, where paths are not known."""
+    try:
+        return density(on_path(network, masks, input_shape))
+    except UnknownPathsError as error:
+        notice_once(str(error))
+        return None

@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from lth.errors import DataError, UsageError
-from lth.hashes import of_record, of_tensors
 from lth.pruning import masks as M
+from lth.tree import checkpoint as checkpoints
 from lth.tree import files
 
 State = dict[str, Tensor]
@@ -84,19 +84,14 @@ def under(part: str, tensors: State) -> State:
 
 
 def save(path: Path, point: Point) -> None:
-    tensors = pack(point)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"format": "lth-point-3", "step": point.step, "name": path.name, "digest": of_tensors(tensors)}
-    files.write_tensors(path, tensors, about | {"hash": of_record(about)})
+    """Write a rewind checkpoint."""
+    checkpoints.save(path, checkpoints.Checkpoint(point.step, *(getattr(point, part) for part in PARTS)))
 
 
 def load(path: Path) -> Point:
     """The point that ``save`` wrote. Raises DataError where the file is damaged."""
-    tensors, about = files.read_tensors(path)
-    sealed = about.get("hash") == of_record(about) and about.get("name") == path.name
-    if of_tensors(tensors) != about.get("digest") or not sealed or about.get("format") != "lth-point-3":
-        raise DataError(f"{path} does not match its hash; delete it, and it is computed again.")
-    return unpack(tensors, about["step"])
+    held = checkpoints.load(path)
+    return Point(held.step, *(getattr(held, part) for part in PARTS))
 
 
 def found(path: Path) -> Point | None:

@@ -7,12 +7,10 @@ trained for as many epochs as the ticket's whole chain, changes no ticket: it is
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from lth.hashes import differing
 from lth.pruning import masks as M
 from lth.seeds import stream
 from lth.tree.ticket import Ticket
@@ -57,27 +55,3 @@ def random(masks: M.Masks, seed: int) -> M.Masks:
     scores = {n: torch.rand(m.shape, generator=generator) for n, m in masks.items()}
     everywhere = M.dense(masks)
     return M.keep_top(scores, everywhere, {n: M.kept({n: m}) for n, m in masks.items()})
-
-
-def differs_in_one(control: str, ticket: Ticket, original: Ticket, trained: list[str], order: bool) -> dict[str, Any]:
-    """The proof of a control: what it changes differs from the ticket, and all else is the same to the bit.
-
-    Args:
-        trained: names of the parameters that are trained, and of their layers' buffers; ``reinit`` changes no other tensor.
-        order: whether the order of the images is another one.
-    """
-    layers = M.per_layer(ticket.masks) == M.per_layer(original.masks)
-    masks = ticket.masks.keys() == original.masks.keys() and M.digest(ticket.masks) == M.digest(original.masks)
-    moved = differing(ticket.rewind, original.rewind)
-    # Layers that are dense, empty, or nearly so may be the same after a permutation.
-    free = any(0 < int(m.sum()) < m.numel() and m.numel() > 64 for m in original.masks.values())
-    expected = {
-        "reinit": masks and bool(moved) and set(moved) <= set(trained) and not order,
-        "shuffle": (not masks or not free) and not moved and not order,
-        "random": (not masks or not free) and not moved and not order,
-        "order": masks and not moved and order,
-    }
-    return {
-        "holds": layers and expected[control], "control": control, "layers_as_dense": layers, "masks_differ": not masks,
-        "weights_differ": len(moved), "order_differs": order,
-    }  # fmt: skip

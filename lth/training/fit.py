@@ -15,7 +15,7 @@ from typing_extensions import override
 from lth.config import Config
 from lth.data.module import ImageData
 from lth.errors import UsageError
-from lth.invariants.monitor import Witness
+from lth.invariants.monitor import Monitor
 from lth.models.classifier import Classifier, lr_factor
 from lth.pruning.callback import LotteryTicket
 from lth.seeds import stream
@@ -80,7 +80,7 @@ def fit(
     capture: Capture | None = None,
     until: int = -1,
     place: Path | None = None,
-) -> tuple[dict[str, Any], History, Witness]:
+) -> tuple[dict[str, Any], History, Monitor]:
     """Train ``model`` as ``attempt`` says and test it; it then holds the final weights.
 
     Args:
@@ -102,10 +102,10 @@ def fit(
     data.seed, data.begin = attempt.order, (first, skipped)
     callback = LotteryTicket(None, target="net", masks=attempt.ticket.masks, init=attempt.ticket.rewind)
     expected = begin.state if partial else attempt.ticket.start
-    witness = Witness(callback, expected, begin.moments, config.optim.lr * model.factor(0))
+    witness = Monitor(callback, expected, begin.moments, config.optim.lr * model.factor(0))
     history = History(len(data.splits.train) / per_epoch, first, begin.step)
     if partial:
-        witness.resumed(partial.seen)
+        witness.resume(partial.seen)
         history.restore(partial.rows, partial.weights, partial.seconds)
     if capture:
         capture.begin = begin.step

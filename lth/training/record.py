@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 
 from lth.config import Config
 from lth.data.augment import normalization
-from lth.models import flops
 from lth.pruning import masks as M
 from lth.training.device import Device
 from lth.tree.spec import Spec
@@ -70,26 +69,6 @@ def facts(config: Config, spec: Spec, ticket: Ticket) -> dict[str, Any]:
         "step": spec.step,
         "settings": spec.settings,
         "determined_by": spec.content,
-    }
-
-
-def sizes(parameters: int, ticket: Ticket, dense: dict[str, int]) -> dict[str, Any]:
-    """Parameters and FLOPs (of one image) of the whole network: dense, and what a perfectly sparse engine would need.
-
-    Args:
-        parameters: number of elements of the network's parameters, without its buffers.
-        dense: FLOPs of the dense network, as ``flops.per_layer`` counts them.
-    """
-    pruned = M.size(ticket.masks) - M.kept(ticket.masks)
-    total, left = sum(dense.values()), flops.remaining(dense, M.per_layer(ticket.masks))
-    return {
-        "parameters": parameters,
-        "model_density": (parameters - pruned) / parameters,
-        "flops": total,
-        "flops_remaining": round(left),
-        "speedup": total / left if left else None,
-        "layer_flops": dense,
-        "layer_weights": {name: mask.numel() for name, mask in ticket.masks.items()},
     }
 
 

@@ -13,7 +13,7 @@ from lth.cli import signals
 from lth.config import Trainer
 from lth.errors import DataError
 from lth.hashes import of_record, of_tensors
-from lth.invariants.monitor import Witness
+from lth.invariants.monitor import Monitor
 from lth.training import checkpoint as point
 from lth.training.checkpoint import Point
 from lth.training.finite import finite
@@ -80,7 +80,7 @@ class Saver(pl.Callback):
     """
 
     def __init__(
-        self, path: Path, options: Trainer, history: History, witness: Witness, begin: int, before: Partial | None
+        self, path: Path, options: Trainer, history: History, witness: Monitor, begin: int, before: Partial | None
     ) -> None:
         self.path, self.minutes, self.interval, self.begin = path, options.checkpoint_minutes, options.val_check_interval, begin
         self.history, self.witness = history, witness
@@ -123,7 +123,7 @@ class Saver(pl.Callback):
             return  # Finite stops training within some steps, and the last good saving stays
         seconds = self.seconds + time.monotonic() - self._started
         sums = pl_module.sums * 0 if epoch_ended else pl_module.sums.clone()
-        seen = self.witness.seen()
+        seen = self.witness.observed()
         save(self.path, Partial(here, sums, self.history.weights, self.history.rows, seen, seconds, self.sessions))
         self._last = time.monotonic()
         signals.stop(f"saved at iteration {here.step}")

@@ -11,16 +11,18 @@ from lth.config import Config
 from lth.data.module import ImageData
 from lth.data.split import Splits
 from lth.hashes import of_file, of_tensors
-from lth.invariants import monitor as proof
+from lth.invariants import checks
+from lth.invariants.monitor import Monitor
 from lth.models import flops
 from lth.models.build import build
+from lth.pruning import flow
 from lth.pruning import masks as M
 from lth.seeds import stream
 from lth.tracking import loggers
 from lth.tracking import round as board
 from lth.tracking.remaining import Outlook
 from lth.training import checkpoint as point
-from lth.training import connectivity, controls, device, record
+from lth.training import connectivity, device, record
 from lth.training.checkpoint import Capture, Point
 from lth.training.fit import fit
 from lth.training.history import History
@@ -51,7 +53,7 @@ class Lab:
         torch.manual_seed(stream("initialisation", config.seed))
         self.model = build(config, len(splits.classes), weights)
         self.initial = {n: t.clone() for n, t in self.model.net.state_dict().items()}
-        self.shapes = proof.shapes(self.model.net)
+        self.shapes = checks.shapes_of(self.model.net.state_dict(), self.model.net)
         self.flops = flops.per_layer(self.model.net, config.data.image_size, config.data.channels)
         if config.trainer.channels_last:
             self.model.net.to(memory_format=torch.channels_last)
@@ -94,7 +96,7 @@ class Lab:
             **scores,
             "effective_density": proofs["layer_collapse"]["effective_density"],
             "layers": M.per_layer(ticket.masks),
-            **record.sizes(sum(p.numel() for p in self.model.net.parameters()), ticket, self.flops),
+            **flops.sizes(sum(p.numel() for p in self.model.net.parameters()), ticket.masks, self.flops),
             **line,
             "test": test,
             "checks": proofs,
@@ -116,7 +118,7 @@ class Lab:
 
     def fit(
         self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str, outlook: Outlook
-    ) -> tuple[dict[str, Any], History, proof.Witness]:
+    ) -> tuple[dict[str, Any], History, Monitor]:
         """Rewind, train, test; the network then holds the final weights."""
         capture = None
         if spec.parent is None and self.config.prune.rounds and (step := self.maker.step()):
@@ -124,7 +126,7 @@ class Lab:
         place = self.store.partial(spec.key) if self.config.trainer.devices == 1 else None
         return self._run(attempt, epochs=spec.epochs, loggers=loggers, title=title, outlook=outlook, capture=capture, place=place)
 
-    def _run(self, attempt: Attempt, **how: Any) -> tuple[dict[str, Any], History, proof.Witness]:
+    def _run(self, attempt: Attempt, **how: Any) -> tuple[dict[str, Any], History, Monitor]:
         M.rewind_(self.model.net, attempt.ticket.rewind, attempt.ticket.masks)
         self.prefix.run()
         return fit(self.model.train(), self.data, self.config, self.device, attempt, **how)
@@ -146,24 +148,16 @@ class Lab:
         self._run(self.maker.make(root), epochs=root.epochs, loggers=[], title=title, capture=capture, until=step)
         return point.load(path)
 
-    def prove(self, spec: Spec, folder: Path, attempt: Attempt, start: str, witness: proof.Witness) -> dict[str, dict[str, Any]]:
-        """The proofs of a round, from what it wrote where there is a file; raises InvariantError if one does not hold."""
-        ticket, parent = attempt.ticket, attempt.parent
-        weights, _ = files.read_tensors(folder / "final.safetensors")
-        data = self.config.data
-        scope = self.maker.scope(all_of_it=spec.index == 0)
-        proofs = {
-            "exact_count": proof.exact_count(tickets.load_ticket(folder).masks, attempt.asked),
-            "nested": proof.nested(ticket.masks, parent.masks if parent else None),
-            "start": witness.start,
-            "zeros": proof.zeros(witness.revived, weights, ticket.start, ticket.masks, set(M.prunable(self.model.net))),
-            "untouched": proof.untouched(self.model.net, self.shapes, ticket.masks, scope, weights, ticket.start),
-            "init_unchanged": {"holds": of_tensors(ticket.rewind)[:16] == start, "init": start},
-            "ranks": witness.ranks,
-            "layer_collapse": proof.collapse(self.model.net, ticket.masks, (data.channels, data.image_size, data.image_size)),
-        }
+    def prove(self, spec: Spec, folder: Path, attempt: Attempt, start: str, witness: Monitor) -> dict[str, dict[str, Any]]:
+        """The checks of a round; raises InvariantError if one does not hold."""
+        ticket, data = attempt.ticket, self.config.data
+        control = None
         if attempt.original is not None:
             other = attempt.order != self.config.seed
-            proofs["control"] = controls.differs_in_one(spec.control, ticket, attempt.original, self.maker.trained(), other)
-        proof.require(proofs)
-        return proofs
+            control = checks.control(spec.control, ticket, attempt.original, self.maker.trained(), other)
+        shape = (data.channels, data.image_size, data.image_size)
+        return checks.of_round(
+            folder, ticket, self.model.net, witness.observed(), expected=attempt.asked, init=start, fresh=self.shapes,
+            scope=self.maker.scope(all_of_it=spec.index == 0), parent=attempt.parent, control=control,
+            effective_density=flow.effective_density(self.model.net, ticket.masks, shape),
+        )  # fmt: skip

@@ -62,6 +62,8 @@ class Store:
         """The file of a point of round 0 that later rounds rewind to."""
         return self.outputs / "points" / f"{key}-{step}.safetensors"
 
+    checkpoint = point
+
     def read(self, key: str) -> Record | None:
         """The record of a finished round, else None. Raises DataError where it is damaged."""
         folder = self.folder(key)

@@ -1,7 +1,4 @@
-"""What a finished round's files show: the invariants, and that round.json says what the other files hold.
-
-Functions raise DataError or InvariantError, one sentence that names what is broken.
-"""
+"""What a finished round's files show: the invariants, and that round.json says what the other files hold."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +25,7 @@ SPEC = ("key", "control", "epochs", "finetune", "settings", "recipe", "family", 
 SHARED = ("classes", "images", "mean", "std", "parameters", "flops", "layer_flops")  # by the rounds of a chain
 DESCRIBED = ("format", "model", "classes", "image_size", "mean", "std")  # in round.json and final.safetensors
 UNSEEN = {"optimiser_states", "lr", "frozen"}  # numbers of checks that no file shows
+Parent = tuple[Record, Spec] | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,8 @@ class Round:
     root: Record
     ticket: Ticket
     weights: dict[str, Tensor]
-    about: dict[str, Any]  # the metadata of the weights
+    about: dict[str, Any]  # metadata of the weights' file
+    parent: "Round | None" = None
 
     @property
     def own(self) -> dict[str, Any]:
@@ -52,24 +51,31 @@ class Round:
         content = self.spec.parent.content if self.spec.control else self.spec.content
         return Prune(**{name: value for name, value in content.get("prune", {}).items() if name != "levels"})
 
+    @property
+    def before(self) -> M.Masks:
+        """The parent's masks, of the layers that this round prunes."""
+        return {name: mask for name, mask in self.parent.ticket.masks.items() if name in self.ticket.masks}
 
-def read(record: Record, spec: Spec, root: Record) -> Round:
-    """Read the files of a round."""
-    return Round(record, spec, root, tickets.load_ticket(record.folder), *files.read_tensors(record.folder / "final.safetensors"))
+
+def _read(record: Record, spec: Spec, root: Record, parent: Round | None = None) -> Round:
+    ticket, folder = tickets.load_ticket(record.folder), record.folder
+    return Round(record, spec, root, ticket, *files.read_tensors(folder / "final.safetensors"), parent)
 
 
-def check(record: Record, spec: Spec, root: Record, parent: tuple[Record, Spec] | None, outputs: Store) -> None:
-    """Check a round whose parent is valid."""
+def check(record: Record, spec: Spec, root: Record, parent: Parent, outputs: Store) -> None:
+    """Check a round whose parent is valid. Raises DataError or InvariantError with what is broken, in one sentence."""
     if missing := (FILES | ({"predictions.npy"} if record.test else set())) - record.files.keys():
         raise DataError(f"round.json holds no hash of {', '.join(sorted(missing))}.")
     store.intact(record.folder, record)
-    it, before = read(record, spec, root), read(*parent, root) if parent else None
-    _identity(it)
-    _sizes(it)
-    _final(it)
-    _scores(it)
-    _test(it)
-    _invariants(it, before, outputs)
+    it = _read(record, spec, root, _read(*parent, root) if parent else None)
+    _same(vars(record), _identity(it) | ({} if it.own else _configured(it)) | _sizes(it) | _scores(it))
+    if record.test_confusion is not None:
+        _test(record)
+    if not it.own:
+        _same(it.about, {name: getattr(record, name) for name in DESCRIBED}, "final.safetensors")
+    odd = [name for name, t in it.weights.items() if not torch.isfinite(t).all()]
+    _require(not odd, f"{', '.join(odd)} in final.safetensors holds numbers that are not finite.")
+    _invariants(it, outputs)
 
 
 def _require(holds: bool, sentence: str) -> None:
@@ -82,116 +88,104 @@ def _same(values: Mapping[str, Any], expected: Mapping[str, Any], where: str = "
         _require(values.get(name) == value, f"{where} has {name}={values.get(name)}, and it should be {value}.")
 
 
-def _identity(it: Round) -> None:
-    """Fields follow from what determined the round, and from round 0 of its chain."""
-    spec, root, prune, dense = it.spec, it.spec.root.content, it.prune, it.spec.index == 0
-    steps = ("rate", "allocation", "rewind", "retrain", *(() if it.own else ("criterion",)))
-    expected = {name: getattr(spec, name) for name in SPEC} | {name: None if dense else getattr(prune, name) for name in steps}
-    expected |= {"name": it.record.folder.name, "round": spec.index, "parent": spec.parent.key if spec.parent else None}
-    expected |= {"seed": root.get("seed", Config.seed)}
-    if not it.own:
-        epoch = it.root.iterations // it.root.epochs
-        expected |= {name: getattr(it.root, name) for name in SHARED} | {"pretrained": "weights" in root}
-        expected |= {"model": root.get("model", {}).get("name", Model.name), "precision": root.get("precision", "32-true")}
-        expected |= {"image_size": root["data"].get("image_size", Data.image_size), "iterations": epoch * spec.epochs}
-        expected |= {"begin_iteration": 0 if dense else checkpoint.steps(prune.rewind, epoch, it.root.iterations)}
-    _same(vars(it.record), expected)
-    _require(it.record.name.endswith(f"-{spec.key}"), f"its folder's name does not end in its key {spec.key}.")
+def _identity(it: Round) -> dict[str, Any]:
+    """Return the fields that follow from what determined the round."""
+    spec, steps = it.spec, ("rate", "allocation", "rewind", "retrain", *(() if it.own else ("criterion",)))
+    return {
+        **{name: getattr(spec, name) for name in SPEC},
+        **{name: getattr(it.prune, name) if spec.index else None for name in steps},
+        "name": f"{it.record.folder.name.rpartition('-')[0]}-{spec.key}",
+        "round": spec.index,
+        "parent": spec.parent.key if spec.parent else None,
+        "seed": spec.root.content.get("seed", Config.seed),
+    }
 
 
-def _sizes(it: Round) -> None:
-    """Counts, densities and FLOPs follow from the masks."""
-    masks, record, rewind = it.ticket.masks, it.record, it.ticket.rewind
+def _configured(it: Round) -> dict[str, Any]:
+    """Return the fields that follow from the configuration and from round 0 of the chain."""
+    root, per_epoch = it.spec.root.content, it.root.iterations // it.root.epochs
+    begin = checkpoint.steps(it.prune.rewind, per_epoch, it.root.iterations) if it.spec.index else 0
+    return {
+        **{name: getattr(it.root, name) for name in SHARED},
+        "model": root.get("model", {}).get("name", Model.name),
+        "pretrained": "weights" in root,
+        "image_size": root["data"].get("image_size", Data.image_size),
+        "precision": root.get("precision", "32-true"),
+        "iterations": per_epoch * it.spec.epochs,
+        "begin_iteration": begin,
+    }
+
+
+def _sizes(it: Round) -> dict[str, Any]:
+    """Return the counts, densities and FLOPs that follow from the masks."""
+    masks, rewind, dense = it.ticket.masks, it.ticket.rewind, it.record.layer_flops
     fit = all(name in rewind and rewind[name].shape == mask.shape for name, mask in masks.items())
     _require(fit and M.size(masks) > 0, "ticket.safetensors holds no masks, or they are not of the shapes of the weights.")
-    _require(list(record.layer_weights) == list(masks), "round.json has other layers than ticket.safetensors.")
-    limit = sum(t.numel() for t in rewind.values() if t.is_floating_point())
-    _require(M.size(masks) <= record.parameters <= limit, f"round.json has parameters={record.parameters} of {limit}.")
-    sizes = {"kept": M.kept(masks), "prunable": M.size(masks), "density": M.density(masks), "layers": M.per_layer(masks)}
-    counted = flops.sizes(record.parameters, masks, record.layer_flops)
-    _same(vars(record), sizes | (counted if record.layer_flops else {"model_density": counted["model_density"]}))
+    sizes = flops.sizes(it.record.parameters, masks, dense)
+    sizes = sizes if dense else {"model_density": sizes["model_density"]}
+    return sizes | {"kept": M.kept(masks), "prunable": M.size(masks), "density": M.density(masks), "layers": M.per_layer(masks)}
 
 
-def _final(it: Round) -> None:
-    """The final weights are finite, and their file describes the network as round.json does."""
-    odd = [name for name, t in it.weights.items() if not torch.isfinite(t).all()]
-    _require(not odd, f"{', '.join(odd)} in final.safetensors holds numbers that are not finite.")
-    _same(it.about, {name: getattr(it.record, name) for name in DESCRIBED if not it.own}, "final.safetensors")
-
-
-def _scores(it: Round) -> None:
-    """The scores of the last validation and of the end points are those of metrics.csv."""
-    rows, record = metrics.read(it.record.folder / "metrics.csv"), it.record
+def _scores(it: Round) -> dict[str, Any]:
+    """Return the scores that follow from metrics.csv."""
+    rows = metrics.read(it.record.folder / "metrics.csv")
     ends = {name: metrics.end_point(rows, name) for name in metrics.END_POINTS}
-    expected = {"iterations": rows[-1]["iteration"], "censored": ends["early_stop"] is rows[-1]}
-    expected |= {name: rows[-1][name] for name in metrics.SCORES}
-    names = ("epoch", "iteration", *metrics.SCORES)
-    expected |= {f"{end}_{name}": row[name] for end, row in ends.items() for name in names}
-    expected |= {f"{end}_test_acc": record.test_acc for end, row in ends.items() if row is rows[-1]}
-    _same(vars(record), expected)
+    scores = {name: rows[-1][name] for name in metrics.SCORES} | {"iterations": rows[-1]["iteration"]}
+    scores |= {f"{end}_{name}": row[name] for end, row in ends.items() for name in ("epoch", "iteration", *metrics.SCORES)}
+    scores |= {f"{end}_test_acc": it.record.test_acc for end, row in ends.items() if row is rows[-1]}
+    return scores | {"censored": ends["early_stop"] is rows[-1]}
 
 
-def _test(it: Round) -> None:
+def _test(record: Record) -> None:
     """Test accuracies follow from the confusion matrix (rows: true classes), and it follows from the predictions."""
-    record, classes = it.record, it.record.classes
-    if record.test_confusion is None:
-        return
-    matrix, count = torch.tensor(record.test_confusion, dtype=torch.float64), record.images["test"]
-    counted = f"round.json has a confusion matrix that does not count {count} test images of {len(classes)} classes."
-    _require(matrix.shape == (len(classes),) * 2 and int(matrix.sum()) == count, counted)
-    expected = (matrix.diag() / matrix.sum(1).clamp(min=1)).tolist() + [float(matrix.trace()) / count]
-    accuracies = [*record.test_class_acc.values(), record.test_acc]
-    follow = list(record.test_class_acc) == classes and all(abs(a - b) < 1e-6 for a, b in zip(accuracies, expected, strict=True))
-    _require(follow, "round.json has test accuracies that do not follow from its confusion matrix.")
+    matrix, count, classes = torch.tensor(record.test_confusion).double(), record.images["test"], record.classes
+    counted = matrix.shape == (len(classes),) * 2 and int(matrix.sum()) == count and list(record.test_class_acc) == classes
+    _require(counted, f"round.json does not count {count} test images of {', '.join(classes)} in its confusion matrix.")
+    expected = [float(matrix.trace()) / count, *(matrix.diag() / matrix.sum(1).clamp(min=1)).tolist()]
+    differ = max(abs(a - b) for a, b in zip(expected, [record.test_acc, *record.test_class_acc.values()]))
+    _require(differ < 1e-6, "the test accuracies in round.json do not follow from its confusion matrix.")
     if record.test:
         same = predictions.confusion(record.folder, record.test, len(classes)) == record.test_confusion
         _require(same, "predictions.npy gives another confusion matrix than round.json has.")
 
 
-def _invariants(it: Round, parent: Round | None, outputs: Store) -> None:
+def _invariants(it: Round, outputs: Store) -> None:
     """Every invariant holds, and round.json has its numbers."""
-    masks, weights, record, recorded = it.ticket.masks, it.weights, it.record, it.record.checks
-    shapes, pruned_from = map(checks.shapes_of, (weights, it.ticket.rewind)), None if record.control else parent
-    entries = {"untouched": checks.untouched(*shapes, masks, _scope(it, parent), {}, {})}
-    checks.require(entries)
-    keep = _keep(it, parent)
-    entries |= {
-        "nested": checks.nested(masks, pruned_from.ticket.masks if pruned_from else None),
-        "exact_count": checks.exact_count(masks, keep),
-        "start": checks.start(it.ticket.rewind, _rewound(it, parent, outputs)),
-        "zeros": checks.zeros([0] * recorded["zeros"]["epochs"], weights, it.ticket.start, masks),
-        "init_unchanged": checks.init_unchanged(it.ticket.rewind, record.start),
-        "ranks": checks.ranks(masks, True, recorded["ranks"]["ranks"]),
+    ticket, masks, parent, record, kind = it.ticket, it.ticket.masks, it.parent, it.record, it.record.control
+    shapes = map(checks.shapes_of, (it.weights, ticket.rewind))
+    checks.require({"untouched": (untouched := checks.untouched(*shapes, masks, _scope(it), {}, {}))})
+    entries = {
+        "nested": checks.nested(masks, parent.ticket.masks if parent and not kind else None),
+        "exact_count": checks.exact_count(masks, keep := _keep(it)),
+        "start": checks.start(ticket.rewind, _rewound(it, outputs)),
+        "zeros": checks.zeros([0] * record.checks["zeros"]["epochs"], it.weights, ticket.start, masks),
+        "untouched": untouched,
+        "init_unchanged": checks.init_unchanged(ticket.rewind, record.start),
+        "ranks": checks.ranks(masks, True, record.checks["ranks"]["ranks"]),
         "layer_collapse": checks.layer_collapse(masks, record.effective_density),
     }
-    if kind := record.control:
-        entries["control"] = checks.control(kind, it.ticket, parent.ticket, it.weights.keys(), kind == "order")
+    if kind:
+        entries["control"] = checks.control(kind, ticket, parent.ticket, ticket.rewind.keys(), kind == "order")
     checks.require(entries)
-    _same(recorded, {name: recorded.get(name, "missing") for name in entries})
     for name, entry in entries.items():
         seen = {number: value for number, value in entry.items() if number not in UNSEEN}
-        _same(recorded[name], seen, f"the check {name} in round.json")
-    if pruned_from and it.prune.criterion == "magnitude" and "criterion" not in it.own:
-        _by_magnitude(masks, parent, keep)
+        _same(record.checks[name], seen, f"the check {name} in round.json")
+    if parent and not kind and it.prune.criterion == "magnitude" and "criterion" not in it.own:
+        expected = M.keep_top(criteria.magnitude(parent.weights, it.before), it.before, keep)
+        odd = [name for name, mask in masks.items() if not mask.equal(expected[name])]
+        _require(not odd, f"the masks of {', '.join(odd)} are not those of its parent's largest final weights.")
 
 
-def _by_magnitude(masks: M.Masks, parent: Round, keep: allocation.Keep) -> None:
-    before = {name: mask for name, mask in parent.ticket.masks.items() if name in masks}
-    expected = M.keep_top(criteria.magnitude(parent.weights, before), before, keep)
-    odd = [name for name, mask in masks.items() if not mask.equal(expected[name])]
-    _require(not odd, f"the masks of {', '.join(odd)} are not those of its parent's largest final weights.")
-
-
-def _scope(it: Round, parent: Round | None) -> list[str]:
+def _scope(it: Round) -> list[str]:
     """Return the names of the weights that are to have masks."""
-    masks, layers, prune = it.ticket.masks, list(it.root.layer_weights), it.prune
-    if parent is None:  # a layer without a mask would escape all counts of the chain
+    masks, prune = it.ticket.masks, it.prune
+    if it.parent is None:  # a layer without a mask would escape all counts of the chain
         return [*masks, *(name for name in it.record.layer_flops if name.endswith(".weight"))]
-    if it.record.control or parent.spec.index:
-        return list(parent.ticket.masks)
+    if it.record.control or it.parent.spec.index:
+        return list(it.parent.ticket.masks)
     spared = [] if prune.head and prune.scope != "backbone" else _head(it)
     named = not it.own and (prune.scope != "trainable" or it.spec.finetune == "all")  # else a subset, which no file names
-    return [name for name in layers if name not in spared and (named or name in masks)]
+    return [name for name in it.parent.ticket.masks if name not in spared and (named or name in masks)]
 
 
 def _head(it: Round) -> list[str]:
@@ -203,23 +197,22 @@ def _head(it: Round) -> list[str]:
     return [] if it.own else [name for name in layers if name.startswith(f"{module}.")]
 
 
-def _keep(it: Round, parent: Round | None) -> allocation.Keep:
+def _keep(it: Round) -> allocation.Keep:
     """Return how many weights the schedule keeps."""
-    if parent is None or it.record.control:
-        return M.kept(parent.ticket.masks) if parent else M.size(it.ticket.masks)
-    before = {name: mask for name, mask in parent.ticket.masks.items() if name in it.ticket.masks}
-    prune, head = it.prune, [name for name in _head(it) if name in before]
+    if it.parent is None or it.record.control:
+        return M.kept(it.parent.ticket.masks) if it.parent else M.size(it.ticket.masks)
+    prune, head = it.prune, [name for name in _head(it) if name in it.before]
     options = {"allocation": prune.allocation, "head": head, "head_rate": prune.head_rate}
-    return allocation.keeps(before, prune.rate, it.spec.levels, **options)
+    return allocation.keeps(it.before, prune.rate, it.spec.levels, **options)
 
 
-def _rewound(it: Round, parent: Round | None, outputs: Store) -> checks.State:
-    """Return the weights that training is to start from, before masking; those that it has where no file shows them."""
+def _rewound(it: Round, outputs: Store) -> checks.State:
+    """Return the weights that training is to start from, before masking; its own where no file shows them."""
+    begin, parent = it.record.begin_iteration, it.parent
     if parent is None or it.record.control:
         return it.ticket.rewind
     if it.prune.retrain != "rewind":
         return parent.weights
-    begin = it.record.begin_iteration
     path = outputs.checkpoint(it.spec.root.key, begin)
     if begin and path.exists():  # it is computed again when it is needed, so it may be deleted
         return checkpoint.load(path).state

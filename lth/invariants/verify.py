@@ -23,13 +23,16 @@ def verify(outputs: Path, say: Callable[[str], None] = print) -> int:
     if not outputs.is_dir():
         raise UsageError(f"{outputs} is no folder; name the outputs of an experiment.")
     store = Store(outputs)
-    folders, valid, sentences = store.finished(), Valid(), _lost(store)
-    if not folders and not sentences:
+    folders, lost, valid = sorted(store.finished(), key=_generation), _lost(store), Valid()
+    if not folders and not lost:
         raise UsageError(f"{outputs} holds no finished round; name the outputs of an experiment.")
-    sentences |= {folder.name: check(folder, store, valid) for folder in sorted(folders, key=_generation)}
-    for name, sentence in sentences.items():
-        say(f"broken  {name}: {sentence}" if sentence else f"ok      {name}")
-    total, broken = len(sentences), sum(map(bool, sentences.values()))
+    for name in lost:
+        say(f"broken  {name}: results.csv lists it as finished, but it has no round.json.")
+    broken, total = len(lost), len(lost) + len(folders)
+    for folder in folders:
+        sentence = check(folder, store, valid)
+        broken += bool(sentence)
+        say(f"broken  {folder.name}: {sentence}" if sentence else f"ok      {folder.name}")
     say(f"{total} {'round' if total == 1 else 'rounds'}: {total - broken} ok, {broken} broken")
     return broken
 
@@ -54,16 +57,14 @@ def check(folder: Path, store: Store, valid: Valid) -> str:
     return ""
 
 
-def _lost(store: Store) -> dict[str, str]:
-    """Return a sentence for each round that results.csv has and that has no round.json."""
+def _lost(store: Store) -> list[str]:
+    """Return the names of the rounds that results.csv lists and that have no round.json."""
     keys = {folder.name.rpartition("-")[2] for folder in store.finished()}
     try:
         with open(store.results, newline="") as file:
-            rows = list(csv.DictReader(file))
+            return [row["name"] for row in csv.DictReader(file) if row.get("name") and row.get("key") not in keys]
     except (OSError, ValueError, csv.Error):
-        rows = []
-    sentence = "results.csv lists it as finished, but it has no round.json."
-    return {row["name"]: sentence for row in rows if row.get("name") and row.get("key") not in keys}
+        return []
 
 
 def _generation(folder: Path) -> tuple[int, bool, str]:

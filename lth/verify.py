@@ -1,4 +1,4 @@
-"""The door: ``python -m lth.verify [outputs]``. Imports no torch until there is a round to check."""
+"""The command ``python -m lth.verify [outputs]``."""
 
 import argparse
 from pathlib import Path
@@ -7,9 +7,9 @@ from lth.errors import door
 
 
 def main() -> None:
-    """Prove every finished round of a folder again, from its files alone.
+    """Check every finished round of a folder again, from its files alone.
 
-    Exit code 0 if all are whole, 1 if one is broken, 2 if there is nothing to check.
+    Exit code 0 if all are valid, 1 if one is broken, 2 if there is nothing to check.
     """
     parser = argparse.ArgumentParser(prog="python -m lth.verify", description=main.__doc__)
     parser.add_argument("outputs", nargs="?", default="outputs", type=Path, help="folder of an experiment (default: outputs)")

@@ -20,7 +20,7 @@ ALLOWED = {
     "report": {"report", "analysis", "tree", "cli", *GROUND},
     "training": {"training", "tracking", "invariants", "analysis", "report", "tree", "cli", *BASE},
     "tracking": {"tracking", "analysis", "report", "tree", *BASE},
-    "invariants": {"invariants", "training", "tree", *BASE},
+    "invariants": {"invariants", "tree", *BASE},
     "analysis": {"analysis", "report", "tree", *GROUND},
     "tree": {"tree", "cli", *BASE},
     "cli": {"cli", *GROUND},

@@ -50,6 +50,28 @@ def remaining(dense: dict[str, int], density: dict[str, float]) -> float:
     return sum(flops * density.get(name, 1.0) for name, flops in dense.items())
 
 
+def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> dict[str, Any]:
+    """Return the fields of a record on parameters and FLOPs: of the dense network, and what a perfectly sparse engine needs.
+
+    Args:
+        parameters: number of elements of the network's parameters, without its buffers.
+        masks: by parameter name, bool, True = kept.
+        dense: FLOPs of the dense network, see ``per_layer``.
+    """
+    kept = {name: int(mask.count_nonzero()) for name, mask in masks.items()}
+    weights = {name: mask.numel() for name, mask in masks.items()}
+    total, left = sum(dense.values()), remaining(dense, {name: kept[name] / weights[name] for name in masks})
+    return {
+        "parameters": parameters,
+        "model_density": (parameters - sum(weights.values()) + sum(kept.values())) / parameters,
+        "flops": total,
+        "flops_remaining": round(left),
+        "speedup": total / left if left else None,
+        "layer_flops": dense,
+        "layer_weights": weights,
+    }
+
+
 class _Products(TorchDispatchMode):
     """Count the FLOPs of every product of matrices under the name of the parameter that it multiplies.
 

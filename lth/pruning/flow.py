@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
-from lth.errors import LthError
-from lth.pruning.masks import Masks, dense, kept, mask_, size
+from lth.errors import LthError, notice_once
+from lth.pruning.masks import Masks, dense, density, kept, mask_, size
 
 NORMS = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm", "normalize"}
 ACTIVATIONS = {
@@ -32,6 +32,15 @@ JOINS = {"cat", "concat", "stack"}
 
 class UnknownPathsError(LthError):
     """The paths of a network cannot be followed, so its effective density is not known."""
+
+
+def effective_density(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> float | None:
+    """Return the density over weights on some path from input to output; None, with a warning, where paths are not known."""
+    try:
+        return density(on_path(network, masks, input_shape))
+    except UnknownPathsError as error:
+        notice_once(str(error))
+        return None
 
 
 def on_path(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Masks:

@@ -20,7 +20,7 @@ from lth.models.classifier import Classifier, lr_factor
 from lth.pruning.callback import LotteryTicket
 from lth.seeds import stream
 from lth.tracking.progress import Progress
-from lth.tracking.remaining import Outlook
+from lth.tracking.remaining import Remaining
 from lth.training import checkpoint as point
 from lth.training import resume
 from lth.training.checkpoint import Capture, Continue
@@ -76,7 +76,7 @@ def fit(
     epochs: int,
     loggers: list[Any],
     title: str,
-    outlook: Outlook | None = None,
+    outlook: Remaining | None = None,
     capture: Capture | None = None,
     until: int = -1,
     place: Path | None = None,
@@ -113,7 +113,7 @@ def fit(
     callbacks = [
         callback, Continue(begin, exactly=partial is not None), witness, Reseed(attempt.order, first, begin.generators),
         Finite(begin.step, first, place), history, *([capture] if capture else []), *saver,
-        Progress(title, outlook or Outlook(until / per_epoch if until >= 0 else epochs), first),
+        Progress(title, outlook or Remaining(until / per_epoch if until >= 0 else epochs)),
     ]  # fmt: skip
     trainer = _trainer(config, device, callbacks, loggers, epochs - first, until, reload=skipped > 0)
     with hush():

@@ -17,8 +17,8 @@ from lth.models.build import build
 from lth.pruning import masks as M
 from lth.seeds import stream
 from lth.tracking import loggers
-from lth.tracking import round as board
-from lth.tracking.remaining import Outlook
+from lth.tracking.remaining import Remaining
+from lth.tracking.round import log_round
 from lth.training import checkpoint as point
 from lth.training import connectivity, controls, device, record
 from lth.training.checkpoint import Capture, Point
@@ -28,6 +28,7 @@ from lth.training.prefix import Prefix
 from lth.training.start import Attempt, Maker
 from lth.tree import files, predictions
 from lth.tree import ticket as tickets
+from lth.tree.record import Record
 from lth.tree.spec import Spec
 from lth.tree.store import Store
 
@@ -64,7 +65,7 @@ class Lab:
         self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach, resolved.place())
         self.maker.require_weights()
 
-    def train(self, spec: Spec, title: str, outlook: Outlook) -> dict[str, Any] | None:
+    def train(self, spec: Spec, title: str, outlook: Remaining) -> dict[str, Any] | None:
         """Train the round that ``spec`` asks for, write its folder, and return its record; its parent is finished.
 
         All ranks of a distributed run train; the first one writes, the others return None.
@@ -106,7 +107,7 @@ class Lab:
             **record.machine(self.device),
             "seconds": round(time.perf_counter() - begin + history.before, 3),
         }
-        board.show(logging, written, self.model, self.splits)
+        log_round(logging, Record.of(written, folder), torch.cat(self.model.predictions).numpy(), self.splits)
         return self.store.finish(folder, written)
 
     def _same_start(self, spec: Spec, ticket: tickets.Ticket) -> Path | None:
@@ -115,7 +116,7 @@ class Lab:
         return self.store.folder(spec.parent.key) if same else None
 
     def fit(
-        self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str, outlook: Outlook
+        self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str, outlook: Remaining
     ) -> tuple[dict[str, Any], History, proof.Witness]:
         """Rewind, train, test; the network then holds the final weights."""
         capture = None

@@ -16,8 +16,8 @@ from lth.data.split import prepare
 from lth.errors import notice_once
 from lth.models import weights as pretrained
 from lth.tracking import loggers
-from lth.tracking.chains import Experiment
-from lth.tracking.remaining import Outlook
+from lth.tracking.chains import Chains
+from lth.tracking.remaining import Remaining
 from lth.training import device
 from lth.tree.spec import chain, controls, depth
 from lth.tree.store import Store
@@ -53,8 +53,8 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     last, lab, records = len(specs) - 1, None, []
     wanted = [*specs, *controls(config, specs)]
     there = [store.read(spec.key) for spec in wanted]
-    outlook = Outlook(sum(spec.epochs for spec, record in zip(wanted, there) if record is None))
-    experiment = Experiment(config, specs, store) if config.logger.name == "tensorboard" and device.is_first() else None
+    remaining = Remaining(sum(spec.epochs for spec, record in zip(wanted, there) if record is None))
+    chains = Chains(store.outputs, specs[-1]) if config.logger.name == "tensorboard" and device.is_first() else None
     for spec, record in zip(wanted, there):
         if record is None:
             signals.stop("all finished rounds are kept")
@@ -65,14 +65,14 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
                         if device.is_first():
                             store.look()
                         lab = _lab(config, splits, resolved, store, weights, say)
-                    record = lab.train(spec, f"{job}round {spec.index}/{last}", outlook) or store.wait_for(spec.key)
+                    record = lab.train(spec, f"{job}round {spec.index}/{last}", remaining) or store.wait_for(spec.key)
                     say(summary(record, last))
-                    outlook.trained(spec.epochs)
+                    remaining.done += spec.epochs
                 else:
-                    outlook.found(spec.epochs)
+                    remaining.total -= spec.epochs
         store.enter(record)
-        if experiment:
-            experiment.enter(record)
+        if chains:
+            chains.enter(record)
         records.append(record)
     return records
 

@@ -27,12 +27,12 @@ config.register()
 def job(cfg: DictConfig) -> float:
     """Run one experiment and return what sweepers optimise, see ``search.score``; NaN if it failed."""
     try:
-        from lth.cli import results
+        chosen = usage.config(cfg)
+        sweep.require_one_device(chosen)
+        from lth.cli import results  # costs a second, and a typo should not
         from lth.training.device import is_first
         from lth.training.search import score, search
 
-        chosen = usage.config(cfg)
-        sweep.require_one_device(chosen)
         if chosen.trainer.devices == 1:  # else Lightning stops all ranks by itself
             signals.listen()
         records = search(chosen, say=print if is_first() else lambda line: None, job=sweep.title())

@@ -20,8 +20,7 @@ _failures: list[tuple[str, Exception]] = []  # name of the job, error
 
 def _current() -> DictConfig | None:
     """Return Hydra's own configuration of the running job, None outside a sweep."""
-    current = HydraConfig.get() if HydraConfig.initialized() else None
-    return current if current is not None and current.mode == RunMode.MULTIRUN else None
+    return HydraConfig.get() if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN else None
 
 
 def title() -> str:
@@ -61,11 +60,12 @@ def failed(error: Exception) -> None:
     """
     if command.FULL_ERROR:
         raise error
-    current, stopped = _current(), isinstance(error, Interrupted)
-    if stopped and any(isinstance(earlier, Interrupted) for _, earlier in _failures):
-        return
-    in_sweep = current is not None and not stopped
-    _failures.append((f"job {current.job.num} ({current.job.override_dirname}) failed: " if in_sweep else "", error))
+    current = _current()
+    if not isinstance(error, Interrupted):
+        name = f"job {current.job.num} ({current.job.override_dirname}) failed: " if current else ""
+        _failures.append((name, error))
+    elif not any(isinstance(earlier, Interrupted) for _, earlier in _failures):
+        _failures.append(("", error))
 
 
 def end() -> int:

@@ -89,12 +89,12 @@ def _unknown(key: str) -> str:
 
 def _similar(key: str) -> list[str]:
     """Return the keys that ``key`` may stand for, such as ``optim.lr`` for ``lr``."""
-    leaves = {known.rpartition(".")[2] for known in keys()}
-    exact = [known for known in keys() if known.rpartition(".")[2] == key]
-    if similar := exact or difflib.get_close_matches(key, [*keys(), *GROUPS], n=1):
+    leaves = {known: known.rpartition(".")[2] for known in keys()}
+    exact = [known for known, leaf in leaves.items() if leaf == key]
+    if similar := exact or difflib.get_close_matches(key, [*leaves, *GROUPS], n=1):
         return similar
-    leaf = difflib.get_close_matches(key, leaves, n=1, cutoff=0.75) if "." not in key else []
-    return [known for known in keys() if known.rpartition(".")[2] in leaf]
+    near = difflib.get_close_matches(key, leaves.values(), n=1, cutoff=0.75) if "." not in key else []
+    return [known for known, leaf in leaves.items() if leaf in near]
 
 
 def _first_line(error: BaseException | None) -> str:

@@ -1,8 +1,8 @@
 """What TensorBoard shows of a whole chain: a run whose step is the round. Imports no torch where nothing is to be written.
 
-outputs/experiments/<model>-seed<s>-rate<r>-<hash>/   a chain of one seed; beside it one for each control (-reinit, ...)
-  events.out.tfevents.<round>.<key>   of a finished round: scores, each layer's density, histograms of weights and masks
-outputs/experiments/verdict/          the text of the last command's verdicts
+outputs/experiments/<model>-seed<s>-rate<r>-<hash>/  a chain of one seed; beside it one for each control (-reinit, ...)
+  events.out.tfevents.<round>.<key>  of a finished round: scores, each layer's density, histograms of weights and masks
+outputs/experiments/verdict/         the text of the last command's verdicts
 """
 
 from collections.abc import Iterator
@@ -40,50 +40,43 @@ CHARTS = {  # of the page of custom scalars; category: tags, as regular expressi
 }
 
 
-class Chains:
-    """The runs of one search: of its chain, and of the controls beside it.
+def enter(outputs: Path, last: Spec, record: Record) -> None:
+    """Write a finished round into the run of its chain or control, unless it is there.
 
     Args:
-        last: the last round of the chain; a dense network alone is no chain, and nothing is written of it.
+        last: the last round of the chain; a dense network alone is no chain.
     """
-
-    def __init__(self, outputs: Path, last: Spec) -> None:
-        self.folder, self.last = outputs / "experiments", last
-
-    def enter(self, record: Record) -> None:
-        """Write a finished round into the run that it belongs to, unless that is done."""
-        trained_longer = record.parent is None and record.key != self.last.root.key
-        if self.last.parent is None or trained_longer:
-            return
-        run = self.folder / "-".join(filter(None, [self._name(record), record.control]))
-        pruned = record.round * record.levels
-        path = run / f"{EVENTS}{pruned:04d}.{record.key}"  # TensorBoard reads files in the order of their names
-        if not path.exists():
-            with _writer(path) as board:
-                board.add_custom_scalars(
-                    {title: {tag: ["Multiline", [f"^{tag}$"]] for tag in tags} for title, tags in CHARTS.items()}
-                )
-                _scalars(board, record, pruned)
-                _histograms(board, record, pruned)
-
-    def _name(self, record: Record) -> str:
-        """Return ``simple_cnn-seed0-rate0.2-3f2a1b``, before the hash with what is not default in how it is pruned."""
-        prune = {name: value for name, value in self.last.content["prune"].items() if name != "levels"}
-        how = [prune[name] for name in ("criterion", "allocation", "rewind", "retrain") if name in prune]
-        chain = of_json([self.last.recipe, prune])[:6]
-        return "-".join([record.model, f"seed{record.seed}", f"rate{prune.get('rate', Prune.rate):g}", *how, chain])
+    trained_longer = record.parent is None and record.key != last.root.key
+    if last.parent is None or trained_longer:
+        return
+    run = outputs / "experiments" / "-".join(filter(None, [_name(last, record), record.control]))
+    step = record.round * record.levels
+    path = run / f"{EVENTS}{step:04d}.{record.key}"  # TensorBoard reads files in the order of their names
+    if not path.exists():
+        with _writer(path) as board:
+            board.add_custom_scalars(
+                {title: {tag: ["Multiline", [f"^{tag}$"]] for tag in tags} for title, tags in CHARTS.items()}
+            )
+            _scalars(board, record, step)
+            _histograms(board, record, step)
 
 
 def verdict(outputs: Path, text: str) -> None:
     """Show the verdicts (Markdown) in a run of their own, in place of those of an earlier command."""
     path = outputs / "experiments" / "verdict" / f"{EVENTS}{of_json(text)[:12]}"
-    if path.exists():
-        return
-    with _writer(path) as board:
-        board.add_text("verdict", text)
-    for old in path.parent.glob(f"{EVENTS}*"):
-        if old != path:
+    if not path.exists():
+        for old in path.parent.glob(f"{EVENTS}*"):
             old.unlink(missing_ok=True)
+        with _writer(path) as board:
+            board.add_text("verdict", text)
+
+
+def _name(last: Spec, record: Record) -> str:
+    """Return ``simple_cnn-seed0-rate0.2-3f2a1b``; what is not default in how the chain is pruned stands before its hash."""
+    prune = {name: value for name, value in last.content["prune"].items() if name != "levels"}
+    how = [prune[name] for name in ("criterion", "allocation", "rewind", "retrain") if name in prune]
+    chain = of_json([last.recipe, prune])[:6]
+    return "-".join([record.model, f"seed{record.seed}", f"rate{prune.get('rate', Prune.rate):g}", *how, chain])
 
 
 @contextmanager
@@ -99,17 +92,17 @@ def _writer(path: Path) -> Iterator[Any]:
         files.write_bytes(path, written.read_bytes(), path.name.removeprefix(EVENTS))  # a draft that TensorBoard does not read
 
 
-def _scalars(board: Any, record: Record, pruned: int) -> None:
+def _scalars(board: Any, record: Record, step: int) -> None:
     for name, (field, factor) in SCORES.items():
         if (value := getattr(record, field)) is not None:
-            board.add_scalar(f"by round/{name}", value * factor, pruned)
+            board.add_scalar(f"by round/{name}", value * factor, step)
             if name in AGAINST:
                 board.add_scalar(f"against sparsity/{name}", value, round(10**4 * (1 - record.density)))
     for name, density in record.layers.items():
-        board.add_scalar(f"density/{name.removesuffix('.weight')}", density, pruned)
+        board.add_scalar(f"density/{name.removesuffix('.weight')}", density, step)
 
 
-def _histograms(board: Any, record: Record, pruned: int) -> None:
+def _histograms(board: Any, record: Record, step: int) -> None:
     """Add the remaining weights of each layer (at most about a million of them), and the density of each of its units."""
     from lth.tree.ticket import load_ticket
 
@@ -118,5 +111,5 @@ def _histograms(board: Any, record: Record, pruned: int) -> None:
         layer, remaining = name.removesuffix(".weight"), weights[name][mask].float()
         if len(remaining):
             sample = remaining[:: max(1, len(remaining) // 10**6)]
-            board.add_histogram(f"remaining weights/{layer}", sample, pruned, bins=50)
-        board.add_histogram(f"density of output units/{layer}", mask.flatten(1).float().mean(1), pruned, bins=50)
+            board.add_histogram(f"remaining weights/{layer}", sample, step, bins=50)
+        board.add_histogram(f"density of output units/{layer}", mask.flatten(1).float().mean(1), step, bins=50)

@@ -20,29 +20,21 @@ def require(name: str) -> None:
 
 def make(logger: Logger, folder: Path, outputs: Path) -> list[Any]:
     """Return the loggers of a round: TensorBoard and CSV write into its folder, W&B and MLflow into ``outputs``."""
-    from pytorch_lightning import loggers as lightning
+    from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
     match logger.name:
         case "tensorboard":
-            return [lightning.TensorBoardLogger(folder, name="", version="", default_hp_metric=False)]
+            return [TensorBoardLogger(folder, name="", version="", default_hp_metric=False)]
         case "csv":
-            return [lightning.CSVLogger(folder, name="", version="lightning")]
+            return [CSVLogger(folder, name="", version="lightning")]
         case "wandb":
             import wandb
 
             wandb.finish()  # the run of a round that failed: Lightning would continue it
             (outputs / "wandb").mkdir(parents=True, exist_ok=True)  # or else W&B takes a temporary folder
-            quiet = wandb.Settings(silent=True)
-            return [lightning.WandbLogger(folder.name, outputs, offline=logger.offline, project=logger.project, settings=quiet)]
+            options = {"project": logger.project, "settings": wandb.Settings(silent=True)}
+            return [WandbLogger(folder.name, outputs, offline=logger.offline, **options)]
         case "mlflow":
             uri = logger.uri or f"sqlite:///{outputs.resolve() / 'mlflow.db'}"  # MLflow 3 takes no folder any more
-            return [lightning.MLFlowLogger(logger.project, run_name=folder.name, tracking_uri=uri)]
-        case _:
-            return []
-
-
-def close(logger: Any) -> None:
-    """End a logger's run, so that the next round begins another."""
-    logger.finalize("success")
-    if type(logger).__name__ == "WandbLogger":
-        logger.experiment.finish()
+            return [MLFlowLogger(logger.project, run_name=folder.name, tracking_uri=uri)]
+    return []

@@ -4,13 +4,12 @@ import json
 from typing import Any
 
 import numpy as np
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from lth.analysis import table
 from lth.config import ALLOCATIONS, CONTROLS, CRITERIA, RETRAIN
 from lth.data.split import Splits
 from lth.report import figures
-from lth.tracking import loggers as kinds
 from lth.tree.record import Record
 
 HPARAMS = (
@@ -45,7 +44,9 @@ def log_round(loggers: list[Logger], record: Record, predicted: np.ndarray | Non
             logger.log_hyperparams(params)
             if not isinstance(logger, CSVLogger):  # whose file is a table of epochs
                 logger.log_metrics(scores, record.iterations)
-        kinds.close(logger)
+        logger.finalize("success")
+        if isinstance(logger, WandbLogger):  # or else the next round continues its run
+            logger.experiment.finish()
 
 
 def _text(board: Any, record: Record) -> None:

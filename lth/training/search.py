@@ -15,8 +15,7 @@ from lth.data import overview, sources
 from lth.data.split import prepare
 from lth.errors import notice_once
 from lth.models import weights as pretrained
-from lth.tracking import loggers
-from lth.tracking.chains import Chains
+from lth.tracking import chains, loggers
 from lth.tracking.remaining import Remaining
 from lth.training import device
 from lth.tree.spec import chain, controls, depth
@@ -54,7 +53,7 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     wanted = [*specs, *controls(config, specs)]
     there = [store.read(spec.key) for spec in wanted]
     remaining = Remaining(sum(spec.epochs for spec, record in zip(wanted, there) if record is None))
-    chains = Chains(store.outputs, specs[-1]) if config.logger.name == "tensorboard" and device.is_first() else None
+    tensorboard = config.logger.name == "tensorboard" and device.is_first()
     for spec, record in zip(wanted, there):
         if record is None:
             signals.stop("all finished rounds are kept")
@@ -71,8 +70,8 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
                 else:
                     remaining.total -= spec.epochs
         store.enter(record)
-        if chains:
-            chains.enter(record)
+        if tensorboard:
+            chains.enter(store.outputs, specs[-1], record)
         records.append(record)
     return records
 

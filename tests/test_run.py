@@ -94,7 +94,11 @@ def test_help_a_typo_and_finished_rounds_do_not_import_torch(images, tmp_path):
             2,
             "lth: finetune=layer3 is not accepted: layer3 is no block; it takes all, head, fc1, fc2, joined by '+'.",
         ),
-        ("seed=0,1", 2, "lth: seed=0,1 is not accepted: several values are a sweep, which takes -m: python -m lth.run -m seed=0,1."),
+        (
+            "seed=0,1",
+            2,
+            "lth: seed=0,1 is not accepted: several values are a sweep, which takes -m: python -m lth.run -m seed=0,1.",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence_and_an_exit_code(here, images, tmp_path, override, code, sentence):
@@ -214,7 +218,7 @@ def test_configurations_and_code_of_ones_own(images, tmp_path):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    arguments = "experiment=mine --config-dir conf model=lenet_300_100 prune=dense trainer=cpu logger=none".split()
+    arguments = ["experiment=mine", "--config-dir", "conf", "model=lenet_300_100", "prune=dense", "trainer=cpu", "logger=none"]
     done = run(*arguments, cwd=tmp_path, PYTHONPATH=str(Path(lth.__file__).parent.parent))
     assert done.returncode == 0, done.stderr
     assert "my code runs 0.03" in done.stdout

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from lth.errors import door
+from lth.cli.command import run_command
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     outputs = parser.parse_args().outputs
     from lth.invariants.verify import verify  # after --help has answered
 
-    door(lambda: 1 if verify(outputs) else 0)
+    run_command(lambda: 1 if verify(outputs) else 0)
 
 
 if __name__ == "__main__":

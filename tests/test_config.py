@@ -1,4 +1,3 @@
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,10 @@ def composed(*overrides: str) -> Config:
 
 
 def test_the_composed_default_is_the_dataclass_default():
-    found = composed()
-    assert found.data.cache == "outputs/cache"  # an interpolation in the dataclass
-    found.data.cache = config.Data().cache
-    assert found == Config()
+    default = composed()
+    assert default.data.cache == "outputs/cache"  # an interpolation in the dataclass
+    default.data.cache = config.Data().cache
+    assert default == Config()
 
 
 NEEDED = {"custom": ["model.target=my_nets:make"]}  # keys that a choice cannot do without
@@ -119,13 +118,6 @@ TYPOS = [
 def test_a_typo_is_one_sentence(override, sentence):
     with pytest.raises(HydraException) as caught:
         composed(override)
-    told = usage.sentence(caught.value)
-    assert told.startswith(sentence)
-    assert "\n" not in told
-
-
-def test_every_key_of_the_schema_is_known_to_the_typo_help():
-    assert {"seed", "data.root", "prune.rate", "optim.lr", "trainer.compile", "logger.name"} <= set(usage.keys())
-    assert len(usage.keys()) == sum(
-        len(dataclasses.fields(f.type)) if dataclasses.is_dataclass(f.type) else 1 for f in dataclasses.fields(Config)
-    )
+    line = usage.sentence(caught.value)
+    assert line.startswith(sentence)
+    assert "\n" not in line

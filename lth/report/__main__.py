@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from lth.analysis import ends
-from lth.errors import DataError, UsageError, door
+from lth.cli.command import run_command
+from lth.errors import DataError, UsageError
 from lth.report.read import FILTERS
 
 HELP = (
@@ -79,7 +80,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def main() -> None:
     """Report, and say what went wrong in one sentence: exit code 2 for usage, 1 for trouble with files."""
-    door(lambda: report(sys.argv[1:]))
+    run_command(lambda: report(sys.argv[1:]))
 
 
 if __name__ == "__main__":

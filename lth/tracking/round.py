@@ -55,7 +55,7 @@ def _pictures(logger: TensorBoardLogger, record: dict[str, Any], model: Classifi
     wrong = np.flatnonzero(given != truth) if len(given) == len(truth) else []  # a rank sees its share alone
     if len(wrong):
         wrong = wrong[np.linspace(0, len(wrong) - 1, min(16, len(wrong))).astype(int)]  # of all classes, not of the first ones
-        images = splits.test_images.images.take(splits.test[wrong])
+        images = splits.test_images.take(splits.test[wrong])
         titles = [f"{splits.classes[t]}\ntaken for {splits.classes[g]}" for t, g in zip(truth[wrong], given[wrong])]
         board.add_figure("test/misclassified", figures.gallery(images, titles), step)
 

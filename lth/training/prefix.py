@@ -61,7 +61,7 @@ class Prefix:
 
     def _load(self, part: str, images: Decoded) -> features.Features | None:
         data = self.config.data
-        key = f"{images.fingerprint} {data.image_size} {self.data.mean} {self.data.std} {self.weights} {self.device.precision}"
+        key = f"{images.hash} {data.image_size} {self.data.mean} {self.data.std} {self.weights} {self.device.precision}"
         return features.load(
             self._compute,
             images,

@@ -49,7 +49,7 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
         store.tidy()
         _old(store)
         overview.tell(splits, config.data, say)
-    specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights), splits.drawn)
+    specs = chain(config, splits.hash, resolved.precision, pretrained.digest(weights), splits.drawn)
     last, lab, records = len(specs) - 1, None, []
     wanted = [*specs, *controls(config, specs)]
     there = [store.read(spec.key) for spec in wanted]

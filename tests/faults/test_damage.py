@@ -28,9 +28,7 @@ KINDS: dict[str, Callable[..., bytes]] = {
 }
 MADE_AGAIN = {
     "pixels": "cache/pixels-*/images.npy",
-    "pixels' meta": "cache/pixels-*/meta.json",
     "features": "cache/features-*/features.npy",
-    "features' meta": "cache/features-*/meta.json",
     "point": "points/*.safetensors",
     "saving": "partial/*.safetensors",
     "results": "results.csv",
@@ -125,7 +123,7 @@ def test_a_lock_may_hold_anything(tree, images, whole):
 
 
 def test_a_folder_in_the_place_of_a_file_that_can_be_made_again_is_replaced(tree, images, whole):
-    for place in ("point", "saving", "pixels", "pixels' meta"):
+    for place in ("point", "saving", "pixels"):
         path = sorted(tree.glob(MADE_AGAIN[place]))[0]
         path.unlink()
         path.mkdir()

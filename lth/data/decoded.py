@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class Decoded:
 
     @cached_property
     def hash(self) -> str:
-        """A hash of what determines the pixels at any size: the names and contents of the files, and how they are decoded."""
+        """What determines the pixels at any size, hashed: names and contents of the files, and how they are decoded."""
         return f"{images_hash(self.names, self.file_hashes)}.{VERSION}"
 
     @property
@@ -114,28 +115,20 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def load(listing: Listing, data: Data, before: Callable[[], None] = lambda: None) -> Decoded:
-    """Return the images of ``listing``, from the cache or else decoded into it.
+    """Return the images of ``listing``, from the cache or else decoded into it; ``before`` is called before that.
 
-    Args:
-        data: its ``image_size``, ``channels``, ``cache``, ``cache_limit`` and ``on_error``.
-        before: called before images are decoded, which takes long.
-
-    Raises:
-        BadImages: files cannot be decoded and ``on_error`` is ``fail``.
-        DataError: no image of a class can be decoded.
+    Raises BadImages where files cannot be decoded and ``data.on_error`` is ``fail``, DataError where all of a class cannot.
     """
     stream = len(listing.names) * data.image_size**2 * data.channels > data.cache_limit * 1e9
     folder = Path(data.cache) / f"{'stream' if stream else 'pixels'}-{_cache_name(listing, data)}"
     skipped = load_or_build(folder, partial(_build, listing, data, stream), before)["skipped"]
-    array = None if stream else read_array(folder / "images.npy")
     names, labels = _without(listing, set(skipped))
-    file_hashes = read_array(folder / "hashes.npy")
+    file_hashes, array = read_array(folder / "hashes.npy"), None if stream else read_array(folder / "images.npy")
     return Decoded(listing.root, listing.classes, names, labels, skipped, file_hashes, array, data.image_size, data.channels)
 
 
 def _cache_name(listing: Listing, data: Data) -> str:
-    root = listing.root.resolve()
-    total = hashlib.sha256(f"{VERSION} {data.image_size} {data.channels} {data.on_error} {root}".encode())
+    total = hashlib.sha256(f"{VERSION} {data.image_size} {data.channels} {data.on_error} {listing.root.resolve()}".encode())
     for name in listing.names:
         try:
             stat = os.stat(f"{listing.root}/{name}")
@@ -146,7 +139,7 @@ def _cache_name(listing: Listing, data: Data) -> str:
 
 
 def _without(listing: Listing, skipped: set[str]) -> tuple[list[str], np.ndarray]:
-    """Names and labels of the other images. Raises DataError where none of a class is left."""
+    """Return names and labels of the other images. Raises DataError where none of a class is left."""
     left = [i for i, name in enumerate(listing.names) if name not in skipped]
     labels = np.asarray(listing.labels, dtype=np.int64)[left]
     if empty := set(range(len(listing.classes))) - set(labels.tolist()):
@@ -163,33 +156,29 @@ def _build(listing: Listing, data: Data, stream: bool, draft: Path) -> dict[str,
         count = len(listing.names)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             read = pool.map(partial(_read, listing.root, data), listing.names)
-            for name, (file_hash, image, fault) in zip(listing.names, shown(read, count, f"decoding {count:,} images")):
-                if image is None:
-                    faults[name] = fault
+            for name, result in zip(listing.names, shown(read, count, f"decoding {count:,} images")):
+                if isinstance(result, str):
+                    faults[name] = result
                 else:
-                    hashes.append(file_hash)
-                    yield image[None]
+                    hashes.append(result[0])
+                    yield result[1][None]
         if faults and data.on_error == "fail":
             raise BadImages(list(faults.values()))
         _without(listing, set(faults))
 
-    if stream:
-        for _ in pixels():
-            pass
-    else:
-        write_array(draft / "images.npy", pixels())
+    deque(pixels(), 0) if stream else write_array(draft / "images.npy", pixels())
     np.save(draft / "hashes.npy", np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(-1, 32))
     return {"skipped": list(faults)}
 
 
-def _read(root: Path, data: Data, name: str) -> tuple[str, np.ndarray | None, str]:
-    """Return SHA-256 and pixels of a file, or why it has none."""
+def _read(root: Path, data: Data, name: str) -> tuple[str, np.ndarray] | str:
+    """Return SHA-256 and pixels of a file, or a clause on why it has none."""
     path = root / name
     try:
         if path.exists() and not path.is_file():  # a pipe or a device could be read for ever
             raise OSError(errno.EINVAL, "it is no file")
-        return of_file(path), decode(path, data.image_size, data.channels), ""
+        return of_file(path), decode(path, data.image_size, data.channels)
     except DataError as error:
-        return "", None, str(error).rstrip(".")
+        return str(error).rstrip(".")
     except OSError as error:
-        return "", None, f"the image {path} cannot be read ({error.strerror})"
+        return f"the image {path} cannot be read ({error.strerror})"

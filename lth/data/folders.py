@@ -24,15 +24,12 @@ ACCEPTED = (
 
 @dataclass(frozen=True)
 class Folders:
-    """``train``, ``val`` and ``test`` hold one folder a class; without ``val`` or ``test``, ``train`` is to be split.
-
-    ``unused``: names of other folders beside them.
-    """
+    """The parts of a data set, which hold one folder a class; without ``val`` or ``test``, ``train`` is to be split."""
 
     train: Path
     val: Path | None = None
     test: Path | None = None
-    unused: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()  # names of other folders beside them
 
 
 @dataclass(frozen=True)
@@ -46,11 +43,7 @@ class Listing:
 
 
 def find(root: Path) -> Folders:
-    """Return the parts of a data set.
-
-    Raises:
-        DataError: ``root`` is no folder, or its folders could be parts or classes.
-    """
+    """Return the parts of a data set. Raises DataError where ``root`` is no folder, or its folders could be parts or classes."""
     if root.is_file():
         raise DataError(f"data.root={root} is a file: if it is an archive, unpack it and name the folder that it gives.")
     if not root.is_dir():
@@ -89,10 +82,9 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def list_images(root: Path) -> Listing:
-    """List every image file below the class folders of ``root``, without hidden files and other files.
+    """List every image file below the class folders of ``root``, but hidden ones.
 
-    Raises:
-        DataError: there are fewer than two classes, a class without images, or a name that is not UTF-8.
+    Raises DataError where there are fewer than two classes, a class without images, or a name that is not UTF-8.
     """
     classes = subfolders(root)
     if len(classes) < 2:
@@ -104,7 +96,10 @@ def list_images(root: Path) -> Listing:
     for label, name in enumerate(classes):
         of_class = sorted(_images_below(root, name), key=lambda path: path.split("/"))
         for path in (name, *of_class):
-            _require_utf8(f"{root}/{path}")
+            try:
+                f"{root}/{path}".encode()
+            except UnicodeEncodeError:
+                raise DataError(f"the name {f'{root}/{path}'!a} is no UTF-8; rename it.") from None
         if not of_class:
             raise DataError(f"the class folder {root / name} holds no image.")
         names += of_class
@@ -113,7 +108,7 @@ def list_images(root: Path) -> Listing:
 
 
 def _images_below(root: Path, name: str) -> list[str]:
-    """Names relative to ``root``; linked folders are not followed."""
+    """Return names relative to ``root``; linked folders are not followed."""
     names = []
     for folder, inner, files in os.walk(root / name):
         inner[:] = [d for d in inner if not d.startswith(".")]
@@ -124,10 +119,3 @@ def _images_below(root: Path, name: str) -> list[str]:
 
 def _is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES
-
-
-def _require_utf8(path: str) -> None:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"the name {path!a} is no UTF-8; rename it.") from None

@@ -88,12 +88,10 @@ class ImageData(pl.LightningDataModule):
     """Batches (images float32 (n, channels, h, w), labels int64 (n,)) of the training, validation and test images.
 
     Args:
-        splits: the decoded images and which of them are for what.
         seed: of the replicate; draws order and augmentation.
         normalize: a name in ``augment.NORMALIZE``.
         kind: of augmentation, see ``augment.augment``.
         workers: processes that decode, for streamed images alone.
-        channels: of the pixels.
         begin: the epoch and the batch that training starts with.
         features: of ``train``, ``val`` and ``test`` images, which are the batches then; none: the batches are pixels.
     """

@@ -1,6 +1,7 @@
 """What a run is about to use, in one line, and what is wrong with its images, in one sentence each. Imports no torch."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 
@@ -43,11 +44,8 @@ def duplicates(splits: Splits) -> tuple[int, int, int]:
     train = _hashes(splits.train_images, splits.train)
     val, test = _hashes(splits.val_images, splits.val), _hashes(splits.test_images, splits.test)
     training, known = set(train), {*train, *val}
-    classes: dict[bytes, set[int]] = {}
-    for images in splits.folders:
-        for file_hash, label in zip(_hashes(images), images.labels.tolist()):
-            classes.setdefault(file_hash, set()).add(label)
-    several = sum(len(labels) > 1 for labels in classes.values())
+    of_class = {pair for images in splits.folders for pair in zip(_hashes(images), images.labels.tolist())}
+    several = sum(count > 1 for count in Counter(file_hash for file_hash, _ in of_class).values())
     return sum(h in known for h in test), sum(h in training for h in val), several
 
 

@@ -40,10 +40,9 @@ def require(data: Data) -> None:
 
 
 def locate(data: Data, before: Callable[[], None] = lambda: None) -> folders.Folders:
-    """Return the folders of ``data``, downloaded or rendered if need be. Raises DataError where there are none.
+    """Return the folders of ``data``, downloaded or rendered if need be; ``before`` is called before that.
 
-    Args:
-        before: called before a download or before rendering.
+    Raises DataError where there are none.
     """
     require(data)
     cache = Path(data.cache)

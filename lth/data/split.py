@@ -35,8 +35,7 @@ class Splits:
     @property
     def drawn(self) -> tuple[str, ...]:
         """The parts that are drawn from the training folder, as they have no folder of their own."""
-        parts = {"val": self.val_images, "test": self.test_images}
-        return tuple(name for name, images in parts.items() if images is self.train_images)
+        return tuple(part for part in ("val", "test") if getattr(self, f"{part}_images") is self.train_images)
 
     @property
     def folders(self) -> list[Decoded]:
@@ -54,8 +53,7 @@ class Splits:
 def prepare(data: Data, before: Callable[[], None] = lambda: None) -> Splits:
     """Locate, decode and split the images of ``data``. Raises DataError where that cannot be done.
 
-    Args:
-        before: called before images are downloaded, rendered or decoded, which takes long; it may raise.
+    ``before`` is called before images are downloaded, rendered or decoded, which takes long; it may raise.
     """
     folders, images, faults = sources.locate(data, before), {}, []
     for part in ("train", "val", "test"):

@@ -6,7 +6,6 @@ from lth.data.scenes.canvas import EARTH, GREENS, GROUND, ICE, LEAVES, Array, Ca
 
 _BARK = [(0.70, 0.70, 0.68), (0.20, 0.16, 0.13)]
 _WATERS = [(0.08, 0.30, 0.45), (0.14, 0.42, 0.50), (0.26, 0.35, 0.43), (0.10, 0.22, 0.40)]
-_CALM = 0.5  # contrast of the waves on lakes; the open sea has more
 
 
 def sky(c: Canvas, horizon: float) -> None:
@@ -39,8 +38,8 @@ def ridge(c: Canvas, line: Array, rock: Array, snow: float, haze: float) -> None
     c.lay(c.edge(c.y - line), weights @ np.stack([rock, c.tint]) + np.float32(haze) * c.horizon)
 
 
-def water(c: Canvas, top: float, horizon: float, swell: float) -> None:
-    """Water below y = top, with waves in perspective and foam; swell is their contrast."""
+def water(c: Canvas, top: float, horizon: float, swell: float = 0.5) -> None:
+    """Water below y = top, with waves in perspective and foam; swell is their contrast, low on lakes."""
     waves = swell * (c.plane(c.noise(c.u(10, 18), c.u(28, 45), 2), horizon, c.u(0.15, 0.5)) - 0.5)
     deep = c.pick(_WATERS) * c.u(0.7, 1.0) + c.u(0, 0.3) * c.horizon
     below = c.edge(c.y - top)
@@ -68,23 +67,11 @@ def conifers(c: Canvas, base: float, height: float, count: int) -> None:
     c.lay(c.edge(c.y - ragged) * c.edge(base + 0.03 - c.y), foliage(c, 30))
 
 
-def trees(c: Canvas, ground: float, count: int) -> None:
-    """Round-crowned trees standing on y = ground."""
-    for _ in range(count):
-        x, r = c.u(0, 1), c.u(0.06, 0.16)
-        y = ground - r * c.u(1.2, 2.2)
-        c.box(x - r * 0.1, x + r * 0.1, y, ground, c.pick(EARTH) * 0.6)
-        crown = 1 - ((c.x - x) / r) ** 2 - ((c.y - y) / r) ** 2 + 2.0 * (c.noise(12, 12, 2) - 0.5)
-        c.lay((crown * 4).clip(0, 1), foliage(c, 40))
-
-
 def paint_mountain(c: Canvas) -> None:
     base = c.u(0.6, 1.0)
     sky(c, base)
     ranges(c, base, c.u(0.35, 0.75), 0.3, int(c.rng.integers(2, 5)))
-    if c.chance(0.1):
-        water(c, base - 0.02, base - 0.1, _CALM)
-    elif c.chance(0.6):
+    if c.chance(0.6):
         meadow(c, base + 0.06 * c.outline(2), LEAVES + GREENS + EARTH + ICE[:1])
     if c.chance(0.35):
         conifers(c, base + c.u(0, 0.15), c.u(0.08, 0.3), 16)
@@ -93,10 +80,7 @@ def paint_mountain(c: Canvas) -> None:
 def paint_glacier(c: Canvas) -> None:
     base = c.u(0.15, 0.45)
     sky(c, base)
-    if c.chance(0.65):
-        ranges(c, base + 0.1, c.u(0.1, 0.4), 0.7, int(c.rng.integers(1, 4)))
-    else:
-        meadow(c, base + 0.1 * c.outline(2), ICE + EARTH[:1])
+    ranges(c, base + 0.1, c.u(0.1, 0.4), 0.7, int(c.rng.integers(1, 4)))
     (ice_plain if c.chance(0.45) else ice_wall)(c, base)
 
 
@@ -119,9 +103,8 @@ def ice_wall(c: Canvas, top: float) -> None:
     flutes = c.noise(c.u(30, 50), 4, 2) + 0.6 * (c.noise(8, 8, 3) - 0.5)
     blue = c.pick([(0.35, 0.62, 0.82), (0.40, 0.50, 0.60)])
     c.lay(c.edge(c.y - crest), blue + ((flutes - 0.2) * 1.8).clip(0, 1)[..., None] * (c.pick(ICE) - blue))
-    if c.chance(0.65):
-        water(c, foot, foot - c.u(0.05, 0.2), _CALM)
-    else:
+    water(c, foot, foot - c.u(0.05, 0.2))
+    if c.chance(0.35):
         meadow(c, foot + 0.05 * c.outline(4), EARTH + ICE)
 
 
@@ -131,10 +114,6 @@ def paint_sea(c: Canvas) -> None:
     if c.chance(0.3):
         ranges(c, top + 0.03, c.u(0.06, 0.3), 0.3, int(c.rng.integers(1, 3)))
     water(c, top, top, 1.4)
-    if c.chance(0.3):
-        cliff = c.u(0.1, 0.5) + c.u(0.2, 0.6) * c.y + 0.1 * (c.noise(3, 8, 3) - 0.5)
-        fall = c.edge(cliff - c.x) * c.edge(c.y - c.u(0.0, top) - 0.15 * c.outline(3))
-        c.lay(fall, c.pick(EARTH + ICE[3:]) * (0.4 + c.noise(8, 12)[..., None]))
     if c.chance(0.5):
         shore = c.u(0.6, 1.0) + c.u(-0.4, 0.4) * (c.x - 0.5) + 0.08 * c.outline(3, 0.4)
         c.lay(c.edge(c.y - shore + c.u(0.01, 0.06)), 0.92 * c.tint)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from lth.data.scenes.canvas import GROUND, LEAVES, WALLS, Canvas
-from lth.data.scenes.land import meadow, ranges, sky, trees
+from lth.data.scenes.land import conifers, meadow, ranges, sky
 
 
 def facade(c: Canvas, x0: float, x1: float, top: tuple[float, float], foot: tuple[float, float], cell: float) -> None:
@@ -43,7 +43,8 @@ def paint_buildings(c: Canvas) -> None:
         slant = c.u(0.0, 0.4)
         facade(c, corner - c.u(0.25, 0.7), corner, (top + slant, top), (foot - slant * 0.3, foot), cell)
     meadow(c, foot, GROUND)
-    trees(c, foot, int(c.rng.integers(-3, 4)))
+    if c.chance(0.3):
+        conifers(c, foot, c.u(0.1, 0.3), 4)
 
 
 def paint_street(c: Canvas) -> None:
@@ -62,7 +63,6 @@ def paint_street(c: Canvas) -> None:
         street_side(c, vx, vy, side, road)
     for _ in range(int(c.rng.integers(0, 4))):
         car(c, vx, vy, road)
-    trees(c, vy + c.u(0.05, 0.2), int(c.rng.integers(-3, 3)))
 
 
 def street_side(c: Canvas, vx: float, vy: float, side: int, road: float) -> None:

@@ -187,7 +187,7 @@ def require_weights(task: Task, prune: Prune) -> None:
         labels = splits.train_images.labels[splits.train]
         count = self.config.prune.score_images
         chosen = np.concatenate([generator.permutation(splits.train[labels == k])[:count] for k in np.unique(labels)])
-        images = self.data.to_float(torch.from_numpy(splits.train_images.images.take(chosen)))
+        images = self.data.to_float(torch.from_numpy(splits.train_images.take(chosen)))
         return images.to(self.place), torch.from_numpy(splits.train_images.labels[chosen]).to(self.place)
 
     def _control(self, spec: Spec) -> Attempt:

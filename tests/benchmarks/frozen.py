@@ -49,7 +49,7 @@ def suffix(data: Data, splits: Splits, model: str, finetune: str) -> float:
     network.net.to(memory_format=torch.channels_last)
     halves, net = cut(network.net), Classifier(network, Optim(), 6)
     batches = ImageData(splits, data.batch_size, 0)
-    take = splits.train_images.images.take
+    take = splits.train_images.take
     with torch.no_grad():
         kept = [halves.prefix(batches.to_float(torch.from_numpy(take(i)))) for i, _ in batches.train_dataloader().sampler]
         held = [halves.prefix(batches.to_float(torch.from_numpy(take(i)))) for i, _ in batches.val_dataloader().sampler]

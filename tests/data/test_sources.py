@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lth.config import Data
-from lth.data import sources, split
+from lth.data import folders, overview, sources, split
 from lth.data.module import ImageData
 from lth.errors import DataError
 from tests.conftest import CLASSES, write_images
@@ -49,16 +49,16 @@ def test_parts_are_understood_in_any_case(tmp_path, train, val, test):
     assert found.val_images.root.name == val
 
 
-def test_the_validation_folder_is_part_of_the_fingerprint(tmp_path):
+def test_the_validation_folder_is_part_of_the_hash(tmp_path):
     write_images(tmp_path / "a" / "train", 8)
     write_images(tmp_path / "a" / "val", 2, seed=1)
-    as_val = split.prepare(data(tmp_path / "a", tmp_path)).fingerprint
+    as_val = split.prepare(data(tmp_path / "a", tmp_path)).hash
     (tmp_path / "a" / "val").rename(tmp_path / "a" / "test")
-    as_test = split.prepare(data(tmp_path / "a", tmp_path)).fingerprint
+    as_test = split.prepare(data(tmp_path / "a", tmp_path)).hash
     shutil.rmtree(tmp_path / "a" / "test")
-    alone = split.prepare(data(tmp_path / "a", tmp_path)).fingerprint
+    alone = split.prepare(data(tmp_path / "a", tmp_path)).hash
     write_images(tmp_path / "a" / "val", 2, seed=2)
-    assert len({as_val, as_test, alone, split.prepare(data(tmp_path / "a", tmp_path)).fingerprint}) == 4
+    assert len({as_val, as_test, alone, split.prepare(data(tmp_path / "a", tmp_path)).hash}) == 4
 
 
 def test_batches_of_validation_come_from_the_validation_folder(tmp_path):
@@ -66,7 +66,7 @@ def test_batches_of_validation_come_from_the_validation_folder(tmp_path):
     write_images(tmp_path / "d" / "val", 2, seed=1)
     found = split.prepare(data(tmp_path / "d", tmp_path))
     [(pixels, labels, _)] = ImageData(found, 8, 0).val_dataloader()
-    assert np.array_equal(pixels.numpy(), found.val_images.images.take(np.arange(6)))
+    assert np.array_equal(pixels.numpy(), found.val_images.take(np.arange(6)))
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
@@ -112,12 +112,12 @@ def test_duplicates_between_train_and_validation_are_counted(tmp_path):
     write_images(tmp_path / "d" / "val", 3, seed=1)
     write_images(tmp_path / "d" / "test", 3, seed=2)
     found = split.prepare(data(tmp_path / "d", tmp_path))
-    assert (split.leaked(found), split.validated(found), split.contradictory(found)) == (0, 0, 0)
+    assert overview.duplicates(found) == (0, 0, 0)
     shutil.copy(tmp_path / "d" / "train" / "down" / "000.png", tmp_path / "d" / "val" / "down" / "a.png")
     shutil.copy(tmp_path / "d" / "train" / "down" / "001.png", tmp_path / "d" / "val" / "plain" / "b.png")
     shutil.copy(tmp_path / "d" / "val" / "plain" / "000.png", tmp_path / "d" / "test" / "plain" / "c.png")
     found = split.prepare(data(tmp_path / "d", tmp_path))
-    assert (split.leaked(found), split.validated(found), split.contradictory(found)) == (1, 2, 1)
+    assert overview.duplicates(found) == (1, 2, 1)
 
 
 def test_duplicates_inside_one_folder_are_counted_where_they_are_parted(tmp_path):
@@ -125,8 +125,10 @@ def test_duplicates_inside_one_folder_are_counted_where_they_are_parted(tmp_path
     for i in range(30):
         shutil.copy(root / "down" / f"{i:03d}.png", root / "down" / f"copy{i:03d}.png")
     found = split.prepare(data(root, tmp_path))
-    assert split.validated(found) > 0
-    assert split.leaked(found) > 0
+    test, val, several = overview.duplicates(found)
+    assert test > 0
+    assert val > 0
+    assert several == 0
 
 
 def test_one_folder_is_split_in_three(tmp_path):
@@ -195,9 +197,9 @@ def test_other_files_and_hidden_ones_are_passed_over(tmp_path):
     (root / "down" / ".thumbnails").mkdir()
     (root / "down" / ".thumbnails" / "000.png").write_text("no image")
     (root / ".git").mkdir()
-    listing = sources.list_images(root)
+    listing = folders.list_images(root)
     assert listing.classes == ["across", "down", "plain"]
-    assert len(listing.paths) == 6
+    assert listing.names == [f"{name}/00{i}.png" for name in listing.classes for i in (0, 1)]
 
 
 def test_a_class_may_be_called_train(tmp_path):

@@ -1,115 +1,145 @@
-"""A ticket against another arm: what paired t tests show."""
+"""Arms of an experiment, paired by seed: a ticket less its dense network and less its controls."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from statistics import fmean, stdev
 
-from lth.analysis import naming, pairs
-from lth.analysis.pairs import Arm, Difference
-from lth.analysis.statistics import ALPHA, mean_interval, p_above, paired_bounds
+from lth.analysis import ends, statistics
+from lth.tree.record import Record
 
 WINNING, MATCHING, IN_ACCURACY = "winning", "matching", "matching in accuracy"
 NOT_WINNING, NOT_MATCHING, NOT_SHOWN = "not winning", "not matching", "not shown"
 POSITIVE = (WINNING, MATCHING, IN_ACCURACY)
 CALLED = {WINNING: "winning ticket", MATCHING: "matching subnetwork", IN_ACCURACY: "subnetwork that matches in accuracy"}
+STOP = "early_stop_iteration"
+
+Arm = dict[int, Record]  # seed -> record
+Key = tuple[str, str, int, str]  # recipe, step, round, control: what replicates of an arm share
+
+
+def arms(records: Iterable[Record]) -> dict[Key, Arm]:
+    """Group records by arm, in their order; a dense network's step is '', and so is the control of what is no control."""
+    groups: dict[Key, Arm] = {}
+    for record in records:
+        groups.setdefault((record.recipe, record.step, record.round, record.control or ""), {})[record.seed] = record
+    return groups
+
+
+def first(arm: Arm) -> Record:
+    """Return the first record of an arm: what replicates share can be read from it."""
+    return next(iter(arm.values()))
 
 
 @dataclass(frozen=True)
-class Matched:
-    """A ticket less the dense network that trained as long as the ticket's whole chain: accuracy alone."""
+class Difference:
+    """The mean of n paired differences and their standard deviation; None without a pair, and for the deviation with one."""
 
-    epochs: int
+    mean: float | None
+    deviation: float | None
+    n: int
+
+    @cached_property
+    def bounds(self) -> tuple[float, float] | None:
+        """The one-sided 95% lower and the one-sided 95% upper t bound of the mean."""
+        return None if self.deviation is None else statistics.t_interval(self.mean, self.deviation, self.n, 0.90)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """The two-sided 95% t interval of the mean."""
+        return None if self.deviation is None else statistics.t_interval(self.mean, self.deviation, self.n)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A ticket less another arm, over the seeds that both have."""
+
+    control: str  # of the other arm; '' for the dense network, 'dense' for the one that trained as long as the ticket's chain
+    epochs: int  # of the other arm
     seeds: list[int]
     dropped: list[int]  # seeds that are in one arm alone
-    accuracy: Difference  # fraction, one-sided 95% bounds
-    verdict: str  # 'no worse', 'worse', 'not shown'
-
-
-@dataclass(frozen=True)
-class Control:
-    """A ticket less one of its controls: 'better', 'worse' or 'not shown', by two-sided 95% intervals without a margin."""
-
-    control: str
-    seeds: list[int]
-    dropped: list[int]
-    accuracy: Difference  # fraction
-    accuracy_verdict: str
+    censored: int  # of the 2n rounds, those with their early stop in their last validation
+    speed: bool  # whether early stops are compared: every one was seen, and the ticket does not start trained
+    accuracy: Difference
     iterations: Difference  # of early stop; fewer is better
-    iterations_verdict: str  # NOT_SHOWN, too, where an early stop is censored or the ticket starts trained
+    other_stop: float | None  # the other arm's mean early-stop iteration
+
+    @property
+    def accuracy_verdict(self) -> str:
+        """'better', 'worse' or 'not shown', by the two-sided interval without a margin."""
+        return _sign(self.accuracy.interval)
+
+    @property
+    def iterations_verdict(self) -> str:
+        """The same of early stop."""
+        return _sign(self.iterations.interval and [-bound for bound in self.iterations.interval]) if self.speed else NOT_SHOWN
 
 
-def at_most(ticket: dict[str, Any], dense: dict[str, Any]) -> str:
-    """What a ticket may be called at most, by the weights that it starts from.
+def _sign(interval: Iterable[float] | None) -> str:
+    low, high = sorted(interval or (-1, 1))
+    return "better" if low > 0 else "worse" if high < 0 else NOT_SHOWN
+
+
+def compare(ticket: Arm, other: Arm, end: str, control: str = "") -> Comparison:
+    """Pair two arms by seed; ``end`` is the field of the score that is compared."""
+    seeds = sorted(ticket.keys() & other.keys())
+    one, two = [ticket[seed] for seed in seeds], [other[seed] for seed in seeds]
+    censored = ends.censored(one + two)
+    return Comparison(
+        control=control,
+        epochs=first(other).epochs if other else 0,
+        seeds=seeds,
+        dropped=sorted(ticket.keys() ^ other.keys()),
+        censored=censored,
+        speed=not censored and at_most(first(ticket)) != IN_ACCURACY,
+        accuracy=_difference(one, two, end),
+        iterations=_difference(one, two, STOP),
+        other_stop=fmean(record.early_stop_iteration for record in two) if two else None,
+    )
+
+
+def _difference(one: list[Record], two: list[Record], field: str) -> Difference:
+    """Compute ``one`` less ``two`` in a field.
+
+    Two seeds may differ by exactly as much, since scores go in steps: of an image, of a validation. The difference of two
+    rounded values has a standard deviation of a step / sqrt(6), which is taken where that of the values is smaller.
+    """
+    values = [getattr(a, field) - getattr(b, field) for a, b in zip(one, two)]
+    if len(values) < 2:
+        return Difference(values[0] if values else None, None, len(values))
+    return Difference(fmean(values), max(stdev(values), _step(field, one + two) / math.sqrt(6)), len(values))
+
+
+def _step(field: str, records: list[Record]) -> float:
+    """Return the step in which a field is measured; 0 for a score that is no count of images."""
+    record = records[0]
+    if field == STOP:  # the greatest common divisor is a multiple of the validation interval
+        return min(math.gcd(*(r.early_stop_iteration for r in records)), record.iterations / record.epochs)
+    images = record.images.get("test") if record.score == "acc" else None
+    return 1 / images if images else 0.0
+
+
+def matched(ticket: Arm, dense: Arm, candidates: Iterable[Arm]) -> Arm:
+    """Return the compute-matched dense networks: of the ticket's family, trained as long as its chain, or the least longer.
+
+    Empty where no such network shares a seed with the ticket.
+    """
+    if not dense:
+        return {}
+    record = first(ticket)
+    needed = first(dense).epochs + record.round * record.epochs
+    longer = [arm for arm in candidates if first(arm).family == record.family and first(arm).epochs >= needed]
+    return min((arm for arm in longer if ticket.keys() & arm.keys()), key=lambda arm: first(arm).epochs, default={})
+
+
+def at_most(ticket: Record) -> str:
+    """Return what a ticket may be called at most, by the weights that it starts from.
 
     Only weights rewound to a random initialisation can be a winning ticket (Frankle & Carbin 2019); from a later checkpoint
     or from pretrained weights they are a matching subnetwork (Frankle et al. 2020, arXiv 1912.05671). A fine-tuned or
     learning-rate-rewound network starts trained, so how soon it stops says nothing: its accuracy alone is compared.
     """
-    if (ticket.get("retrain") or "rewind") != "rewind":
+    if ticket.retrain != "rewind":
         return IN_ACCURACY
-    later = (ticket.get("rewind") or "init") != "init"
-    return MATCHING if later or ticket.get("pretrained") or dense.get("pretrained") else WINNING
-
-
-def p_value(
-    name: str, accuracy: Difference, margin: float, iterations: Difference, allowed: float, censored: int
-) -> float | None:
-    """The p value of "no less accurate and no later": the larger of both one-sided ones (intersection-union test).
-
-    None where there are less than two pairs, 1 where early stop is to be compared and is censored.
-
-    Args:
-        name: what ``at_most`` says.
-    """
-    if accuracy.deviation is None or iterations.deviation is None:
-        return None
-    accurate = p_above(accuracy.mean, accuracy.deviation, accuracy.n, -margin)
-    if name == IN_ACCURACY:
-        return accurate
-    return 1.0 if censored else max(accurate, p_above(-iterations.mean, iterations.deviation, iterations.n, -allowed))
-
-
-def against_dense(
-    name: str, accuracy: Difference, margin: float, iterations: Difference, allowed: float, censored: int, corrected: float | None
-) -> str:
-    """``name``, NOT_WINNING, NOT_MATCHING or NOT_SHOWN.
-
-    Args:
-        name: what ``at_most`` says.
-        margin: the loss of accuracy that still counts as none.
-        allowed: the delay of early stop, in iterations, that still counts as none.
-        censored: rounds among those compared whose early stop was not seen: then no speed is compared.
-        corrected: the p value of ``p_value``, corrected for the densities of the chain.
-    """
-    if corrected is None or accuracy.bounds is None or iterations.bounds is None:
-        return NOT_SHOWN
-    later = name != IN_ACCURACY and not censored and iterations.bounds[0] > allowed
-    if accuracy.bounds[1] < -margin or later:
-        return NOT_WINNING if name == WINNING else NOT_MATCHING
-    return name if corrected <= ALPHA else NOT_SHOWN
-
-
-def against_matched(ticket: Arm, longer: Arm, accuracy: str, margin: float) -> Matched | None:
-    """A ticket against its compute-matched dense networks, None without any."""
-    if not longer:
-        return None
-    gain = pairs.difference(ticket, longer, accuracy, paired_bounds)
-    worst, best = gain.bounds or (-1.0, 1.0)
-    verdict = "worse" if best < -margin else "no worse" if worst > -margin else NOT_SHOWN
-    return Matched(next(iter(longer.values()))["epochs"], *pairs.shared(ticket, longer), gain, verdict)
-
-
-def against_control(ticket: Arm, other: Arm, accuracy: str) -> Control:
-    """A ticket against a control of its own."""
-    first = next(iter(other.values()))
-    gain = pairs.difference(ticket, other, accuracy, mean_interval)
-    delay = pairs.difference(ticket, other, "early_stop_iteration", mean_interval)
-    seeds, dropped = pairs.shared(ticket, other)
-    unseen = pairs.unended(*({seed: arm[seed] for seed in seeds} for arm in (ticket, other)))
-    started = at_most(next(iter(ticket.values())), {}) == IN_ACCURACY
-    sooner = NOT_SHOWN if unseen or started else _sign(delay, -1)
-    return Control(naming.control(first), seeds, dropped, gain, _sign(gain), delay, sooner)
-
-
-def _sign(difference: Difference, good: int = 1) -> str:
-    low, high = sorted(good * bound for bound in difference.bounds or (-1.0, 1.0))
-    return "better" if low > 0 else "worse" if high < 0 else NOT_SHOWN
+    return MATCHING if ticket.rewind != "init" or ticket.pretrained else WINNING

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
-from statistics import fmean, stdev
+from statistics import fmean
 
 from lth.analysis import ends, statistics
+from lth.analysis.statistics import Mean
 from lth.tree.record import Record
 
 WINNING, MATCHING, IN_ACCURACY = "winning", "matching", "matching in accuracy"
@@ -33,25 +33,6 @@ def first(arm: Arm) -> Record:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The mean of n paired differences and their standard deviation; None without a pair, and for the deviation with one."""
-
-    mean: float | None
-    deviation: float | None
-    n: int
-
-    @cached_property
-    def bounds(self) -> tuple[float, float] | None:
-        """The one-sided 95% lower and the one-sided 95% upper t bound of the mean."""
-        return None if self.deviation is None else statistics.t_interval(self.mean, self.deviation, self.n, 0.90)
-
-    @cached_property
-    def interval(self) -> tuple[float, float] | None:
-        """The two-sided 95% t interval of the mean."""
-        return None if self.deviation is None else statistics.t_interval(self.mean, self.deviation, self.n)
-
-
-@dataclass(frozen=True)
 class Comparison:
     """A ticket less another arm, over the seeds that both have."""
 
@@ -61,8 +42,8 @@ class Comparison:
     dropped: list[int]  # seeds that are in one arm alone
     censored: int  # of the 2n rounds, those with their early stop in their last validation
     speed: bool  # whether early stops are compared: every one was seen, and the ticket does not start trained
-    accuracy: Difference
-    iterations: Difference  # of early stop; fewer is better
+    accuracy: Mean
+    iterations: Mean  # of early stop; fewer is better
     other_stop: float | None  # the other arm's mean early-stop iteration
 
     @property
@@ -83,32 +64,23 @@ def _sign(interval: Iterable[float] | None) -> str:
 
 def compare(ticket: Arm, other: Arm, end: str, control: str = "") -> Comparison:
     """Pair two arms by seed; ``end`` is the field of the score that is compared."""
-    seeds = sorted(ticket.keys() & other.keys())
+    seeds, dropped = sorted(ticket.keys() & other.keys()), sorted(ticket.keys() ^ other.keys())
     one, two = [ticket[seed] for seed in seeds], [other[seed] for seed in seeds]
-    censored = ends.censored(one + two)
-    return Comparison(
-        control=control,
-        epochs=first(other).epochs if other else 0,
-        seeds=seeds,
-        dropped=sorted(ticket.keys() ^ other.keys()),
-        censored=censored,
-        speed=not censored and at_most(first(ticket)) != IN_ACCURACY,
-        accuracy=_difference(one, two, end),
-        iterations=_difference(one, two, STOP),
-        other_stop=fmean(record.early_stop_iteration for record in two) if two else None,
-    )
+    censored, epochs = ends.censored(one + two), first(other).epochs if other else 0
+    speed = not censored and at_most(first(ticket)) != IN_ACCURACY
+    stop = fmean(record.early_stop_iteration for record in two) if two else None
+    gain, delay = _difference(one, two, end), _difference(one, two, STOP)
+    return Comparison(control, epochs, seeds, dropped, censored, speed, gain, delay, stop)
 
 
-def _difference(one: list[Record], two: list[Record], field: str) -> Difference:
+def _difference(one: list[Record], two: list[Record], field: str) -> Mean:
     """Compute ``one`` less ``two`` in a field.
 
     Two seeds may differ by exactly as much, since scores go in steps: of an image, of a validation. The difference of two
     rounded values has a standard deviation of a step / sqrt(6), which is taken where that of the values is smaller.
     """
     values = [getattr(a, field) - getattr(b, field) for a, b in zip(one, two)]
-    if len(values) < 2:
-        return Difference(values[0] if values else None, None, len(values))
-    return Difference(fmean(values), max(stdev(values), _step(field, one + two) / math.sqrt(6)), len(values))
+    return statistics.mean(values, _step(field, one + two) / math.sqrt(6) if values else 0.0)
 
 
 def _step(field: str, records: list[Record]) -> float:
@@ -121,16 +93,17 @@ def _step(field: str, records: list[Record]) -> float:
 
 
 def matched(ticket: Arm, dense: Arm, candidates: Iterable[Arm]) -> Arm:
-    """Return the compute-matched dense networks: of the ticket's family, trained as long as its chain, or the least longer.
+    """Return the compute-matched ones of some dense networks; empty where none shares a seed with the ticket.
 
-    Empty where no such network shares a seed with the ticket.
+    They are of the ticket's family and trained for as many epochs as its chain, or the fewest more.
     """
     if not dense:
         return {}
     record = first(ticket)
     needed = first(dense).epochs + record.round * record.epochs
-    longer = [arm for arm in candidates if first(arm).family == record.family and first(arm).epochs >= needed]
-    return min((arm for arm in longer if ticket.keys() & arm.keys()), key=lambda arm: first(arm).epochs, default={})
+    alike = [arm for arm in candidates if first(arm).family == record.family and ticket.keys() & arm.keys()]
+    longer = [arm for arm in alike if first(arm).epochs >= needed]
+    return min(longer, key=lambda arm: first(arm).epochs, default={})
 
 
 def at_most(ticket: Record) -> str:

@@ -4,19 +4,19 @@ The same words stand on the terminal, in verdict.md, in TensorBoard and on top o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from lth.analysis import ends, settle
+from lth.analysis import ends, naming, settle
 from lth.analysis.compare import CALLED, IN_ACCURACY, NOT_SHOWN, POSITIVE
 from lth.analysis.statistics import ALPHA
-from lth.analysis.verdict import EQUAL, Verdict, nearest, sparsest
+from lth.analysis.verdict import EQUAL, MARGIN, Verdict, by_chain, nearest, sparsest
 from lth.tree.record import Record
+from lth.tree.settings import varied
 
 ARMS = {"reinit": "re-initialised ones", "shuffle": "shuffled masks", "random": "random masks", "order": "another data order"}
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(NamedTuple):
     """``headline`` names the chain and its sparsest ticket, with its controls; the sentences begin with a capital letter."""
 
     headline: str
@@ -29,15 +29,15 @@ class Account:
         return [f"Shown: {self.shown}", f"Missed: {self.missed}", f"To settle it: {self.settle}"]
 
 
-def account(judged: Sequence[Verdict], records: Sequence[Record], varied: Sequence[str] = ()) -> Account:
-    """Return what the verdicts of one chain come to.
-
-    Args:
-        judged: of one chain, see ``verdict.by_chain``; one or more.
-        records: of this chain: tickets, controls and dense networks.
-        varied: the keys of the configuration in which chains differ, see ``settings.varied``.
-    """
-    return Account(_headline(judged), _shown(judged), _missed(judged, records), settle.sentence(judged, records, varied))
+def accounts(records: Sequence[Record], accuracy: str) -> list[Account]:
+    """Return what the verdicts of each chain come to; ``accuracy``: one of ``ends.ENDS``."""
+    chains, keys, accounts = naming.chains(records), varied(records), []
+    for judged in by_chain(records, accuracy):
+        recipe, chain = judged[0].ticket.recipe, chains[judged[0].ticket.step]
+        alike = [r for r in records if r.recipe == recipe and (not r.round or chains[r.step] == chain)]
+        next_step = settle.sentence(judged, alike, keys)
+        accounts.append(Account(_headline(judged), _shown(judged), _missed(judged, alike), next_step))
+    return accounts
 
 
 def called(v: Verdict, verdict: str) -> str:
@@ -47,9 +47,12 @@ def called(v: Verdict, verdict: str) -> str:
 
 def verdict(v: Verdict) -> str:
     """Return the word of a verdict, with the controls that are better than a ticket that it calls good."""
-    against = [text for text, worse in (_reinit(v), _matched(v)) if worse and v.verdict in POSITIVE]
-    but = f" against the dense network, but {' and '.join(against)}" if against else ""
-    return v.verdict.replace("accuracy", v.word) + but
+    return v.verdict.replace("accuracy", v.word) + (_against(v) if v.verdict in POSITIVE else "")
+
+
+def _against(v: Verdict) -> str:
+    against = [text for text, worse in (_reinit(v), _matched(v)) if worse]
+    return f" against its dense network, but {' and '.join(against)}" if against else ""
 
 
 def _headline(judged: Sequence[Verdict]) -> str:
@@ -59,12 +62,8 @@ def _headline(judged: Sequence[Verdict]) -> str:
         n = max(len(v.dense.seeds) for v in judged)
         none = f"no {called(judged[0], judged[0].at_most)} is shown" if n else "no verdict"
         return f"{judged[0].name}: {none} (n = {n}); {'; '.join(_controls_run(judged))}"
-    controls = _reinit(best), _matched(best)
-    against = [text for text, worse in controls if worse]
-    but = f" against its dense network, but {' and '.join(against)}" if against else ""
-    rest = "".join(f"; {text}" for text, worse in controls if not worse)
-    place = f"{called(best, best.verdict)} at {best.density:.2%} of weights (n = {len(best.dense.seeds)})"
-    return f"{best.name}: {place}{but}{rest}"
+    place = f"{called(best, best.verdict)} at {best.density:.2%} of weights (n = {len(best.dense.seeds)}){_against(best)}"
+    return "; ".join([f"{best.name}: {place}", *(text for text, worse in (_reinit(best), _matched(best)) if not worse)])
 
 
 def _reinit(v: Verdict) -> tuple[str, bool]:
@@ -84,7 +83,7 @@ def _matched(v: Verdict) -> tuple[str, bool]:
     if v.matched is None:
         return f"{EQUAL} not run", False
     if v.matched_verdict == "worse":
-        return f"the {EQUAL} ({v.matched.epochs} epochs) is {v.points(-v.matched.accuracy.mean, 1, '')} better", True
+        return f"the {EQUAL} ({v.matched.epochs} epochs) is {v.points(-v.matched.accuracy.value, 1, '')} better", True
     return f"{'not shown to be ' * (v.matched_verdict == NOT_SHOWN)}no worse than the {EQUAL}", False
 
 
@@ -101,7 +100,7 @@ def _shown(judged: Sequence[Verdict]) -> str:
         facts = [f"at {best.density:.2%} of weights {_reaches(best)}", _beats(best, "these tickets")]
         return f"{'; '.join(filter(None, facts))}."
     facts, tested = [], [v for v in judged if v.p is not None]
-    if accurate := [v for v in tested if v.dense.accuracy.bounds[0] > -v.margin]:
+    if accurate := [v for v in tested if v.dense.accuracy.bounds[0] > -MARGIN]:
         v = accurate[-1]
         facts.append(f"{v.title} is no lower than the dense network's at {v.density:.2%} of weights ({_gain(v)})")
     if sooner := [v for v in tested if v.dense.speed and v.dense.iterations.bounds[1] <= v.allowed]:
@@ -125,24 +124,26 @@ def _reaches(v: Verdict) -> str:
 
 
 def _gain(v: Verdict) -> str:
-    return f"{v.points(v.dense.accuracy.mean)}, at least {v.points(v.dense.accuracy.bounds[0], unit=False)}"
+    return f"{v.points(v.dense.accuracy.value)}, at least {v.points(v.dense.accuracy.bounds[0], unit=False)}"
 
 
 def _delay(v: Verdict) -> str:
-    return f"{v.dense.iterations.mean:+.0f} of {v.dense.other_stop:.0f} iterations, at most {v.dense.iterations.bounds[1]:+.0f}"
+    return f"{v.dense.iterations.value:+.0f} of {v.dense.other_stop:.0f} iterations, at most {v.dense.iterations.bounds[1]:+.0f}"
 
 
 def _fails(v: Verdict) -> str:
-    mean, high = v.dense.accuracy.mean, v.dense.accuracy.bounds[1]
-    if high < -v.margin:
+    mean, high = v.dense.accuracy.value, v.dense.accuracy.bounds[1]
+    if high < -MARGIN:
         return f"test {v.word} is lower than the dense network's ({v.points(mean)}, at most {v.points(high, unit=False)})"
-    return f"early stop is later than the dense network's ({v.dense.iterations.mean:+.0f} of {v.dense.other_stop:.0f} iterations)"
+    return (
+        f"early stop is later than the dense network's ({v.dense.iterations.value:+.0f} of {v.dense.other_stop:.0f} iterations)"
+    )
 
 
 def _better(v: Verdict) -> list[str]:
     """Return the controls that a ticket is more accurate than, and by how much."""
     return [
-        f"than {ARMS.get(c.control, c.control)} by {v.points(c.accuracy.mean, 1, '')} "
+        f"than {ARMS.get(c.control, c.control)} by {v.points(c.accuracy.value, 1, '')} "
         f"[{', '.join(v.points(bound, 1, '', unit=False) for bound in c.accuracy.interval)}]"
         for c in v.controls
         if c.accuracy_verdict == "better"
@@ -179,10 +180,10 @@ def _gaps(v: Verdict, records: Sequence[Record]) -> list[str]:
     if not v.dense.seeds:
         return ["there is no dense network of the same recipe and seed to compare with"]
     gaps = [v.note] if v.note else []
-    if v.dense.accuracy.bounds and (short := -v.margin - v.dense.accuracy.bounds[0]) > 0:
+    if v.dense.accuracy.bounds and (short := -MARGIN - v.dense.accuracy.bounds[0]) > 0:
         (factor, unit), least = ends.scale(v.ticket.score), 1e-4
         by = v.points(short, sign="") if short >= least else f"less than {v.points(least, sign='')}"
-        gaps.append(f"{v.word} misses the margin of {factor * v.margin:g}{unit} by {by}")
+        gaps.append(f"{v.word} misses the margin of {factor * MARGIN:g}{unit} by {by}")
     if v.dense.censored and v.at_most != IN_ACCURACY:
         count = f"{ends.censored(records)} of {len(records)} rounds stopped at the last iteration"
         gaps.append(f"early stop cannot be compared: {count}, and might stop later in a longer training")

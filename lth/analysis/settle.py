@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from lth.analysis import naming
 from lth.analysis.compare import IN_ACCURACY
 from lth.analysis.statistics import MOST, seeds_for
-from lth.analysis.verdict import Verdict, nearest, sparsest
+from lth.analysis.verdict import MARGIN, Verdict, nearest, sparsest
 from lth.tree.record import Record
 from lth.tree.settings import setting
 
@@ -26,9 +26,10 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
     about = (v or best or judged[0]).ticket
     tickets = [r for r in records if (r.step, r.round) == (about.step, about.round) and not r.control]
     last = max(tickets, key=lambda r: (bool(r.command), r.finished))
-    why, changes = _more(v, last) if v else _beyond(best, last) if best else _denser(last)
+    denser = "more seeds would not change that; for denser tickets", {"prune.rate": f"{last.rate / 2:g}"}
+    why, changes = _more(v, last) if v else _beyond(best, last) if best else denser
     known = sorted({r.seed for r in records if r.round or not r.control})
-    if "seed" not in changes and len(known) > 1:
+    if len(known) > 1:
         changes = {"seed": listed(known, 0)} | changes
     return f"{why}: `{command(last.command, changes, typed(last, varied))}`"
 
@@ -41,11 +42,11 @@ def _more(v: Verdict, last: Record) -> Plan:
     if v.dense.censored and v.at_most != IN_ACCURACY:
         changes["epochs"] = str(LONGER * last.epochs)
         why.append(f"{changes['epochs']} epochs instead of {last.epochs}, so that early stops are seen")
-    if not accuracy.bounds or accuracy.bounds[0] < -v.margin or not why:
+    if not accuracy.bounds or accuracy.bounds[0] < -MARGIN or not why:
         count, enough = seeds_needed(v)
         changes["seed"] = listed(seeds, count)
         few = "" if enough else "; more are needed for a chance of 80%"
-        contrary = accuracy.bounds and (accuracy.mean < -v.margin or (v.dense.speed and v.dense.iterations.mean > v.allowed))
+        contrary = accuracy.bounds and (accuracy.value < -MARGIN or (v.dense.speed and v.dense.iterations.value > v.allowed))
         leaning = f", which are likelier to show that it is not {v.at_most}" if contrary else ""
         why.append(f"{count} seeds instead of {len(seeds)}{few}{leaning}")
     return ", and ".join(why), changes
@@ -55,15 +56,9 @@ def _beyond(best: Verdict, last: Record) -> Plan:
     """Return the controls that are missing; where none is, sparser tickets."""
     if missing := best.controls_missing:
         kinds = [*(c.control for c in best.controls), *["dense"] * bool(best.matched), *missing]
-        return f"run {' and '.join(missing.values())}", {
-            "prune.controls": "+".join(kinds),
-            "prune.control_rounds": str(best.ticket.round),
-        }
+        changes = {"prune.controls": "+".join(kinds), "prune.control_rounds": str(best.ticket.round)}
+        return f"run {' and '.join(missing.values())}", changes
     return "nothing is open here; for sparser tickets", {"prune.rounds": str(last.round * last.levels + DEEPER)}
-
-
-def _denser(last: Record) -> Plan:
-    return "more seeds would not change that; for denser tickets", {"prune.rate": f"{last.rate / 2:g}"}
 
 
 def seeds_needed(v: Verdict) -> tuple[int, bool]:
@@ -74,7 +69,7 @@ def seeds_needed(v: Verdict) -> tuple[int, bool]:
     accuracy, stop, n = v.dense.accuracy, v.dense.iterations, len(v.dense.seeds)
     if n < 2:
         return max(FEW, n + 2), True
-    gaps = [(accuracy.mean + v.margin, accuracy)] + [(v.allowed - stop.mean, stop)] * v.dense.speed
+    gaps = [(accuracy.value + MARGIN, accuracy)] + [(v.allowed - stop.value, stop)] * v.dense.speed
     needed = max(seeds_for(abs(effect), d.deviation, n - 1, v.tests) for effect, d in gaps)
     return max(needed, n + 1), needed < MOST
 
@@ -88,8 +83,8 @@ def listed(known: Sequence[int], count: int) -> str:
 def typed(record: Record, varied: Sequence[str]) -> dict[str, str]:
     """Return what one chain has of that which a sweep may vary: key of the command line -> value."""
     values = {key: getattr(record, name) for key, name in FIELDS.items()}
-    values = {key: value for key, value in values.items() if value is not None}
-    return {k: str(value) for k, value in (values | {k: setting(record, k) for k in varied if k not in HASHED}).items()}
+    values |= {key: setting(record, key) for key in varied if key not in HASHED}
+    return {key: str(value) for key, value in values.items()}
 
 
 def command(recorded: str | None, changes: Mapping[str, str], chain: Mapping[str, str] | None = None) -> str:
@@ -100,17 +95,13 @@ def command(recorded: str | None, changes: Mapping[str, str], chain: Mapping[str
         changes: key -> value.
         chain: key -> value that stands for a list of them in a sweep: that of one chain.
     """
-    tokens, left, chain = [], dict(changes), chain or {}
-    arguments = _arguments(recorded)
-    for token in (token for token in arguments if token not in MULTIRUN):
-        key, value = OVERRIDE.fullmatch(token).groups()
-        if key in left:
-            tokens.append(f"{key}={left.pop(key)}")
-        elif key not in changes:  # and not twice
-            tokens.append(f"{key}={chain[key]}" if "," in value and key in chain else token)
-    tokens += [f"{key}={value}" for key, value in left.items()]
-    sweep = any(token in MULTIRUN for token in arguments) or any(re.search(r"=[^\[{'\"]*,", token) for token in tokens)
-    return shlex.join(["python", "-m", "lth.run", *["-m"] * sweep, *tokens])
+    arguments, chain = _arguments(recorded), chain or {}
+    tokens = {OVERRIDE.fullmatch(token)[1]: token for token in arguments if token not in MULTIRUN}
+    tokens |= {key: f"{key}={chain[key]}" for key, token in tokens.items() if "," in token and key in chain}
+    tokens |= {key: f"{key}={value}" for key, value in changes.items()}
+    lists = any(re.search(r"=[^\[{'\"]*,", token) for token in tokens.values())
+    sweep = lists or any(token in MULTIRUN for token in arguments)
+    return shlex.join(["python", "-m", "lth.run", *["-m"] * sweep, *tokens.values()])
 
 
 def _arguments(recorded: str | None) -> list[str]:

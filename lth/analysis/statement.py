@@ -6,11 +6,9 @@ import pandas as pd
 
 from lth.analysis import ends, naming, sentences, table, verdict
 from lth.analysis.ends import EARLY_STOP
-from lth.analysis.sentences import Account
 from lth.analysis.statistics import ALPHA
 from lth.analysis.verdict import MARGIN, SLACK, Verdict
 from lth.tree.record import Record
-from lth.tree.settings import varied
 
 NONE = "There is no ticket to judge."
 LABEL = 13  # characters before a sentence on a terminal
@@ -23,27 +21,19 @@ def text(records: Sequence[Record], accuracy: str = EARLY_STOP) -> str:
 
 def summary(records: Sequence[Record], accuracy: str = EARLY_STOP) -> str:
     """Return Markdown: for each chain its headline and its three sentences."""
-    lists = ("\n".join([f"**{a.headline}**\n", *(f"- {line}" for line in a.sentences)]) for a in accounts(records, accuracy))
+    lists = (
+        "\n".join([f"**{a.headline}**\n", *(f"- {line}" for line in a.sentences)]) for a in sentences.accounts(records, accuracy)
+    )
     return "\n\n".join(lists) or NONE
 
 
 def brief(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[str]:
     """Return the same words as ``summary``, in lines for a terminal."""
     lines = []
-    for a in accounts(records, accuracy):
+    for a in sentences.accounts(records, accuracy):
         lines.append(f"{'verdict':<{LABEL}}{a.headline}")
         lines += [f"{'':<{LABEL}}{sentence.replace('`', '')}" for sentence in a.sentences]
     return lines
-
-
-def accounts(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[Account]:
-    """Return what the verdicts of each chain come to."""
-    chains, keys, accounts = naming.chains(records), varied(records), []
-    for judged in verdict.by_chain(records, accuracy):
-        ticket = judged[0].ticket
-        alike = [r for r in records if r.recipe == ticket.recipe and (not r.round or chains[r.step] == chains[ticket.step])]
-        accounts.append(sentences.account(judged, alike, keys))
-    return accounts
 
 
 def details(records: Sequence[Record], accuracy: str = EARLY_STOP) -> str:
@@ -66,10 +56,10 @@ def _with_dense(judged: list[Verdict]) -> str:
     rows = []
     for v in judged:
         d, m, n = v.dense, v.matched, len(v.dense.seeds)
-        stop = _signed(d.iterations.mean, d.iterations.bounds) + (f" of {d.other_stop:.0f}" if n else "")
-        row = [f"{v.density:.2%}", str(n), _gain(v, d.accuracy.mean, d.accuracy.bounds), stop, f"{d.censored} of {2 * n}"]
+        stop = _signed(d.iterations.value, d.iterations.bounds) + (f" of {d.other_stop:.0f}" if n else "")
+        row = [f"{v.density:.2%}", str(n), _gain(v, d.accuracy.value, d.accuracy.bounds), stop, f"{d.censored} of {2 * n}"]
         row += [*("-" if p is None else f"{p:.3f}" for p in (v.p, v.p_corrected)), sentences.verdict(v)]
-        compute = [m.epochs, len(m.seeds), _gain(v, m.accuracy.mean, m.accuracy.bounds), v.matched_verdict] if m else "----"
+        compute = [m.epochs, len(m.seeds), _gain(v, m.accuracy.value, m.accuracy.bounds), v.matched_verdict] if m else "----"
         rows.append([*row, *map(str, compute if longer else "")])
     return table.markdown(pd.DataFrame(rows, columns=[*titles, "p", "p (Holm)", "verdict", *longer]))
 
@@ -80,8 +70,8 @@ def _with_controls(judged: list[Verdict]) -> str:
     for v in judged:
         for c in v.controls:
             row = [f"{v.density:.2%}", naming.CONTROLS.get(c.control, c.control), str(len(c.seeds))]
-            row += [_gain(v, c.accuracy.mean, c.accuracy.interval), c.accuracy_verdict]
-            rows.append([*row, _signed(c.iterations.mean, c.iterations.interval), c.iterations_verdict])
+            row += [_gain(v, c.accuracy.value, c.accuracy.interval), c.accuracy_verdict]
+            rows.append([*row, _signed(c.iterations.value, c.iterations.interval), c.iterations_verdict])
     return table.markdown(pd.DataFrame(rows, columns=[*titles, "early-stop iteration less control", "early stop is"]))
 
 
@@ -103,9 +93,7 @@ def _notes(judged: list[Verdict]) -> str:
     """Return a line for each thing to say beside the tables, with the densities that it holds for."""
     densities: dict[str, list[str]] = {}
     for v in judged:
-        arms = {"dense network": v.dense, **{naming.CONTROLS.get(c.control, c.control): c for c in v.controls}}
-        arms |= {"dense of equal compute or more": v.matched} if v.matched else {}
-        for name, c in arms.items():
+        for name, c in v.comparisons.items():
             if c.dropped:
                 note = f"left out against {name}, in one arm alone: seed {', '.join(map(str, c.dropped))}"
                 densities.setdefault(note, []).append(f"{v.density:.2%}")

@@ -5,30 +5,52 @@ Differences are per seed (the ticket's score less the dense network's, same seed
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean, stdev
 
 ALPHA, POWER, MOST = 0.05, 0.8, 20  # of a one-sided test; a chance worth training for; seeds that are ever asked for
 
 
-def t_interval(mean: float, sd: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the two-sided t interval of the mean of n >= 2 values.
+@dataclass(frozen=True)
+class Mean:
+    """The mean of n values and their standard deviation (n - 1); None without a value, and for the deviation with one."""
 
-    Args:
-        sd: the standard deviation (n - 1) of the values.
-        level: in (0, 1); the ends of 0.90 are the one-sided 95% bounds.
-    """
-    from scipy import stats
+    value: float | None
+    deviation: float | None
+    n: int
 
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / math.sqrt(n)
-    return mean - half, mean + half
+    @cached_property
+    def bounds(self) -> tuple[float, float] | None:
+        """The one-sided 95% lower and the one-sided 95% upper t bound of the mean."""
+        return self._interval(0.90)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """The two-sided 95% t interval of the mean."""
+        return self._interval(0.95)
+
+    def _interval(self, level: float) -> tuple[float, float] | None:
+        if self.deviation is None:
+            return None
+        from scipy import stats
+
+        half = float(stats.t.ppf((1 + level) / 2, self.n - 1)) * self.deviation / math.sqrt(self.n)
+        return self.value - half, self.value + half
+
+    def p_above(self, bound: float, sign: int = 1) -> float:
+        """Return the one-sided p value of a t test that the true mean (times ``sign``) is above ``bound``; n is 2 or more."""
+        if self.deviation == 0:
+            return 0.0 if sign * self.value >= bound else 1.0
+        from scipy import stats
+
+        return float(stats.t.sf((sign * self.value - bound) * math.sqrt(self.n) / self.deviation, self.n - 1))
 
 
-def p_above(mean: float, sd: float, n: int, bound: float) -> float:
-    """Return the one-sided p value of a t test that the true mean of n >= 2 values is above ``bound``; 0 or 1 where sd is 0."""
-    if sd == 0:
-        return 0.0 if mean >= bound else 1.0
-    from scipy import stats
-
-    return float(stats.t.sf((mean - bound) * math.sqrt(n) / sd, n - 1))
+def mean(values: Sequence[float], least: float = 0.0) -> Mean:
+    """Return the mean of values; ``least``: their standard deviation by the way they are measured alone, below which is chance."""
+    deviation = max(stdev(values), least) if len(values) > 1 else None
+    return Mean(fmean(values) if values else None, deviation, len(values))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -41,7 +63,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def seeds_for(effect: float, sd: float, n: int, tests: int = 1) -> int:
-    """Return how many seeds, above ``n`` and at most MOST, a one-sided paired t test needs to show ``effect`` > 0 with POWER.
+    """Return how many seeds, above ``n`` and at most MOST, a one-sided paired t test needs to show ``effect`` with POWER.
 
     Args:
         effect: the mean difference less the bound that it is to be above.

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -112,9 +112,8 @@ def layers(record: Record) -> str:
 
 def mean(values: Sequence[float | None], form: str = "{:.3f}") -> str:
     """Return the mean ± standard deviation (n - 1) of the values that are not None; '' without any."""
-    values = [value for value in values if value is not None]
-    deviation = f" ± {form.format(stdev(values))}" if len(values) > 1 else ""
-    return form.format(fmean(values)) + deviation if values else ""
+    m = statistics.mean([value for value in values if value is not None])
+    return (form.format(m.value) if m.n else "") + (f" ± {form.format(m.deviation)}" if m.n > 1 else "")
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -167,7 +166,5 @@ def _rate(record: Record) -> str:
 
 
 def _interval(arm: Sequence[Record]) -> str:
-    values = [record.early_stop_test_acc for record in arm]
-    if len(values) < ENOUGH:
-        return ""
-    return "{:.3f} to {:.3f}".format(*statistics.t_interval(fmean(values), stdev(values), len(values)))
+    interval = statistics.mean([record.early_stop_test_acc for record in arm]).interval
+    return "{:.3f} to {:.3f}".format(*interval) if len(arm) >= ENOUGH else ""

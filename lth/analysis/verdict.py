@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lth.analysis import compare, ends, naming
-from lth.analysis.compare import IN_ACCURACY, NOT_MATCHING, NOT_SHOWN, NOT_WINNING, POSITIVE, WINNING, Arm, Comparison
+from lth.analysis.compare import IN_ACCURACY, NOT_MATCHING, NOT_SHOWN, NOT_WINNING, POSITIVE, WINNING, Comparison
 from lth.analysis.ends import EARLY_STOP
-from lth.analysis.statistics import ALPHA, holm, p_above, wilson
+from lth.analysis.statistics import ALPHA, holm, wilson
 from lth.tree.record import Record
 
-MARGIN, SLACK = 0.005, 0.05
-EQUAL = "dense network of equal compute"
+MARGIN = 0.005  # the loss of accuracy that still counts as none; of another score in its unit
+SLACK = 0.05  # the delay of early stop that still counts as none, a fraction of the dense networks' mean
+EQUAL, DENSE = "dense network of equal compute", ("", "dense")
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,6 @@ class Verdict:
     name: str  # of its chain, for people: model, finetune, what a sweep varied, how it was pruned
     ticket: Record  # of one seed, if possible one that the dense network has, too
     end: str  # field of a record: where the score is read
-    margin: float  # the loss of accuracy that still counts as none
-    slack: float  # the delay of early stop that still counts as none, a fraction of the dense networks' mean
     dense: Comparison
     matched: Comparison | None  # with the compute-matched dense network
     controls: list[Comparison]
@@ -47,7 +46,7 @@ class Verdict:
     @property
     def allowed(self) -> float:
         """The delay of early stop, in iterations, that still counts as none."""
-        return self.slack * (self.dense.other_stop or 0)
+        return SLACK * (self.dense.other_stop or 0)
 
     @cached_property
     def p(self) -> float | None:
@@ -56,12 +55,12 @@ class Verdict:
         None where there are less than two pairs, 1 where early stop is to be compared and is censored.
         """
         accuracy, stop = self.dense.accuracy, self.dense.iterations
-        if accuracy.deviation is None:
+        if accuracy.n < 2:
             return None
-        p = p_above(accuracy.mean, accuracy.deviation, accuracy.n, -self.margin)
+        p = accuracy.p_above(-MARGIN)
         if self.at_most == IN_ACCURACY:
             return p
-        return max(p, p_above(-stop.mean, stop.deviation, stop.n, -self.allowed)) if self.dense.speed else 1.0
+        return max(p, stop.p_above(-self.allowed, sign=-1)) if self.dense.speed else 1.0
 
     @property
     def verdict(self) -> str:
@@ -69,7 +68,7 @@ class Verdict:
         if self.p_corrected is None:
             return NOT_SHOWN
         later = self.dense.speed and self.dense.iterations.bounds[0] > self.allowed
-        if self.dense.accuracy.bounds[1] < -self.margin or later:
+        if self.dense.accuracy.bounds[1] < -MARGIN or later:
             return NOT_WINNING if self.at_most == WINNING else NOT_MATCHING
         return self.at_most if self.p_corrected <= ALPHA else NOT_SHOWN
 
@@ -77,7 +76,7 @@ class Verdict:
     def matched_verdict(self) -> str:
         """'no worse', 'worse' or 'not shown' than the compute-matched dense network, by accuracy alone."""
         low, high = (self.matched and self.matched.accuracy.bounds) or (-1.0, 1.0)
-        return "worse" if high < -self.margin else "no worse" if low > -self.margin else NOT_SHOWN
+        return "worse" if high < -MARGIN else "no worse" if low > -MARGIN else NOT_SHOWN
 
     @property
     def note(self) -> str:
@@ -92,6 +91,12 @@ class Verdict:
             f"one seed shows nothing beyond its binomial interval: test accuracy {score:.2%} of {images} images, "
             f"{low:.2%} to {high:.2%} (Wilson, 95%)"
         )
+
+    @property
+    def comparisons(self) -> dict[str, Comparison]:
+        """All comparisons by the name of the other arm, as tables and figures call it."""
+        named = {naming.CONTROLS.get(c.control, c.control): c for c in self.controls}
+        return {"dense network": self.dense, **({EQUAL: self.matched} if self.matched else {}), **named}
 
     @property
     def word(self) -> str:
@@ -119,53 +124,36 @@ class Verdict:
         return reinit if self.matched else reinit | {"dense": f"the {EQUAL}"}
 
 
-def verdicts(
-    records: Sequence[Record], accuracy: str = EARLY_STOP, margin: float = MARGIN, slack: float = SLACK
-) -> list[Verdict]:
-    """Return a verdict for each recipe, step and round of a list of records, the densest ticket first.
+def verdicts(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[Verdict]:
+    """Return a verdict for each recipe, step and round of a list of records, the densest ticket first; see ``by_chain``."""
+    return sorted((v for chain in by_chain(records, accuracy) for v in chain), key=lambda v: -v.density)
+
+
+def by_chain(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[list[Verdict]]:
+    """Return the verdicts of each chain, the densest first, with Holm's correction over its densities.
 
     Args:
         accuracy: one of ``ends.ENDS``: 'early_stop_test_acc' (the paper's), 'test_acc' (last epoch) or 'best_test_acc' (best
             validation accuracy).
-        margin: the loss of accuracy, a fraction, that still counts as none; of another score, in its unit.
-        slack: the delay of early stop, a fraction of the dense network's mean, that still counts as none.
 
     Raises:
-        ValueError: for another accuracy, or a negative margin or slack.
+        ValueError: for another accuracy.
     """
-    if accuracy not in ends.ENDS or margin < 0 or slack < 0:
-        raise ValueError(f"accuracy={accuracy}, margin={margin}, slack={slack}: {' or '.join(ends.ENDS)}, and 0 or more.")
-    return sorted((v for chain in by_chain(records, accuracy, margin, slack) for v in chain), key=lambda v: -v.density)
-
-
-def by_chain(
-    records: Sequence[Record], accuracy: str = EARLY_STOP, margin: float = MARGIN, slack: float = SLACK
-) -> list[list[Verdict]]:
-    """Return the verdicts of each chain, the densest first, corrected for its densities; arguments as of ``verdicts``."""
+    if accuracy not in ends.ENDS:
+        raise ValueError(f"accuracy={accuracy} is not accepted; it takes {', '.join(ends.ENDS)}.")
     arms, chains, names = compare.arms(records), naming.chains(records), naming.headings(records)
-    dense = [arm for (_, _, index, _), arm in arms.items() if index == 0]
-    controls: dict[tuple, dict[str, Arm]] = {}
-    for (*ticket, control), arm in arms.items():
-        if control:
-            controls.setdefault(tuple(ticket), {})[control] = arm
+    dense_arms = [arm for (_, _, index, _), arm in arms.items() if index == 0]
+    controls = dict.fromkeys(control for *_, control in arms if control)
     parts: dict[tuple[str, str], list[Verdict]] = {}
     for (recipe, step, index, control), arm in arms.items():
         if index and not control:
-            of_dense = arms.get((recipe, "", 0, ""), {})
-            with_dense = compare.compare(arm, of_dense, accuracy)
-            longer = compare.matched(arm, of_dense, dense)
-            v = Verdict(
-                name=names[recipe, step],
-                ticket=arm[with_dense.seeds[0]] if with_dense.seeds else compare.first(arm),
-                end=accuracy,
-                margin=margin,
-                slack=slack,
-                dense=with_dense,
-                matched=compare.compare(arm, longer, accuracy, "dense") if longer else None,
-                controls=[
-                    compare.compare(arm, other, accuracy, name) for name, other in controls.get((recipe, step, index), {}).items()
-                ],
-            )
+            dense = arms.get((recipe, "", 0, ""), {})
+            longer, with_dense = compare.matched(arm, dense, dense_arms), compare.compare(arm, dense, accuracy)
+            ticket = arm[with_dense.seeds[0]] if with_dense.seeds else compare.first(arm)
+            matched = compare.compare(arm, longer, accuracy, "dense") if longer else None
+            others = {name: arms[key] for name in controls if (key := (recipe, step, index, name)) in arms}
+            beside = [compare.compare(arm, other, accuracy, name) for name, other in others.items()]
+            v = Verdict(names[recipe, step], ticket, accuracy, with_dense, matched, beside)
             parts.setdefault((recipe, chains[step]), []).append(v)
     return [_corrected(sorted(part, key=lambda v: -v.density)) for part in parts.values()]
 
@@ -173,13 +161,8 @@ def by_chain(
 def _corrected(chain: list[Verdict]) -> list[Verdict]:
     """Return the verdicts of a chain with p values corrected over the densities that have one."""
     tested = [v.p for v in chain if v.p is not None]
-    corrected = iter(holm(tested))
-    return [
-        replace(v, tests=max(1, len(tested)))
-        if v.p is None
-        else replace(v, p_corrected=next(corrected), tests=sum(p >= v.p for p in tested))
-        for v in chain
-    ]
+    corrected = dict(zip(tested, holm(tested)))
+    return [replace(v, p_corrected=corrected.get(v.p), tests=sum(p >= (v.p or 0) for p in tested) or 1) for v in chain]
 
 
 def sparsest(judged: Sequence[Verdict]) -> Verdict | None:
@@ -203,7 +186,7 @@ class Row:
 
     name: str  # of the chain
     density: float
-    other: str  # 'dense network', 'dense network of equal compute', or a control's name as in ``naming.CONTROLS``
+    other: str  # a key of ``Verdict.comparisons``
     n: int
     mean: float
     interval: tuple[float, float] | None  # two-sided 95%; None with one seed
@@ -212,12 +195,10 @@ class Row:
 
 def differences(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[Row]:
     """Return the paired differences of all tickets, by chain, the densest first: less the dense network, less each control."""
-    rows = []
-    for v in (v for chain in by_chain(records, accuracy) for v in chain):
-        others = [("dense network", v.dense, v.margin)]
-        others += [(EQUAL, v.matched, v.margin)] if v.matched else []
-        others += [(naming.CONTROLS.get(c.control, c.control), c, None) for c in v.controls]
-        for name, c, margin in others:
-            if (gain := c.accuracy).n:
-                rows.append(Row(v.name, v.density, name, gain.n, gain.mean, gain.interval, margin))
-    return rows
+    return [
+        Row(v.name, v.density, name, c.accuracy.n, c.accuracy.value, c.accuracy.interval, MARGIN if c.control in DENSE else None)
+        for chain in by_chain(records, accuracy)
+        for v in chain
+        for name, c in v.comparisons.items()
+        if c.seeds
+    ]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from lth.analysis import ends
 from lth.tree.record import Record
 
 
@@ -29,8 +28,3 @@ def curves(records: Sequence[Record]) -> list[dict[str, Any]]:
         }
         for group in groups.values()
     ]
-
-
-def title(what: str, curves: Sequence[dict[str, Any]]) -> str:
-    """Return a figure's title, with the end point and n."""
-    return f"{what}: test error between copies, at the last epoch, {ends.seeds([curve['n'] for curve in curves])}"

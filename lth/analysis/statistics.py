@@ -48,7 +48,7 @@ class Mean:
 
 
 def mean(values: Sequence[float], least: float = 0.0) -> Mean:
-    """Return the mean of values; ``least``: their standard deviation by the way they are measured alone, below which is chance."""
+    """Return the mean of values; ``least``: their standard deviation by the way they are measured, the smallest believed."""
     deviation = max(stdev(values), least) if len(values) > 1 else None
     return Mean(fmean(values) if values else None, deviation, len(values))
 

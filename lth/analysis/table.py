@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from lth.analysis import compare, ends, naming, statistics
+from lth.analysis import ends, naming, pairs, statistics
 from lth.tree.record import Record
 from lth.tree.settings import setting, varied
 
@@ -47,7 +47,7 @@ def caption(records: Sequence[Record], accuracy: str = ends.EARLY_STOP, *, each:
     Args:
         each: whether the table has a row for each round.
     """
-    n = "a row a round" if each else ends.seeds([len(arm) for arm in compare.arms(records).values()])
+    n = "a row a round" if each else ends.seeds([len(arm) for arm in pairs.arms(records).values()])
     late, title = ends.censored(records), ends.title(accuracy, ends.score(records))
     unseen = f" {late} of {len(records)} rounds stopped at the last iteration, so that their early stop was not seen." * bool(
         late
@@ -80,7 +80,7 @@ def summary(records: Sequence[Record]) -> str:
     Its cells are the mean ± standard deviation (n - 1) over the n seeds, and from 3 seeds on the 95% interval of the mean test
     score at early stop, by Student's t.
     """
-    arms = [list(arm.values()) for arm in compare.arms(records).values()]
+    arms = [list(arm.values()) for arm in pairs.arms(records).values()]
     of_first: Columns = {"recipe": lambda r: r.recipe[:6], "model": lambda r: r.model, "finetune": lambda r: r.finetune}
     of_first |= {"data": lambda r: r.data} if len({record.data for record in records}) > 1 else {}
     of_first |= {"pruned by": _rate} | _what(records) | {"round": lambda r: str(r.round)}

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from lth.analysis import compare, ends, naming
-from lth.analysis.compare import IN_ACCURACY, NOT_MATCHING, NOT_SHOWN, NOT_WINNING, POSITIVE, WINNING, Comparison
+from lth.analysis import compare, ends, naming, pairs
+from lth.analysis.compare import IN_ACCURACY, NOT_MATCHING, NOT_SHOWN, NOT_WINNING, POSITIVE, WINNING
 from lth.analysis.ends import EARLY_STOP
+from lth.analysis.pairs import Comparison
 from lth.analysis.statistics import ALPHA, holm, wilson
 from lth.tree.record import Record
 
@@ -141,18 +142,18 @@ def by_chain(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[list
     """
     if accuracy not in ends.ENDS:
         raise ValueError(f"accuracy={accuracy} is not accepted; it takes {', '.join(ends.ENDS)}.")
-    arms, chains, names = compare.arms(records), naming.chains(records), naming.headings(records)
+    arms, chains, names = pairs.arms(records), naming.chains(records), naming.headings(records)
     dense_arms = [arm for (_, _, index, _), arm in arms.items() if index == 0]
     controls = dict.fromkeys(control for *_, control in arms if control)
     parts: dict[tuple[str, str], list[Verdict]] = {}
     for (recipe, step, index, control), arm in arms.items():
         if index and not control:
             dense = arms.get((recipe, "", 0, ""), {})
-            longer, with_dense = compare.matched(arm, dense, dense_arms), compare.compare(arm, dense, accuracy)
-            ticket = arm[with_dense.seeds[0]] if with_dense.seeds else compare.first(arm)
-            matched = compare.compare(arm, longer, accuracy, "dense") if longer else None
+            longer, with_dense = pairs.matched(arm, dense, dense_arms), pairs.compare(arm, dense, accuracy)
+            ticket = arm[with_dense.seeds[0]] if with_dense.seeds else pairs.first(arm)
+            matched = pairs.compare(arm, longer, accuracy, "dense") if longer else None
             others = {name: arms[key] for name in controls if (key := (recipe, step, index, name)) in arms}
-            beside = [compare.compare(arm, other, accuracy, name) for name, other in others.items()]
+            beside = [pairs.compare(arm, other, accuracy, name) for name, other in others.items()]
             v = Verdict(names[recipe, step], ticket, accuracy, with_dense, matched, beside)
             parts.setdefault((recipe, chains[step]), []).append(v)
     return [_corrected(sorted(part, key=lambda v: -v.density)) for part in parts.values()]

@@ -29,7 +29,7 @@ def job(cfg: DictConfig) -> float:
     try:
         chosen = usage.config(cfg)
         sweep.require_one_device(chosen)
-        from lth.cli import results  # costs a second, and a typo should not
+        from lth.tracking import job as results  # costs a second, and a typo should not
         from lth.training.device import is_first
         from lth.training.search import score, search
 

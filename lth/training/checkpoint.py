@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 from typing_extensions import override
 
-<<<<<<< HEAD
 from lth.cli import signals
 from lth.config import Trainer
 from lth.errors import notice_once
@@ -22,16 +21,6 @@ from lth.training.state import generators, scaler, schedules, set_scaler, set_sc
 from lth.training.task import State
 from lth.tree import checkpoint as checkpoints
 from lth.tree.checkpoint import Checkpoint, Progress
-=======
-from lth.errors import DataError, UsageError, notice
-from lth.hashes import of_record, of_tensors
-from lth.pruning import masks as M
-from lth.tree import files
-
-State = dict[str, Tensor]
-PARTS = ("state", "moments", "generators", "scaler")
-COUNTS = {"growth_interval", "_growth_tracker"}  # of a loss scaler's state; the rest are factors
->>>>>>> tree
 
 
 def capture(trainer: pl.Trainer, pl_module: pl.LightningModule, target: str, epoch: int, *, epoch_ended: bool) -> Checkpoint:
@@ -84,7 +73,6 @@ class Begin(pl.Callback):
         set_scaler(trainer.precision_plugin, self.checkpoint.scaler)
 
 
-<<<<<<< HEAD
 def _set_moments(optimizer: Optimizer, names: dict[int, str], moments: State) -> None:
     """Give an optimiser its parameters' state; its hyper-parameters stay those of this training."""
     params = [p for group in optimizer.param_groups for p in group["params"]]
@@ -97,115 +85,6 @@ def _set_moments(optimizer: Optimizer, names: dict[int, str], moments: State) ->
             copy = torch.empty_like(params[i].data, dtype=tensor.dtype) if tensor.shape == params[i].shape else tensor.clone()
             state.setdefault(i, {})[kind] = copy.copy_(tensor)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-=======
-def steps(rewind: str, per_epoch: int, total: int) -> int:
-    """The optimiser steps before the point that ``prune.rewind`` names; raises UsageError where training ends before."""
-    if rewind == "init":
-        return 0
-    count = int(rewind[:-2]) * (per_epoch if rewind.endswith("ep") else 1)
-    if count >= total:
-        raise UsageError(f"prune.rewind={rewind} is not accepted: training takes {total} iterations; it takes a point before.")
-    return count
-
-
-def _names(network: nn.Module) -> dict[int, str]:
-    return {id(p): name for name, p in network.named_parameters()}
-
-
-def moments(optimizer: Optimizer, network: nn.Module) -> State:
-    """A copy of the optimiser's state, by the names of the network's parameters."""
-    names, found = _names(network), {}
-    for parameter, held in optimizer.state.items():
-        for name, value in held.items():
-            tensor = value if isinstance(value, Tensor) else torch.tensor(value)
-            found[f"{names[id(parameter)]}/{name}"] = tensor.detach().cpu().clone()
-    return found
-
-
-def masked(held: State, masks: M.Masks) -> State:
-    """An optimiser's state with zeros for pruned weights; what is not of a weight's shape is passed on as it is."""
-    fitting = {name: masks.get(name.rpartition("/")[0]) for name in held}
-    return {n: t * fitting[n].to(t) if fitting[n] is not None and fitting[n].shape == t.shape else t for n, t in held.items()}
-
-
-def pack(point: Point) -> State:
-    """Its tensors under one dict's names."""
-    return {f"{part}/{name}": tensor for part in PARTS for name, tensor in getattr(point, part).items()}
-
-
-def unpack(tensors: State, step: int) -> Point:
-    """The point that ``pack`` packed."""
-    return Point(step, **{part: under(part, tensors) for part in PARTS})
-
-
-def under(part: str, tensors: State) -> State:
-    """The tensors whose names begin with ``part/``, without it."""
-    return {name.removeprefix(f"{part}/"): tensor for name, tensor in tensors.items() if name.startswith(f"{part}/")}
-
-
-def save(path: Path, point: Point) -> None:
-    tensors = pack(point)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"format": "lth-point-3", "step": point.step, "name": path.name, "digest": of_tensors(tensors)}
-    files.write_tensors(path, tensors, about | {"hash": of_record(about)})
-
-
-def load(path: Path) -> Point:
-    """The point that ``save`` wrote. Raises DataError where the file is damaged."""
-    tensors, about = files.read_tensors(path)
-    sealed = about.get("hash") == of_record(about) and about.get("name") == path.name
-    if of_tensors(tensors) != about.get("digest") or not sealed or about.get("format") != "lth-point-3":
-        raise DataError(f"{path} does not match its hash; delete it, and it is computed again.")
-    return unpack(tensors, about["step"])
-
-
-def found(path: Path) -> Point | None:
-    """The point that ``save`` wrote; None where there is none, or a damaged one, which is named."""
-    if not path.exists():
-        return None
-    try:
-        return load(path)
-    except DataError:
-        notice(f"{path} is damaged; it is computed again.")
-        files.remove(path)
-        return None
-
-
-def of(trainer: pl.Trainer, pl_module: pl.LightningModule, step: int, epoch_ended: bool) -> Point:
-    """Where a training is, after ``step`` steps of its schedule."""
-    state = {n: t.detach().cpu().clone() for n, t in pl_module.net.state_dict().items()}
-    draws = {} if epoch_ended else generators(pl_module.device)
-    return Point(step, state, moments(trainer.optimizers[0], pl_module.net), draws, scaled(trainer.precision_plugin))
-
-
-def generators(device: torch.device) -> State:
-    """The states of the generators that a training on ``device`` draws from, by device type."""
-    found = {"cpu": torch.get_rng_state()}
-    return found if device.type == "cpu" else found | {device.type: torch.get_device_module(device).get_rng_state()}
-
-
-def set_generators(states: State) -> None:
-    """Set the generators to what ``generators`` returned."""
-    for kind, state in states.items():
-        if kind == "cpu":
-            torch.set_rng_state(state)
-        else:
-            torch.get_device_module(kind).set_rng_state(state)
-
-
-def scaled(precision: Any) -> State:
-    """The state of the loss scaler of a precision plugin, as scalars; empty where it has none."""
-    scaler = getattr(precision, "scaler", None)
-    held = scaler.state_dict() if scaler is not None else {}
-    return {name: torch.tensor(value, dtype=torch.float64) for name, value in held.items()}
-
-
-def set_scaler(precision: Any, state: State) -> None:
-    """Give the loss scaler of a precision plugin the state that ``scaled`` returned."""
-    scaler = getattr(precision, "scaler", None)
-    if state and scaler is not None:
-        scaler.load_state_dict({n: int(t) if n in COUNTS else float(t) for n, t in state.items()})
->>>>>>> tree
 
 
 class Capture(pl.Callback):

@@ -30,12 +30,8 @@ def load_model(folder: str | Path, model: Callable[[], nn.Module] | None = None)
     folder = Path(folder)
     if not (folder / "round.json").is_file():
         raise DataError(f"{folder} holds no round.json; name the folder of a finished round.")
-<<<<<<< HEAD
     facts = record.load(folder)
     record.require_intact(facts)
-=======
-    record.require_intact(record.load(folder))
->>>>>>> tree
     weights, about = files.read_tensors(folder / "final.safetensors")
     if facts.classes is None and model is None:
         raise DataError(

@@ -72,48 +72,17 @@ def run(search: Search, spec: Spec, title: str, remaining: Remaining) -> Record 
     return store.finish(folder, facts)
 
 
-<<<<<<< HEAD
 def train(task: Task, config: Config, start: Start, how: How) -> Result:
     """Rewind, train and test; the task's network then holds the final weights."""
     task.rewind_(start.ticket.rewind, start.ticket.masks)
     return fit(task, config, start, how)
-=======
-    def fit(
-        self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str, outlook: Outlook
-    ) -> tuple[dict[str, Any], History, proof.Witness]:
-        """Rewind, train, test; the network then holds the final weights."""
-        capture = None
-        if spec.parent is None and self.config.prune.rounds and (step := self.maker.step()):
-            capture = Capture(step, lambda found: point.save(self.store.checkpoint(spec.key, step), found))
-        place = self.store.checkpoint(spec.key) if self.config.trainer.devices == 1 else None
-        return self._run(attempt, epochs=spec.epochs, loggers=loggers, title=title, outlook=outlook, capture=capture, place=place)
->>>>>>> tree
 
 
-<<<<<<< HEAD
 def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path, init: str) -> dict[str, Any]:
     """Write a trained round's files, check its invariants and return the fields of its record.
 
     Args:
         init: hash of the weights before masking, as they were written before training.
-=======
-    def _line(self, spec: Spec) -> dict[str, Any]:
-        """How this copy of a network is connected with its ticket's round, which saw the images in another order."""
-        one, _ = files.read_tensors(self.store.valid(spec.parent.key) / "final.safetensors")
-        other = {n: t.detach().cpu().clone() for n, t in self.model.net.state_dict().items()}
-        found = connectivity.line(self.model.to(self.device.place()), self.data, one, other)
-        return {"barrier": found["barrier"], "line": found}
-
-    def reach(self, root: Spec, step: int) -> Point:
-        """The point of round 0 after ``step`` steps: noted when it was trained, or else trained again up to there."""
-        path = self.store.checkpoint(root.key, step)
-        if (found := point.found(path)) is not None:
-            return found
-        capture = Capture(step, lambda reached: point.save(path, reached))
-        title = f"round 0 again, to iteration {step}"
-        self._run(self.maker.make(root), epochs=root.epochs, loggers=[], title=title, capture=capture, until=step)
-        return point.load(path)
->>>>>>> tree
 
     Raises:
         InvariantError: an invariant does not hold; the round is not finished then.

@@ -46,24 +46,11 @@ def rounds(specs: list[Spec], begin: "Callable[[], Search]", turns: Turns) -> li
         if record is None:
             with turns.of(spec) as record:
                 if record is None:
-<<<<<<< HEAD
                     from lth.training.round import run
 
                     search = search or begin()
                     record = turns.trained(spec, run(search, spec, turns.title(spec), turns.remaining))
         turns.enter(record)
-=======
-                    if lab is None:
-                        lab = _lab(config, splits, resolved, store, weights, say)
-                    record = lab.train(spec, f"{job}round {spec.index}/{last}", outlook) or store.wait_for(spec.key)
-                    say(summary(record, last))
-                    outlook.trained(spec.epochs)
-                else:
-                    outlook.found(spec.epochs)
-        store.enter(record)
-        if experiment:
-            experiment.enter(record)
->>>>>>> tree
         records.append(record)
     return records
 

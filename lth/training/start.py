@@ -88,7 +88,6 @@ def _pruned(spec: Spec, task: Task, store: Store, prune: Prune, seed: int, rewin
         constant_rate=prune.retrain == "finetune",
     )  # fmt: skip
 
-<<<<<<< HEAD
 
 def _control(spec: Spec, task: Task, store: Store, prune: Prune, seed: int, rewind: Rewind) -> Start:
     original = tickets.load_ticket(store.valid(spec.parent.key))
@@ -135,74 +134,7 @@ def require_weights(task: Task, prune: Prune) -> None:
         left.append(allocation.total(keeps(task, prune, masks, k)))
         if left[k] == 0 or (left[k] == left[k - 1] and prune.schedule == "imp"):
             what = "no weight would be left" if left[k] == 0 else f"none of the {left[k]} weights left would be pruned"
-=======
-    def _pruned(self, spec: Spec) -> Attempt:
-        prune = self.config.prune
-        folder = self.store.valid(spec.parent.key)
-        parent = tickets.load_ticket(folder)
-        trained, _ = files.read_tensors(folder / "final.safetensors")
-        before = {n: mask for n, mask in parent.masks.items() if n in set(self.scope())}
-        if not before:
->>>>>>> tree
             raise UsageError(
                 f"prune.rounds={prune.rounds} is not accepted with prune.rate={prune.rate:g}: in round {k} {what}; "
                 f"it takes at most {k - 1}."
             )
-<<<<<<< HEAD
-=======
-        begin = self.point_of(spec)
-        rewind = trained if prune.retrain != "rewind" else begin.state or parent.rewind
-        keep = self._keeps(before, spec.levels)
-        ticket = Ticket(self._masks(spec, before, keep, trained, rewind), rewind)
-        return Attempt(
-            ticket, self._beginning(begin, ticket.masks), self.config.seed, allocation.total(keep), parent,
-            finetune=prune.retrain == "finetune",
-        )  # fmt: skip
-
-    def _beginning(self, begin: Point, masks: M.Masks, *, moments: bool = True) -> Point:
-        """Position, draws and, where weights are rewound with all that belongs to them, the optimiser's state."""
-        held = point.masked(begin.moments, masks) if moments and self.config.prune.retrain == "rewind" else {}
-        return replace(begin, state={}, moments=held)
-
-    def _masks(self, spec: Spec, before: M.Masks, keep: int | dict[str, int], trained: State, start: State) -> M.Masks:
-        """The masks of a round; ``trained``: its parent's final weights, ``start``: those that it starts from."""
-        prune, net = self.config.prune, self.model.net
-        if prune.criterion == "magnitude":
-            return M.keep_top(criteria.magnitude(trained, before), before, keep)
-        if prune.criterion == "random":
-            return M.keep_top(criteria.random(before, stream("random criterion", self.config.seed, spec.index)), before, keep)
-        everything = M.dense(before)
-        self.model.to(self.place)
-        M.rewind_(net, start, everything)
-        shape = (len(self.data.mean), *[self.config.data.image_size] * 2)
-        if prune.criterion == "synflow":
-            return criteria.exponential(lambda masks: criteria.synflow(net, masks, shape), before, keep)
-        images, labels = self._images()
-        score = criteria.snip if prune.criterion == "snip" else criteria.grasp
-        return M.keep_top(score(net, before, images, labels), before, keep)
-
-    def _images(self) -> tuple[Tensor, Tensor]:
-        """``prune.score_images`` training images of each class, drawn by the seed, without augmentation."""
-        splits, generator = self.data.splits, np.random.default_rng(stream("score images", self.config.seed))
-        labels = splits.train_images.labels[splits.train]
-        count = self.config.prune.score_images
-        chosen = np.concatenate([generator.permutation(splits.train[labels == k])[:count] for k in np.unique(labels)])
-        images = self.data.to_float(torch.from_numpy(splits.train_images.take(chosen)))
-        return images.to(self.place), torch.from_numpy(splits.train_images.labels[chosen]).to(self.place)
-
-    def _control(self, spec: Spec) -> Attempt:
-        original = tickets.load_ticket(self.store.valid(spec.parent.key))
-        ticket = controls.changed(original, spec.control, self.config.seed, self._fresh)
-        begin = self.point_of(spec) if spec.index else Point(0, {})
-        return Attempt(
-            ticket, self._beginning(begin, ticket.masks, moments=spec.control != "reinit"),
-            controls.order_seed(spec.control, self.config.seed), M.kept(original.masks), original=original,
-            finetune=spec.index > 0 and self.config.prune.retrain == "finetune",
-        )  # fmt: skip
-
-    def _fresh(self, seed: int) -> State:
-        """Newly drawn values of all that is trained."""
-        torch.manual_seed(seed)
-        state = build(self.config, len(self.data.splits.classes)).net.state_dict()
-        return {name: state[name].clone() for name in self.trained()}
->>>>>>> tree

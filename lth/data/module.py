@@ -53,12 +53,12 @@ class Order(Sampler):
     ) -> None:
         self.subset, self.batch_size, self.seed = subset, batch_size, seed
         self.rank, self.ranks, self.begin = rank, ranks, begin
-        self.set_epoch(0)
+        self.set_epoch(begin[0])
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch, with how many came before it."""
-        self.epoch = self.begin[0] + epoch
-        self.skipped = self.begin[1] if epoch == 0 else 0
+        """Lightning calls this before each epoch, with its number."""
+        self.epoch = epoch
+        self.skipped = self.begin[1] if epoch == self.begin[0] else 0
 
     @property
     def per_epoch(self) -> int:

@@ -43,10 +43,11 @@ class Begin(pl.Callback):
         checkpoint: where training starts.
         target: name of the network in the LightningModule.
         exactly: the weights are to be the checkpoint's to the bit, where a pruned one may be -0: of an interrupted round.
+        schedules: whether learning-rate schedules go on from those of the checkpoint.
     """
 
-    def __init__(self, checkpoint: Checkpoint, target: str, *, exactly: bool) -> None:
-        self.checkpoint, self.target, self.exactly = checkpoint, target, exactly
+    def __init__(self, checkpoint: Checkpoint, target: str, *, exactly: bool, schedules: bool) -> None:
+        self.checkpoint, self.target, self.exactly, self.schedules = checkpoint, target, exactly, schedules
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -69,7 +70,8 @@ class Begin(pl.Callback):
             names = {id(p): name for name, p in network.named_parameters()}
             for optimizer in trainer.optimizers:
                 _set_moments(optimizer, names, self.checkpoint.moments)
-        set_schedules(trainer, self.checkpoint.schedules)
+        if self.schedules:
+            set_schedules(trainer, self.checkpoint.schedules)
         set_scaler(trainer.precision_plugin, self.checkpoint.scaler)
 
 

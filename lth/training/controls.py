@@ -8,7 +8,6 @@ many epochs as the ticket's whole chain, changes no ticket: it is a round 0 of i
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from lth.pruning import masks as M
@@ -30,9 +29,9 @@ def changed(ticket: Ticket, control: str, seed: int, redraw: Callable[[int], dic
         case "reinit":
             return Ticket(ticket.masks, ticket.rewind | redraw(drawn))
         case "shuffle":
-            return Ticket(shuffled(ticket.masks, drawn), ticket.rewind)
+            return Ticket(M.shuffled(ticket.masks, drawn), ticket.rewind)
         case "random":
-            return Ticket(random(ticket.masks, drawn), ticket.rewind)
+            return Ticket(M.random_like(ticket.masks, drawn), ticket.rewind)
         case _:
             return ticket
 
@@ -40,16 +39,3 @@ def changed(ticket: Ticket, control: str, seed: int, redraw: Callable[[int], dic
 def order_seed(control: str | None, seed: int) -> int:
     """Return what seeds the order of the batches, augmentation and dropout."""
     return stream(STREAMS["order"], seed) if control == "order" else seed
-
-
-def shuffled(masks: M.Masks, seed: int) -> M.Masks:
-    """Return each mask with its entries permuted within the layer."""
-    generator = torch.Generator().manual_seed(seed)
-    return {n: m.flatten()[torch.randperm(m.numel(), generator=generator)].view(m.shape) for n, m in masks.items()}
-
-
-def random(masks: M.Masks, seed: int) -> M.Masks:
-    """Return masks that keep as many weights of each layer, chosen at random."""
-    generator = torch.Generator().manual_seed(seed)
-    scores = {n: torch.rand(m.shape, generator=generator) for n, m in masks.items()}
-    return M.keep_top(scores, M.dense(masks), {n: M.kept({n: m}) for n, m in masks.items()})

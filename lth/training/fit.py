@@ -84,7 +84,7 @@ def fit(task: Task, config: Config, start: Start, how: How) -> Result:
         monitor.resume(before.observed)
     history = History(task.target, task.names, task.images_per_step, before)
     callbacks = [
-        ticket, Begin(begin, task.target, exactly=interrupted is not None), monitor,
+        ticket, Begin(begin, task.target, exactly=interrupted is not None, schedules=task.restores_schedules), monitor,
         Reseed(start.seed, begin.generators, everything=task.seeds_everything),
         NaNGuard(task.target, task.names, how.path), history, *how.captures, *filter(None, [how.until]),
     ]  # fmt: skip

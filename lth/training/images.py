@@ -35,7 +35,8 @@ class ImageTask(Task):
         say: called with one line on the cached features.
     """
 
-    mid_epoch, seeds_everything = True, False
+    mid_epoch, seeds_everything, restores_schedules = True, False, False
+    criterion_inputs = ("weights", "seed", "network", "batch", "input_shape")
 
     def __init__(self, config: Config, splits: Splits, device: Device, weights: Path | None, say: Callable[[str], None]) -> None:
         self.config, self.splits = config, splits

@@ -56,9 +56,7 @@ class OwnTask(Task):
         self.make, self.own_data, self.options = make, data, options
         torch.manual_seed(stream("initialisation", seed))
         super().__init__(self.build(), "", resolved, names)
-        self.names_of_prunable = selection.select(self.network, parameters, head)
-        if parameters is None and (sentence := selection.left_out(self.network, self.names_of_prunable, head)):
-            notice_once(sentence)
+        self.names_of_prunable = list(selection.select(self.network, parameters, head))
         self.tests = (
             is_overridden("test_step", self.network) and type(data).test_dataloader is not pl.LightningDataModule.test_dataloader
         )
@@ -184,10 +182,10 @@ def own_search(
     options.pop("precision", None)
     device.prepare(bool(options.get("deterministic")))
     task = OwnTask(model, data, seed, resolved, Names(loss, score), parameters, head, options)
-    task.criterion = prune.get("criterion")
+    task.criterion = prune["criterion"] if callable(prune.get("criterion")) else None
     require_weights(task, config.prune)
     own = {"name": name} | task.identity(version, data_version)
-    if callable(task.criterion):
+    if task.criterion:
         own["criterion"] = _plain(task.criterion)
     specs = own_chain(config, own, of_tensors(task.initial)[:16])
     store = Store(Path(outputs))

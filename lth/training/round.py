@@ -207,7 +207,7 @@ def _rewind_path(search: Search, root: Spec) -> Path:
 
 
 def rewinding(search: Search) -> Rewind:
-    """Return a function that gives the rewind checkpoint of a round's chain; round 0 trains up to it again where it is missing."""
+    """Return a function that gives the rewind checkpoint of a round's chain; trained to again if missing."""
 
     def rewind(spec: Spec) -> Checkpoint:
         if search.config.prune.rewind == "init":

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from torch import Tensor
+from torch import nn
 
 from lth.config import Prune
 from lth.errors import UsageError
-from lth.pruning import allocation
+from lth.pruning import allocation, criteria
 from lth.pruning import masks as M
+from lth.seeds import stream
 from lth.training import controls
 from lth.training.task import State, Task
 from lth.tree import checkpoint as checkpoints
@@ -113,14 +114,30 @@ def keeps(task: Task, prune: Prune, masks: M.Masks, rounds: int) -> allocation.K
 
 def masks_of(
     spec: Spec, task: Task, prune: Prune, seed: int, before: M.Masks, keep: allocation.Keep, trained: State, weights: State
-) -> dict[str, Tensor]:
+) -> M.Masks:
     """Return the masks of a round.
 
     Args:
+        before: its parent's masks.
+        keep: how many of their weights are kept.
         trained: its parent's final weights.
         weights: those that it starts from.
     """
-    raise NotImplementedError
+
+    def network() -> nn.Module:
+        task.network.to(task.device.torch_name)  # Lightning leaves a network on the CPU after it has trained
+        M.rewind_(task.network, weights, M.dense(before))
+        return task.network
+
+    inputs = {
+        "weights": lambda: {name: trained[name] for name in before},
+        "seed": lambda: stream("random criterion", seed, spec.index),
+        "network": network,
+        "batch": task.batch,
+        "input_shape": task.input_shape,
+    }
+    wanted = {name: inputs[name] for name in task.criterion_inputs}
+    return criteria.prune(task.criterion or prune.criterion, before, keep, **wanted)
 
 
 def require_weights(task: Task, prune: Prune) -> None:

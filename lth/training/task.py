@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lth.data.split import Splits
 from lth.invariants import checks
+from lth.pruning import criteria
 from lth.pruning import masks as M
 from lth.training.device import Device
 from lth.tree.checkpoint import Checkpoint
@@ -68,8 +69,11 @@ class Task(ABC):
 
     mid_epoch = False  # whether a training can go on from the middle of an epoch
     seeds_everything = True  # whether each epoch seeds Python and numpy, too
+    restores_schedules = True  # whether learning-rate schedules go on from a checkpoint's; else ``fit`` makes them begin there
     tests = True  # whether there is a test part
     splits: Splits | None = None  # of images
+    criterion: criteria.Function | None = None  # in place of the one that the configuration names
+    criterion_inputs = ("weights", "seed")  # that the criterion may read, see ``criteria.prune``
     steps_per_epoch: int | None = None  # optimiser steps; None where only training tells
     images_per_step: float | None = None  # on average
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from lth.cli import signals
 from lth.errors import notice_once
-from lth.tracking.chains import Chains
+from lth.tracking import chains
 from lth.tracking.remaining import Remaining
 from lth.training import device
 from lth.tree.record import Record
@@ -36,7 +36,7 @@ class Turns:
             _warn_of_old_rounds(store)
         missing = [spec for spec in self.specs if self.finished(spec) is None]
         self.remaining = Remaining(sum(spec.epochs for spec in missing))
-        self.chains = Chains(store, tickets) if logger == "tensorboard" and self.first else None
+        self.chain_end = tickets[-1] if logger == "tensorboard" and self.first else None
 
     def finished(self, spec: Spec) -> Record | None:
         """Return the record of a round if it is finished."""
@@ -56,7 +56,7 @@ class Turns:
         with self.store.locked(spec.key, self.say):
             record = self.store.read(spec.key)
             if record is not None:
-                self.remaining.trained_elsewhere(spec.epochs)
+                self.remaining.total -= spec.epochs
             yield record
 
     def title(self, spec: Spec) -> str:
@@ -66,7 +66,7 @@ class Turns:
     def trained(self, spec: Spec, record: Record | None) -> Record:
         """Note that a round was trained here; on other ranks than the first one, wait for its record."""
         record = record or self.store.wait_for(spec.key)
-        self.remaining.trained(spec.epochs)
+        self.remaining.done += spec.epochs
         self.say(summary(record, self.last))
         return record
 
@@ -74,8 +74,8 @@ class Turns:
         """Enter a finished round into results.csv and TensorBoard."""
         if self.first:
             self.store.enter(record)
-        if self.chains:
-            self.chains.enter(record)
+        if self.chain_end:
+            chains.enter(self.store.outputs, self.chain_end, record)
 
 
 def summary(record: Record, last: int) -> str:

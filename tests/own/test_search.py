@@ -32,8 +32,8 @@ def texts(outputs: Path, **changes):
         return not name.startswith("embed")
 
     arguments = {
-        "model": TextClassifier, "data": Texts(), "name": "text", "score": "val_right", "loss": "val_ce", "epochs": 3, "rounds": 1,
-        "parameters": recurrent, "trainer": CPU, "logger": "none", "say": lambda line: None, "outputs": outputs,
+        "model": TextClassifier, "data": Texts(), "name": "text", "score": "val_right", "loss": "val_ce", "epochs": 3,
+        "rounds": 1, "parameters": recurrent, "trainer": CPU, "logger": "none", "say": lambda line: None, "outputs": outputs,
     }  # fmt: skip
     return lth.search(**arguments | changes)
 

@@ -16,6 +16,7 @@ from lth.errors import UsageError
 from lth.hashes import of_tensors
 from lth.models.blocks import blocks
 from lth.models.build import build, check
+from lth.tree.spec import chain
 
 MY_NETS = """
 import torch
@@ -123,6 +124,14 @@ def test_a_target_is_needed_and_belongs_to_custom_alone():
     for options in ({"name": "custom"}, {"name": "custom", "target": "make"}, {"target": "my_nets:make"}, {"version": "2"}):
         with pytest.raises(UsageError, match=r"^model\.(target|version)=.* is not accepted: it takes "):
             Model(**options)
+
+
+def test_target_and_version_are_in_the_key_and_options_of_other_networks_are_not():
+    models = [Model("custom", target=target, version=version) for target in ("a:make", "b:make") for version in ("", "2")]
+    keys = [chain(Config(model=model), "images", "32-true")[0].key for model in models]
+    assert len(set(keys)) == 4
+    other = Model("custom", target="a:make", head="mlp", width=2.0, dropout=0.5)
+    assert chain(Config(model=other), "images", "32-true")[0].key == keys[0]
 
 
 def test_a_custom_network_runs_from_the_command_line(my_nets, images):

@@ -3,19 +3,13 @@
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
-from lth.pruning.masks import Masks, kept, kept_after
+from lth.pruning.masks import Masks, kept, kept_after, kept_per_layer
 
 Keep = int | dict[str, int]
 
 
 def keeps(
-    masks: Masks,
-    rate: float,
-    rounds: int = 1,
-    *,
-    allocation: str = "global",
-    head: Collection[str] = (),
-    head_rate: float = 1.0,
+    masks: Masks, rate: float, rounds: int = 1, *, allocation: str = "global", head: Collection[str] = (), head_rate: float = 1.0
 ) -> Keep:
     """Return how many of the weights that ``masks`` keep are kept after ``rounds`` rounds, for ``masks.keep_top``.
 
@@ -29,7 +23,7 @@ def keeps(
     if allocation == "layerwise":
         exact = Fraction(str(rate))
         rates = dict.fromkeys(masks, exact) | dict.fromkeys(head, exact * Fraction(str(head_rate)))
-        return {name: kept_after(kept({name: mask}), rates[name], rounds) for name, mask in masks.items()}
+        return {name: kept_after(count, rates[name], rounds) for name, count in kept_per_layer(masks).items()}
     if allocation not in ("global", "erk"):
         raise ValueError(f"allocation={allocation} is not accepted: it takes global, layerwise or erk.")
     keep = kept_after(kept(masks), rate, rounds)
@@ -43,7 +37,7 @@ def erk(masks: Masks, keep: int) -> dict[str, int]:
     weights to the sum of its shape. What a layer cannot take, since ``masks`` keep no more of it, goes to the others
     in the same proportion. Whole numbers by largest remainders, ties by position.
     """
-    capacity = {name: kept({name: mask}) for name, mask in masks.items()}
+    capacity = kept_per_layer(masks)
     share = {name: sum(mask.shape) or 1 for name, mask in masks.items()}
     left, shares = Fraction(keep), sum(share.values())
     quotas: dict[str, Fraction] = {}

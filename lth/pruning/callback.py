@@ -17,15 +17,14 @@ from lth.pruning.hold import Hold
 class LotteryTicket(pl.Callback):
     """Iterative magnitude pruning with rewinding (Frankle & Carbin 2019), one ``trainer.fit`` a round.
 
-    The first fit is round 0: the callback saves the initial weights and trains the dense network. When a fit ends, the
-    masks of the next round are computed from the weights that the network then has, the last ones and not those of the
-    best checkpoint. When the next fit starts, all weights and buffers go back to the saved ones and pruned weights to zero.
-    Use a new ``Trainer`` for each round: it brings a fresh optimiser, schedule and counters. A fit with ``ckpt_path``
-    resumes its round instead, masks included; testing a checkpoint between two fits changes nothing.
+    The first fit is round 0: the callback saves the initial weights and trains the dense network. When a fit ends, it computes
+    the next masks from the weights that the network then has, not from those of the best checkpoint. When the next fit starts,
+    all weights and buffers go back to the saved ones and pruned weights to zero. Each round needs a new ``Trainer``, with a
+    fresh optimiser, schedule and counters. A fit with ``ckpt_path`` resumes its round; testing a checkpoint changes nothing.
 
-    Modules stay as they are: no reparametrisation, stock state_dict keys. Gradients are masked before clipping and weights
-    after the optimiser's step, so the gradient norm, the moments and the weights are those of the subnetwork, whatever the
-    optimiser, its momentum and its weight decay. With a rate, each epoch logs ``density``, or ``density/<target>``.
+    Modules stay as they are, with stock state_dict keys. Gradients are masked before clipping and weights after the
+    optimiser's step, so the gradient norm, the moments and the weights are those of the subnetwork, whatever the optimiser.
+    With a rate, each epoch logs ``density``, or ``density/<target>``.
 
     Args:
         rate: fraction of the remaining weights pruned after a round, above 0 and below 1; ``None``: prune nothing.
@@ -85,18 +84,23 @@ class LotteryTicket(pl.Callback):
 
     def network(self, pl_module: nn.Module) -> nn.Module:
         """Return the module that is pruned."""
-        return selection.submodule(pl_module, self.target)
+        try:
+            return pl_module.get_submodule(self.target)
+        except AttributeError:
+            what = f"{type(pl_module).__name__} has no such submodule"
+            raise UsageError(f"target={self.target} is not accepted: {what}.") from None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._stage, self._resumed, self._trained, self._saved = stage, False, False, False
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._stage = None
+        self._hold.detach()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for other in (c.target for c in trainer.callbacks if isinstance(c, LotteryTicket) and c is not self):
             if f"{other}.".startswith(f"{self.target}." if self.target else ""):
-                raise UsageError(f"targets {self.target!r} and {other!r} overlap: each callback takes a submodule of its own.")
+                raise UsageError(f"targets {self.target!r} and {other!r} overlap: each callback takes another submodule.")
         network = self.network(pl_module)
         if self.init is not None:
             selection.require_ticket(network, self.masks, self.init)
@@ -105,7 +109,7 @@ class LotteryTicket(pl.Callback):
         elif trainer.ckpt_path is not None and not self._saved:
             raise InvariantError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
         elif trainer.global_step or trainer.current_epoch:
-            raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, made inside the loop.")
+            raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, created inside the loop.")
         else:
             self._begin_round(network)
         _require_same_masks(trainer, self.masks)
@@ -150,12 +154,8 @@ class LotteryTicket(pl.Callback):
             name = f"density/{self.target}" if self.target else "density"
             self.log(name, self.density, sync_dist=trainer.world_size > 1)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._hold.detach()
-
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self._stage = None
-        self._hold.detach()
+        self.teardown(trainer, pl_module, "")  # Lightning does not
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.rate is None:
@@ -193,8 +193,6 @@ class LotteryTicket(pl.Callback):
 
 
 def _require_same_masks(trainer: pl.Trainer, masks: M.Masks) -> None:
-    if trainer.world_size > 1:
-        mine = M.hash_masks(masks)
-        first = trainer.strategy.broadcast(mine)
-        if mine != first:
-            raise InvariantError(f"rank {trainer.global_rank} holds masks {mine[:12]}, rank 0 holds {first[:12]}.")
+    mine = M.hash_masks(masks)
+    if mine != (first := trainer.strategy.broadcast(mine)):
+        raise InvariantError(f"rank {trainer.global_rank} holds masks {mine[:12]}, rank 0 holds {first[:12]}.")

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torchvision.ops import StochasticDepth
-from typing_extensions import override
 
 from lth.errors import NumberError, UsageError
 from lth.pruning.allocation import Keep
-from lth.pruning.flow import ACTIVATIONS, GATES, NORMS, SOFTMAX, forward
-from lth.pruning.masks import Masks, keep_top, kept, mask_
+from lth.pruning.flow import ACTIVATIONS, GATES, NORMS, SOFTMAX
+from lth.pruning.masks import Masks, keep_top, kept, kept_per_layer, mask_
 
 Scores = dict[str, Tensor]
 Batch = tuple[Tensor, Tensor]  # images (n, ...) and class numbers (n,)
@@ -76,9 +75,8 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> S
     concatenations: activations and norms pass their input on, but for BatchNorm, which multiplies by
     |weight| / sqrt(running variance) and shifts nothing. ``input_shape``: (channels, height, width).
 
-    Raises:
-        ValueError: a mask fits no parameter, R is past float64's range, as after some ten blocks with gates, or the network has a
-            softmax, as attention has, whose outputs add up to 1 whatever flows into it (NumberError).
+    Raises NumberError where R is past float64's range, as after some ten blocks with gates, or the network has a softmax, as
+    attention has, whose outputs add up to 1 whatever flows into it.
     """
     net = copy.deepcopy(network).cpu().double().eval()
     for name, p in net.named_parameters():
@@ -87,8 +85,8 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> S
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
             module.running_mean.zero_()
     weights = mask_(net, masks)
-    with _SynapticFlow():
-        flow = forward(net, torch.ones(1, *input_shape, dtype=torch.float64)).sum()
+    with torch.random.fork_rng([]), _SynapticFlow():
+        flow = net(torch.ones(1, *input_shape, dtype=torch.float64)).sum()
     if not flow.isfinite():
         raise NumberError(f"the synaptic flow is {flow.item()}: too many layers, large weights, or gates that multiply signals.")
     grads = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
@@ -98,7 +96,6 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> S
 class _SynapticFlow(TorchFunctionMode):
     """While it is entered, a positive signal passes activations and norms unchanged."""
 
-    @override
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = func.__name__.strip("_"), kwargs or {}
         if name in SOFTMAX:
@@ -118,9 +115,10 @@ def _loss(network: nn.Module, batch: Batch, masks: Masks, temperature: float = 1
         elif isinstance(module, nn.Hardsigmoid):
             module.forward = lambda x: F.relu6(x + 3) / 6  # torch's has no second derivative, which grasp needs
     weights = mask_(net, masks)
-    with sdpa_kernel(SDPBackend.MATH):  # the fused attention has no second derivative either
-        logits = forward(net, images)
-    return weights, F.cross_entropy(logits / temperature, labels.to(logits.device))
+    device = next(net.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), sdpa_kernel(SDPBackend.MATH):
+        logits = net(images.to(device))  # without the fused attention, which has no second derivative either
+    return weights, F.cross_entropy(logits / temperature, labels.to(device))
 
 
 @dataclass(frozen=True)
@@ -163,25 +161,20 @@ def prune(criterion: str | Function, masks: Masks, keep: Keep, **inputs: Callabl
             ``weights``: the trained weights that have masks, by name; ``seed``: an integer; ``network``: the module with the
             weights that training starts from, on the device to score on; ``batch``: images and labels; ``input_shape``.
 
-    Raises:
-        UsageError: there is no such criterion, or it does not return one floating-point tensor of each mask's shape.
-        ValueError: as ``keep_top``, or the criterion.
+    Raises UsageError where there is no such criterion, or it does not return one floating-point tensor of each mask's shape;
+    ValueError as ``keep_top`` or the criterion.
     """
     chosen = lookup(criterion, inputs)
     values = [inputs[name]() for name in chosen.needs]
-    start = {name: kept({name: mask}) for name, mask in masks.items()} if isinstance(keep, Mapping) else kept(masks)
+    start = kept_per_layer(masks) if isinstance(keep, Mapping) else kept(masks)
     for step in range(1, chosen.steps + 1):
         scores = chosen.score(*values, masks)
-        _require_scores(scores, masks)
+        for name, mask in masks.items():
+            score = scores.get(name) if isinstance(scores, Mapping) else None
+            if not isinstance(score, Tensor) or score.shape != mask.shape or not score.is_floating_point():
+                raise UsageError(f"criterion returned no floating-point scores of shape {tuple(mask.shape)} for {name}.")
         masks = keep_top(scores, masks, _between(start, keep, step / chosen.steps))
     return masks
-
-
-def _require_scores(scores: Any, masks: Masks) -> None:
-    for name, mask in masks.items():
-        score = scores.get(name) if isinstance(scores, Mapping) else None
-        if not isinstance(score, Tensor) or score.shape != mask.shape or not score.is_floating_point():
-            raise UsageError(f"criterion returned no floating-point scores of shape {tuple(mask.shape)} for {name}.")
 
 
 def _between(start: Keep, end: Keep, part: float) -> Keep:

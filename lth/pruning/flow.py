@@ -1,7 +1,4 @@
-"""Which kept weights matter at all: those on some path of kept weights from the input to the output.
-
-Torch's functions are replaced by ones that pass on whether there is a signal, so that nothing can cancel, saturate or vanish.
-"""
+"""The kept weights that matter at all: those on some path of kept weights from the input to the output."""
 
 import copy
 from collections.abc import Callable
@@ -11,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from typing_extensions import override
 
 from lth.errors import LthError, notice_once
 from lth.pruning.masks import Masks, dense, density, kept, mask_, size
@@ -51,17 +47,15 @@ def on_path(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> M
     its masks as weights, no biases and an input of ones, and passes on, as ``Paths``, whether there is a signal; so a
     weight's gradient is positive exactly if a path runs through it. ``input_shape``: (channels, height, width).
 
-    Raises:
-        UnknownPathsError: the network cannot be run on ones, or weights of the dense network are on no path.
-        ValueError: a mask fits no parameter.
+    Raises UnknownPathsError where the network cannot be run on ones, or weights of the dense network are on no path.
     """
     full = dense(masks)
-    reached = _reached(network, full, input_shape)
-    if lost := [name for name, mask in reached.items() if not mask.all()]:
-        count, few = size(full) - kept(reached), f"{', '.join(lost[:3])}{' and others' * (len(lost) > 3)}"
+    of_dense = _reached(network, full, input_shape)
+    if lost := [name for name, mask in of_dense.items() if not mask.all()]:
+        count, few = size(full) - kept(of_dense), f"{', '.join(lost[:3])}{' and others' * (len(lost) > 3)}"
         why = f"no path from input to output runs through {count} weights of the dense network, in {few}."
         raise UnknownPathsError(f"the effective density of {type(network).__name__} is not known: {why}")
-    return reached if kept(masks) == size(masks) else _reached(network, masks, input_shape)
+    return of_dense if kept(masks) == size(masks) else _reached(network, masks, input_shape)
 
 
 @torch.enable_grad()
@@ -72,8 +66,8 @@ def _reached(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> 
             t.data = torch.ones_like(t)
     weights = list(mask_(ones, masks).values())
     try:
-        with Paths(ones):
-            out = forward(ones, torch.ones(1, *input_shape, requires_grad=True))
+        with torch.random.fork_rng([]), Paths(ones):
+            out = ones(torch.ones(1, *input_shape, requires_grad=True))
         grads = torch.autograd.grad(out.sum(), weights, materialize_grads=True)
     except Exception as error:  # a user's network may raise anything
         why = f"its paths cannot be followed, {type(error).__name__}: {' '.join(str(error).split())}"
@@ -81,15 +75,8 @@ def _reached(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> 
     return {name: mask & (grad > 0) for (name, mask), grad in zip(masks.items(), grads)}
 
 
-def forward(network: nn.Module, images: Tensor) -> Tensor:
-    """Return ``network(images)``, on the network's device; torch's random state is left as it is."""
-    device = next(network.parameters()).device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        return network(images.to(device))
-
-
 class Paths(TorchFunctionMode):
-    """While it is entered, a unit (a channel, a feature) is above 0 where a signal reaches it, and 0 elsewhere.
+    """Makes torch's functions pass on whether there is a signal: a unit (a channel, a feature) is above 0 where one reaches it.
 
     A layer's output and its gradient are set back to 0 or 1, the same at all positions of an image or a sequence; so padding
     ends no path. Norms and activation functions pass their input on. What does not depend on the input, such as a bias or an
@@ -101,7 +88,6 @@ class Paths(TorchFunctionMode):
         super().__init__()
         self.constants = {_memory(t) for t in [*network.parameters(), *network.buffers()]}
 
-    @override
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = getattr(func, "__name__", "").strip("_"), kwargs or {}
         signals = [a for a in (*args, *kwargs.values()) if self.is_signal(a)]

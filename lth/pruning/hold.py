@@ -11,12 +11,9 @@ from lth.pruning import masks as M
 
 
 class Hold:
-    """The pruned weights of a network, set to zero here; and ``without_gradient``, the watched weights that have had none.
+    """The pruned weights of a network, set to zero here; and ``without_gradient``, the ``watched`` weights that have had none.
 
-    Args:
-        params: the network's parameters, by name.
-        masks: those that keep everything cost nothing.
-        watched: names of the parameters to watch for a gradient.
+    Masks that keep everything cost nothing.
     """
 
     def __init__(self, params: Mapping[str, nn.Parameter], masks: M.Masks, watched: Collection[str] = ()) -> None:

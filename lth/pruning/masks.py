@@ -1,7 +1,7 @@
 """Masks as pure functions. A mask is a bool tensor, True = kept; masks are a dict, parameter name -> mask.
 
-The order of a dict of masks is the order of the network's parameters; with the flat index within a tensor it is the
-*position* by which ties are broken, so a mask never depends on the device, the rank or the sorting algorithm.
+Masks are in the order of the network's parameters; with the flat index within a tensor this is the *position* by which
+ties are broken, so a mask never depends on the device, the rank or the sorting algorithm.
 """
 
 import hashlib
@@ -21,10 +21,8 @@ Masks = dict[str, Tensor]
 def prunable(module: nn.Module, *, spare: Collection[str] = (), scope: str = "trainable") -> list[str]:
     """Return the names of the weights that may be pruned: of Conv and Linear layers, in parameter order.
 
-    Args:
-        spare: names of submodules whose weights are left out, with all layers inside: ``fc`` spares ``fc.2.weight``, not
-            ``fc2.weight``. Raises AttributeError where there is no such submodule.
-        scope: ``trainable``: only weights that are trained; otherwise frozen ones too.
+    ``spare`` names submodules that are left out, with all layers inside: ``fc`` spares ``fc.2.weight``, not ``fc2.weight``;
+    AttributeError where there is no such submodule. ``scope``: ``trainable``, or with frozen weights too.
     """
     kinds = (nn.Linear, nn.modules.conv._ConvNd)
     layers = {id(m.weight) for m in module.modules() if isinstance(m, kinds)}
@@ -58,11 +56,16 @@ def per_layer(masks: Masks) -> dict[str, float]:
     return {name: density({name: mask}) for name, mask in masks.items()}
 
 
+def kept_per_layer(masks: Masks) -> dict[str, int]:
+    """Return the number of kept weights of each layer."""
+    return {name: kept({name: mask}) for name, mask in masks.items()}
+
+
 def kept_after(kept: int, rate: float | Fraction, rounds: int = 1) -> int:
     """Return how many weights are kept after ``rounds`` rounds that each prune the fraction ``rate`` of those remaining.
 
-    Each round prunes rate x kept, rounded to the nearest integer (half to even), in exact arithmetic on the
-    decimal value of ``rate``; so one shot over three rounds keeps exactly what three rounds keep.
+    Each prunes the nearest integer to rate x kept (half to even), in exact arithmetic on the decimal value of ``rate``;
+    so one shot over three rounds keeps exactly what three rounds keep.
     """
     if not 0 < rate < 1:
         raise ValueError(f"rate={rate} is not accepted: it takes a fraction above 0 and below 1.")
@@ -77,8 +80,7 @@ def keep_top(scores: Mapping[str, Tensor], masks: Masks, keep: int | Mapping[str
     Of equal scores the earlier position is kept. Only kept weights are ranked, so a mask never regrows a weight.
 
     Args:
-        scores: one floating-point tensor for each mask, of its shape. Compared in float32; in float64 where one of those that are
-            ranked together is float64.
+        scores: one floating-point tensor for each mask, of its shape. Compared in float32, or in float64 where one is float64.
         keep: between 0 and the number of weights that ``masks`` keep, over all tensors; or such a number for each tensor.
 
     Raises ValueError where ``keep`` is not accepted, NumberError where the score of a kept weight is not a finite number.
@@ -90,9 +92,8 @@ def keep_top(scores: Mapping[str, Tensor], masks: Masks, keep: int | Mapping[str
     dtype = torch.float64 if any(scores[name].dtype == torch.float64 for name in masks) else torch.float32
     ranked = np.concatenate([scores[name].detach().cpu().to(dtype)[mask].numpy() for name, mask in masks.items()])
     if not 0 <= keep <= ranked.size:
-        place = next(iter(masks)) if len(masks) == 1 else f"{len(masks)} tensors"
-        raise ValueError(f"cannot keep {keep} of {ranked.size} weights in {place}.")
-    parts = torch.from_numpy(_largest(ranked, keep)).split([int(mask.count_nonzero()) for mask in masks.values()])
+        raise ValueError(f"cannot keep {keep} of {ranked.size} weights in {', '.join(masks)}.")
+    parts = torch.from_numpy(_largest(ranked, keep)).split(list(kept_per_layer(masks).values()))
     return {name: torch.zeros_like(mask).masked_scatter_(mask, part) for (name, mask), part in zip(masks.items(), parts)}
 
 
@@ -120,7 +121,7 @@ def random_like(masks: Masks, seed: int) -> Masks:
     """Return masks that keep as many weights of each layer, drawn at random."""
     generator = torch.Generator().manual_seed(seed)
     scores = {name: torch.rand(mask.shape, generator=generator) for name, mask in masks.items()}
-    return keep_top(scores, dense(masks), {name: kept({name: mask}) for name, mask in masks.items()})
+    return keep_top(scores, dense(masks), kept_per_layer(masks))
 
 
 def apply(state: Mapping[str, Tensor], masks: Masks) -> dict[str, Tensor]:
@@ -184,11 +185,8 @@ def unpack(bits: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def hash_masks(masks: Masks) -> str:
     """Return the SHA-256 over names, shapes and bits, in order; equal on every device and rank that holds the same masks."""
-    total = hashlib.sha256()
-    for name, mask in masks.items():
-        total.update(f"{name}{tuple(mask.shape)}".encode())
-        total.update(pack(mask).numpy().tobytes())
-    return total.hexdigest()
+    parts = (f"{name}{tuple(mask.shape)}".encode() + pack(mask).numpy().tobytes() for name, mask in masks.items())
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def to_state(masks: Masks) -> dict[str, Any]:

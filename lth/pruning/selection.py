@@ -24,18 +24,10 @@ def require_arguments(rate: float | None, criterion: Any, rewind: str, parameter
     if (masks is None) != (init is None):
         raise UsageError("masks and init go together: a ticket is masks and the weights it starts from.")
     if masks is not None and (parameters is not None or rewind != "init"):
-        raise UsageError("masks and init are a whole ticket; they go with neither parameters nor rewind.")
+        raise UsageError("masks and init are a complete ticket; they go with neither parameters nor rewind.")
     if not re.fullmatch(r"init|[1-9][0-9]*(it|ep)", rewind):
         raise UsageError(f"rewind={rewind} is not accepted: it takes init, steps such as 500it, or epochs such as 2ep.")
     criteria.lookup(criterion, ("weights", "seed"))
-
-
-def submodule(module: nn.Module, target: str) -> nn.Module:
-    """Return the submodule of this name. Raises UsageError where the module has none."""
-    try:
-        return module.get_submodule(target)
-    except AttributeError:
-        raise UsageError(f"target={target} is not accepted: {type(module).__name__} has no such submodule.") from None
 
 
 def tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -49,10 +41,9 @@ def saved(network: nn.Module) -> dict[str, Tensor]:
 
 
 def select(network: nn.Module, parameters: Choice | None = None, head: bool | str = True) -> M.Masks:
-    """Return dense masks of the parameters that are pruned; arguments as ``LotteryTicket``'s. Warns of what is left out.
+    """Return dense masks of the parameters that ``LotteryTicket`` prunes, and warn of what its default leaves out.
 
-    Raises UsageError where there is no such parameter or submodule, a parameter is a vector or has no shape yet, or nothing
-    is left.
+    Raises UsageError where an argument is not accepted, a parameter has no shape yet, or nothing is left.
     """
     _require_shapes(network)
     names = M.prunable(network) if parameters is None else _chosen(network, parameters)
@@ -76,14 +67,11 @@ def _require_shapes(network: nn.Module) -> None:
 def _chosen(network: nn.Module, parameters: Choice) -> list[str]:
     if callable(parameters):
         return [name for name, p in network.named_parameters() if p.ndim >= 2 and parameters(name, p)]
-    aliases = dict(network.named_parameters(remove_duplicate=False))  # a tied weight has several names
-    for name in parameters:
-        if name not in aliases:
-            matrices = [other for other, p in aliases.items() if p.ndim >= 2]
-            raise UsageError(f"parameters={name} is not accepted: it takes names of {some(matrices, 8)}.")
-        if aliases[name].ndim < 2:
-            raise UsageError(f"parameters={name} is not accepted: it is a vector; it takes parameters of two or more dimensions.")
-    wanted = {id(aliases[name]) for name in parameters}
+    matrices = {name: p for name, p in network.named_parameters(remove_duplicate=False) if p.ndim >= 2}  # tied: several names
+    if odd := [name for name in parameters if name not in matrices]:
+        accepted = f"names of parameters of two or more dimensions, {some(matrices, 8)}"
+        raise UsageError(f"parameters={odd[0]} is not accepted: it takes {accepted}.")
+    wanted = {id(matrices[name]) for name in parameters}
     return [name for name, p in network.named_parameters() if id(p) in wanted]
 
 

@@ -25,57 +25,46 @@ SPEC = ("key", "control", "epochs", "finetune", "settings", "recipe", "family", 
 SHARED = ("classes", "images", "mean", "std", "parameters", "flops", "layer_flops")  # by the rounds of a chain
 DESCRIBED = ("format", "model", "classes", "image_size", "mean", "std")  # in round.json and final.safetensors
 UNSEEN = {"optimiser_states", "lr", "frozen"}  # numbers of checks that no file shows
-Parent = tuple[Record, Spec] | None
 
 
 @dataclass(frozen=True)
 class Round:
-    """A finished round with its files; ``root``: the record of its round 0."""
+    """A finished round with its files.
+
+    ``root``: the record of its round 0; ``own``: what identifies a module of one's own, empty for the networks of the commands;
+    ``prune``: the prune step that leads to it, or to the ticket of a control.
+    """
 
     record: Record
     spec: Spec
     root: Record
+    own: dict[str, Any]
+    prune: Prune
     ticket: Ticket
     weights: dict[str, Tensor]
-    about: dict[str, Any]  # metadata of the weights' file
-    parent: "Round | None" = None
-
-    @property
-    def own(self) -> dict[str, Any]:
-        """What identifies a module of one's own; empty for a network that the configuration describes."""
-        return self.root.determined_by.get("own", {})
-
-    @property
-    def prune(self) -> Prune:
-        """The prune step that leads to the round, or to the ticket of a control."""
-        content = self.spec.parent.content if self.spec.control else self.spec.content
-        return Prune(**{name: value for name, value in content.get("prune", {}).items() if name != "levels"})
-
-    @property
-    def before(self) -> M.Masks:
-        """The parent's masks, of the layers that this round prunes."""
-        return {name: mask for name, mask in self.parent.ticket.masks.items() if name in self.ticket.masks}
+    about: dict[str, Any]
 
 
-def _read(record: Record, spec: Spec, root: Record, parent: Round | None = None) -> Round:
-    ticket, folder = tickets.load_ticket(record.folder), record.folder
-    return Round(record, spec, root, ticket, *files.read_tensors(folder / "final.safetensors"), parent)
+def _read(record: Record, spec: Spec, root: Record) -> Round:
+    step = (spec.parent if spec.control else spec).content.get("prune", {})
+    prune, own = Prune(**{name: value for name, value in step.items() if name != "levels"}), root.determined_by.get("own", {})
+    weights, about = files.read_tensors(record.folder / "final.safetensors")
+    return Round(record, spec, root, own, prune, tickets.load_ticket(record.folder), weights, about)
 
 
-def check(record: Record, spec: Spec, root: Record, parent: Parent, outputs: Store) -> None:
+def check(record: Record, spec: Spec, root: Record, parent: tuple[Record, Spec] | None, outputs: Store) -> None:
     """Check a round whose parent is valid. Raises DataError or InvariantError with what is broken, in one sentence."""
     if missing := (FILES | ({"predictions.npy"} if record.test else set())) - record.files.keys():
         raise DataError(f"round.json holds no hash of {', '.join(sorted(missing))}.")
     store.intact(record.folder, record)
-    it = _read(record, spec, root, _read(*parent, root) if parent else None)
-    _same(vars(record), _identity(it) | ({} if it.own else _configured(it)) | _sizes(it) | _scores(it))
+    it, before = _read(record, spec, root), _read(*parent, root) if parent else None
+    _same(vars(record), _identity(it) | ({} if it.own else _configured(it)) | _sizes(it) | _scores(record))
     if record.test_confusion is not None:
         _test(record)
-    if not it.own:
-        _same(it.about, {name: getattr(record, name) for name in DESCRIBED}, "final.safetensors")
+    _same(it.about, {name: getattr(record, name) for name in DESCRIBED if not it.own}, "final.safetensors")
     odd = [name for name, t in it.weights.items() if not torch.isfinite(t).all()]
     _require(not odd, f"{', '.join(odd)} in final.safetensors holds numbers that are not finite.")
-    _invariants(it, outputs)
+    _invariants(it, before, outputs)
 
 
 def _require(holds: bool, sentence: str) -> None:
@@ -103,16 +92,15 @@ def _identity(it: Round) -> dict[str, Any]:
 
 def _configured(it: Round) -> dict[str, Any]:
     """Return the fields that follow from the configuration and from round 0 of the chain."""
-    root, per_epoch = it.spec.root.content, it.root.iterations // it.root.epochs
-    begin = checkpoint.steps(it.prune.rewind, per_epoch, it.root.iterations) if it.spec.index else 0
+    content, per_epoch = it.spec.root.content, it.root.iterations // it.root.epochs
     return {
         **{name: getattr(it.root, name) for name in SHARED},
-        "model": root.get("model", {}).get("name", Model.name),
-        "pretrained": "weights" in root,
-        "image_size": root["data"].get("image_size", Data.image_size),
-        "precision": root.get("precision", "32-true"),
+        "model": content.get("model", {}).get("name", Model.name),
+        "pretrained": "weights" in content,
+        "image_size": content["data"].get("image_size", Data.image_size),
+        "precision": content.get("precision", "32-true"),
         "iterations": per_epoch * it.spec.epochs,
-        "begin_iteration": begin,
+        "begin_iteration": checkpoint.steps(it.prune.rewind, per_epoch, it.root.iterations) if it.spec.index else 0,
     }
 
 
@@ -126,13 +114,13 @@ def _sizes(it: Round) -> dict[str, Any]:
     return sizes | {"kept": M.kept(masks), "prunable": M.size(masks), "density": M.density(masks), "layers": M.per_layer(masks)}
 
 
-def _scores(it: Round) -> dict[str, Any]:
+def _scores(record: Record) -> dict[str, Any]:
     """Return the scores that follow from metrics.csv."""
-    rows = metrics.read(it.record.folder / "metrics.csv")
+    rows = metrics.read(record.folder / "metrics.csv")
     ends = {name: metrics.end_point(rows, name) for name in metrics.END_POINTS}
     scores = {name: rows[-1][name] for name in metrics.SCORES} | {"iterations": rows[-1]["iteration"]}
     scores |= {f"{end}_{name}": row[name] for end, row in ends.items() for name in ("epoch", "iteration", *metrics.SCORES)}
-    scores |= {f"{end}_test_acc": it.record.test_acc for end, row in ends.items() if row is rows[-1]}
+    scores |= {f"{end}_test_acc": record.test_acc for end, row in ends.items() if row is rows[-1]}
     return scores | {"censored": ends["early_stop"] is rows[-1]}
 
 
@@ -144,48 +132,49 @@ def _test(record: Record) -> None:
     expected = [float(matrix.trace()) / count, *(matrix.diag() / matrix.sum(1).clamp(min=1)).tolist()]
     differ = max(abs(a - b) for a, b in zip(expected, [record.test_acc, *record.test_class_acc.values()]))
     _require(differ < 1e-6, "the test accuracies in round.json do not follow from its confusion matrix.")
-    if record.test:
-        same = predictions.confusion(record.folder, record.test, len(classes)) == record.test_confusion
-        _require(same, "predictions.npy gives another confusion matrix than round.json has.")
+    same = not record.test or predictions.confusion(record.folder, record.test, len(classes)) == record.test_confusion
+    _require(same, "predictions.npy gives another confusion matrix than round.json has.")
 
 
-def _invariants(it: Round, outputs: Store) -> None:
+def _invariants(it: Round, parent: Round | None, outputs: Store) -> None:
     """Every invariant holds, and round.json has its numbers."""
-    ticket, masks, parent, record, kind = it.ticket, it.ticket.masks, it.parent, it.record, it.record.control
-    shapes = map(checks.shapes_of, (it.weights, ticket.rewind))
-    checks.require({"untouched": (untouched := checks.untouched(*shapes, masks, _scope(it), {}, {}))})
-    entries = {
-        "nested": checks.nested(masks, parent.ticket.masks if parent and not kind else None),
-        "exact_count": checks.exact_count(masks, keep := _keep(it)),
-        "start": checks.start(ticket.rewind, _rewound(it, outputs)),
-        "zeros": checks.zeros([0] * record.checks["zeros"]["epochs"], it.weights, ticket.start, masks),
-        "untouched": untouched,
-        "init_unchanged": checks.init_unchanged(ticket.rewind, record.start),
-        "ranks": checks.ranks(masks, True, record.checks["ranks"]["ranks"]),
-        "layer_collapse": checks.layer_collapse(masks, record.effective_density),
+    ticket, masks, recorded, kind = it.ticket, it.ticket.masks, it.record.checks, it.record.control
+    before = {n: mask for n, mask in parent.ticket.masks.items() if n in masks} if parent and not kind else None
+    shapes, head = map(checks.shapes_of, (it.weights, ticket.rewind)), _head(it)
+    entries = {"untouched": checks.untouched(*shapes, masks, _scope(it, parent, head), {}, {})}
+    checks.require(entries)
+    keep = _keep(it.prune, before, it.spec.levels, head) if before else M.kept(parent.ticket.masks) if parent else M.size(masks)
+    entries |= {
+        "nested": checks.nested(masks, before),
+        "exact_count": checks.exact_count(masks, keep),
+        "start": checks.start(ticket.rewind, _rewound(it, parent, outputs) if before else ticket.rewind),
+        "zeros": checks.zeros([0] * recorded["zeros"]["epochs"], it.weights, ticket.start, masks),
+        "init_unchanged": checks.init_unchanged(ticket.rewind, it.record.start),
+        "ranks": checks.ranks(masks, True, recorded["ranks"]["ranks"]),
+        "layer_collapse": checks.layer_collapse(masks, it.record.effective_density),
     }
     if kind:
         entries["control"] = checks.control(kind, ticket, parent.ticket, ticket.rewind.keys(), kind == "order")
     checks.require(entries)
     for name, entry in entries.items():
         seen = {number: value for number, value in entry.items() if number not in UNSEEN}
-        _same(record.checks[name], seen, f"the check {name} in round.json")
-    if parent and not kind and it.prune.criterion == "magnitude" and "criterion" not in it.own:
-        expected = M.keep_top(criteria.magnitude(parent.weights, it.before), it.before, keep)
+        _same(recorded[name], seen, f"the check {name} in round.json")
+    if before and it.prune.criterion == "magnitude" and "criterion" not in it.own:
+        expected = M.keep_top(criteria.magnitude(parent.weights, before), before, keep)
         odd = [name for name, mask in masks.items() if not mask.equal(expected[name])]
         _require(not odd, f"the masks of {', '.join(odd)} are not those of its parent's largest final weights.")
 
 
-def _scope(it: Round) -> list[str]:
+def _scope(it: Round, parent: Round | None, head: list[str]) -> list[str]:
     """Return the names of the weights that are to have masks."""
-    masks, prune = it.ticket.masks, it.prune
-    if it.parent is None:  # a layer without a mask would escape all counts of the chain
-        return [*masks, *(name for name in it.record.layer_flops if name.endswith(".weight"))]
-    if it.record.control or it.parent.spec.index:
-        return list(it.parent.ticket.masks)
-    spared = [] if prune.head and prune.scope != "backbone" else _head(it)
+    if parent is None:  # a layer without a mask would escape all counts of the chain
+        return [*it.ticket.masks, *(name for name in it.record.layer_flops if name.endswith(".weight"))]
+    names, prune = list(parent.ticket.masks), it.prune
+    if it.record.control or parent.spec.index:
+        return names
+    spared = [] if prune.head and prune.scope != "backbone" else head
     named = not it.own and (prune.scope != "trainable" or it.spec.finetune == "all")  # else a subset, which no file names
-    return [name for name in it.parent.ticket.masks if name not in spared and (named or name in masks)]
+    return [name for name in names if name not in spared and (named or name in it.ticket.masks)]
 
 
 def _head(it: Round) -> list[str]:
@@ -197,20 +186,14 @@ def _head(it: Round) -> list[str]:
     return [] if it.own else [name for name in layers if name.startswith(f"{module}.")]
 
 
-def _keep(it: Round) -> allocation.Keep:
-    """Return how many weights the schedule keeps."""
-    if it.parent is None or it.record.control:
-        return M.kept(it.parent.ticket.masks) if it.parent else M.size(it.ticket.masks)
-    prune, head = it.prune, [name for name in _head(it) if name in it.before]
-    options = {"allocation": prune.allocation, "head": head, "head_rate": prune.head_rate}
-    return allocation.keeps(it.before, prune.rate, it.spec.levels, **options)
+def _keep(prune: Prune, before: M.Masks, levels: int, head: list[str]) -> allocation.Keep:
+    options = {"allocation": prune.allocation, "head_rate": prune.head_rate, "head": [name for name in head if name in before]}
+    return allocation.keeps(before, prune.rate, levels, **options)
 
 
-def _rewound(it: Round, outputs: Store) -> checks.State:
-    """Return the weights that training is to start from, before masking; its own where no file shows them."""
-    begin, parent = it.record.begin_iteration, it.parent
-    if parent is None or it.record.control:
-        return it.ticket.rewind
+def _rewound(it: Round, parent: Round, outputs: Store) -> checks.State:
+    """Return the weights that training is to start from, before masking; the round's where no other file shows them."""
+    begin = it.record.begin_iteration
     if it.prune.retrain != "rewind":
         return parent.weights
     path = outputs.checkpoint(it.spec.root.key, begin)

@@ -29,7 +29,7 @@ def test_the_count_is_exact_and_the_proofs_hold(make_config, criterion, allocati
                 assert M.kept({name: mask}) == M.kept_after(M.kept({name: tickets[0].masks[name]}), 0.5)
         else:
             assert record["kept"] == M.kept_after(before["kept"], 0.5)
-        assert record["checks"]["exact_count"]["asked"] == record["kept"]
+        assert record["checks"]["exact_count"]["expected"] == record["kept"]
         assert all(entry["holds"] for entry in record["checks"].values())
         assert (record["criterion"], record["allocation"]) == (criterion, allocation)
     if allocation == "erk":

@@ -60,12 +60,10 @@ def failed(error: Exception) -> None:
     """
     if command.FULL_ERROR:
         raise error
-    current = _current()
-    if not isinstance(error, Interrupted):
-        name = f"job {current.job.num} ({current.job.override_dirname}) failed: " if current else ""
-        _failures.append((name, error))
-    elif not any(isinstance(earlier, Interrupted) for _, earlier in _failures):
-        _failures.append(("", error))
+    if isinstance(error, Interrupted) and any(isinstance(earlier, Interrupted) for _, earlier in _failures):
+        return
+    current = None if isinstance(error, Interrupted) else _current()
+    _failures.append((f"job {current.job.num} ({current.job.override_dirname}) failed: " if current else "", error))
 
 
 def end() -> int:

@@ -88,13 +88,12 @@ def _unknown(key: str) -> str:
 
 
 def _similar(key: str) -> list[str]:
-    """Return the keys that ``key`` may stand for, such as ``optim.lr`` for ``lr``."""
-    leaves = {known: known.rpartition(".")[2] for known in keys()}
-    exact = [known for known, leaf in leaves.items() if leaf == key]
-    if similar := exact or difflib.get_close_matches(key, [*leaves, *GROUPS], n=1):
-        return similar
-    near = difflib.get_close_matches(key, leaves.values(), n=1, cutoff=0.75) if "." not in key else []
-    return [known for known, leaf in leaves.items() if leaf in near]
+    """Return the keys that ``key`` may stand for, by their whole name or its last word, such as ``optim.lr`` for ``lr``."""
+    names = {group: [group] for group in GROUPS}
+    for known in keys():
+        for name in {known, known.rpartition(".")[2]}:
+            names.setdefault(name, []).append(known)
+    return [known for name in difflib.get_close_matches(key, names, n=1) for known in names[name]]
 
 
 def _first_line(error: BaseException | None) -> str:

@@ -41,13 +41,11 @@ CHARTS = {  # of the page of custom scalars; category: tags, as regular expressi
 
 
 def enter(outputs: Path, last: Spec, record: Record) -> None:
-    """Write a finished round into the run of its chain or control, unless it is there.
+    """Write a finished round into the run of the chain that ends with ``last``, or of its control, unless it is there.
 
-    Args:
-        last: the last round of the chain; a dense network alone is no chain.
+    A dense network alone is no chain, and one that was trained for longer is in none.
     """
-    trained_longer = record.parent is None and record.key != last.root.key
-    if last.parent is None or trained_longer:
+    if last.parent is None or (record.parent is None and record.key != last.root.key):
         return
     run = outputs / "experiments" / "-".join(filter(None, [_name(last, record), record.control]))
     step = record.round * record.levels

@@ -38,7 +38,8 @@ def log_round(loggers: list[Logger], record: Record, predicted: np.ndarray | Non
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             _text(logger.experiment, record)
-            _pictures(logger.experiment, record, predicted, splits)
+            if record.test_confusion is not None and predicted is not None and splits is not None:
+                _pictures(logger.experiment, record, predicted, splits)
             logger.experiment.add_hparams(params, scores, boxes, run_name=".", global_step=record.iterations)
         else:
             logger.log_hyperparams(params)
@@ -58,16 +59,12 @@ def _text(board: Any, record: Record) -> None:
     board.add_text("configuration", about, record.round)
 
 
-def _pictures(board: Any, record: Record, predicted: np.ndarray | None, splits: Splits | None) -> None:
-    if record.test_confusion is None or predicted is None or splits is None:
-        return
+def _pictures(board: Any, record: Record, predicted: np.ndarray, splits: Splits) -> None:
     board.add_figure("test/confusion", figures.confusion(np.array(record.test_confusion), splits.classes), record.iterations)
     true = splits.test_images.labels[splits.test]
-    if len(predicted) != len(true):  # one rank of several
-        return
-    wrong = np.flatnonzero(predicted != true)
-    wrong = wrong[np.linspace(0, len(wrong) - 1, min(16, len(wrong))).astype(int)]  # of all classes, not of the first ones
+    wrong = np.flatnonzero(predicted != true) if len(predicted) == len(true) else []  # one rank of several has fewer
     if len(wrong):
+        wrong = wrong[np.linspace(0, len(wrong) - 1, min(16, len(wrong))).astype(int)]  # of all classes, not of the first ones
         titles = [f"{splits.classes[t]}\ntaken for {splits.classes[p]}" for t, p in zip(true[wrong], predicted[wrong])]
         images = splits.test_images.images.take(splits.test[wrong])
         board.add_figure("test/misclassified", figures.gallery(images, titles), record.iterations)

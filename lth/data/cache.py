@@ -24,9 +24,8 @@ Meta = dict[str, Any]
 def load_or_build(folder: Path, build: Callable[[Path], Meta | None], before: Callable[[], None] = lambda: None) -> Meta | None:
     """Return the metadata of a cache folder, which is built where it is missing or damaged.
 
-    Args:
-        build: fills the folder that it is called with and returns its metadata, or None: then nothing is cached.
-        before: called before building; it may raise.
+    ``build`` fills the folder that it is called with and returns its metadata, or None: then nothing is cached. ``before`` is
+    called before building; it may raise.
     """
     if meta := _intact(folder):
         return meta

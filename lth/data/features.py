@@ -44,16 +44,14 @@ def load(
     prefix: Prefix, images: Decoded, cache: Path, key: str, *, mirrored: bool, dtype: str = "float32", limit: float = 16.0
 ) -> Features | None:
     """Return the features of ``images``, from ``cache`` or else computed into it; None where they would be too large:
-    larger than the images as floats (reading them would cost more than it saves), or than ``limit`` in all.
+    larger than the images as floats (reading them would cost more than it saves), or than ``limit`` gigabytes in all.
 
     Args:
         key: what determines the prefix: images, pixels' size and normalisation, weights, precision.
         mirrored: whether mirror images are needed too.
         dtype: ``float32`` is exact; ``float16`` and ``bfloat16`` take half the space.
-        limit: gigabytes.
     """
-    name = hashlib.sha256(f"{key} {mirrored} {dtype}".encode()).hexdigest()[:16]
-    folder = cache / f"features-{name}"
+    folder = cache / f"features-{hashlib.sha256(f'{key} {mirrored} {dtype}'.encode()).hexdigest()[:16]}"
     meta = load_or_build(folder, partial(_build, prefix, images, mirrored, DTYPES[dtype], limit))
     return Features(read_array(folder / "features.npy"), DTYPES[dtype], mirrored, meta["seconds"]) if meta else None
 

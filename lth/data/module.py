@@ -25,10 +25,10 @@ class Batches(Dataset):
     @override
     def __getitem__(self, item: tuple[np.ndarray, int]) -> tuple[Tensor, Tensor, int]:
         indices, seed = item
-        if isinstance(self.source, Features):
-            values = self.source.take(indices, seed if self.train else None)
-        else:
+        if isinstance(self.source, Decoded):
             values = torch.from_numpy(self.source.take(indices))
+        else:
+            values = self.source.take(indices, seed if self.train else None)
         return values, torch.from_numpy(self.labels[indices]), seed
 
 

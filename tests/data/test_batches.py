@@ -33,9 +33,9 @@ def test_an_epoch_does_not_depend_on_those_before_it():
 
 
 def test_ranks_share_each_batch():
-    whole = batches(Order(np.arange(20), 8, seed=1), 3)
+    together = batches(Order(np.arange(20), 8, seed=1), 3)
     parts = [batches(Order(np.arange(20), 8, seed=1, rank=r, ranks=2), 3) for r in (0, 1)]
-    assert [sorted(a + b) for a, b in zip(*parts)] == [sorted(b) for b in whole]
+    assert [sorted(a + b) for a, b in zip(*parts)] == [sorted(b) for b in together]
     tails = [batches(Order(np.arange(15), 4, seed=1, rank=r, ranks=2), 0)[-1] for r in (0, 1)]
     assert [len(t) for t in tails] == [4, 4], "a tail of 3 goes with the batch before, and one image is taken twice"
     scored = [batches(Order(np.arange(9), 4, seed=None, rank=r, ranks=2), 0) for r in (0, 1)]
@@ -121,14 +121,14 @@ def module(images, tmp_path, **options) -> ImageData:
     return ImageData(prepare(data), 16, seed=3, workers=2)
 
 
-def test_training_begins_where_it_was_told_with_the_features_that_it_was_given(images, tmp_path):
+def test_training_begins_at_a_batch_and_with_features(images, tmp_path):
     pixels = module(images, tmp_path)
     splits = pixels.splits
-    found = {
+    arrays = {
         part: features.load(lambda x: x.flip(1).float(), decoded, tmp_path, part, mirrored=part == "train")
         for part, decoded in (("train", splits.train_images), ("test", splits.test_images))
     }
-    resumed = ImageData(splits, 16, 3, kind="flip", begin=(1, 2), features=found)
+    resumed = ImageData(splits, 16, 3, kind="flip", begin=(1, 2), features=arrays)
     straight = pixels.train_dataloader()
     straight.sampler.set_epoch(1)
     for (values, labels, seed), (x, y, drawn) in zip(resumed.train_dataloader(), list(straight)[2:], strict=True):

@@ -34,7 +34,7 @@ def fetch(cache: Path, train_per_class: int, test_per_class: int, seed: int, bef
 
 
 def write(counts: tuple[int, int], seed: int, root: Path) -> dict[str, Any]:
-    """Write ``counts`` (training, test) pictures of each class; returns how they were made.
+    """Write ``counts`` (training, test) pictures of each class; returns the metadata of the folder.
 
     Picture n of a class in a part depends on those and the seed alone: a larger set begins with the smaller one.
     """

@@ -67,15 +67,15 @@ class Canvas:
         """The columns that x0..x1 touch."""
         return slice(max(0, int(x0 * self.n) - 1), max(0, min(self.n, int(x1 * self.n) + 2)))
 
-    def edge(self, distance: Array) -> Array:
-        """Antialiased mask of the points at which ``distance``, in fractions of the picture, is positive."""
+    def inside(self, distance: Array) -> Array:
+        """Antialiased mask of where ``distance``, in fractions of the picture, is positive."""
         return (distance * self.n + 0.5).clip(0, 1)
 
     def box(self, x0: float, x1: float, y0: float, y1: float, colour: Array) -> None:
         """Paint x0..x1 by y0..y1 in one colour."""
         at = self.columns(x0, x1)
         x = self.x[:, at]
-        self.lay(self.edge(np.minimum(x - x0, x1 - x)) * self.edge(np.minimum(self.y - y0, y1 - self.y)), colour, at)
+        self.lay(self.inside(np.minimum(x - x0, x1 - x)) * self.inside(np.minimum(self.y - y0, y1 - self.y)), colour, at)
 
     def noise(self, across: float, down: float, octaves: int = 3) -> Array:
         """Fractal noise (n, n) in 0..1 whose coarsest grains number ``across`` by ``down``."""

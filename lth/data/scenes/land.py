@@ -35,14 +35,14 @@ def ridge(c: Canvas, line: Array, rock: Array, snow: float, haze: float) -> None
     shade = 0.75 + 0.35 * np.tanh(np.gradient(line[0]) * c.n)[at] + 0.7 * (grain - 0.5)
     cap = ((snow - (c.y - line) + (grain - 0.5) * 0.5) * 12).clip(0, 1)
     weights = np.stack([shade * (1 - cap), (0.52 + 0.4 * shade) * cap], axis=2) * np.float32(1 - haze)
-    c.lay(c.edge(c.y - line), weights @ np.stack([rock, c.tint]) + np.float32(haze) * c.horizon)
+    c.lay(c.inside(c.y - line), weights @ np.stack([rock, c.tint]) + np.float32(haze) * c.horizon)
 
 
 def water(c: Canvas, top: float, horizon: float, swell: float = 0.5) -> None:
     """Water below y = top, with waves in perspective and foam; swell is their contrast, low on lakes."""
     waves = swell * (c.plane(c.noise(c.u(10, 18), c.u(28, 45), 2), horizon, c.u(0.15, 0.5)) - 0.5)
     deep = c.pick(_WATERS) * c.u(0.7, 1.0) + c.u(0, 0.3) * c.horizon
-    below = c.edge(c.y - top)
+    below = c.inside(c.y - top)
     c.lay(below, deep + (c.u(0.5, 1.0) * waves)[..., None] * c.horizon)
     if c.chance(0.6):
         c.lay(below * ((waves - c.u(0.12, 0.3)) * 8).clip(0, 1), 0.9 * c.tint)
@@ -51,7 +51,7 @@ def water(c: Canvas, top: float, horizon: float, swell: float = 0.5) -> None:
 def meadow(c: Canvas, top: Array | float, table: Colours) -> None:
     """Textured open ground below y = top, a height or an outline (1, n)."""
     texture = c.plane(c.noise(8, 16, 3), float(np.mean(top)) - 0.02, 0.2)
-    c.lay(c.edge(c.y - top), c.pick(table) * (0.8 + 0.4 * texture[..., None]))
+    c.lay(c.inside(c.y - top), c.pick(table) * (0.8 + 0.4 * texture[..., None]))
 
 
 def foliage(c: Canvas, grains: float) -> Array:
@@ -64,7 +64,7 @@ def conifers(c: Canvas, base: float, height: float, count: int) -> None:
     x, slope, tall = c.rng.random(count), c.rng.uniform(3, 6, count), height * c.rng.uniform(0.5, 1.0, count)
     line = (base - tall + abs(c.x.T - x) * slope).min(axis=1)[None, :].astype(np.float32)
     ragged = line + 0.25 * height * (c.noise(20, 14, 2) - 0.5)
-    c.lay(c.edge(c.y - ragged) * c.edge(base + 0.03 - c.y), foliage(c, 30))
+    c.lay(c.inside(c.y - ragged) * c.inside(base + 0.03 - c.y), foliage(c, 30))
 
 
 def paint_mountain(c: Canvas) -> None:
@@ -94,7 +94,7 @@ def ice_plain(c: Canvas, top: float) -> None:
     picture = picture + cracks * (c.pick([(0.30, 0.55, 0.75), (0.25, 0.35, 0.45)]) - picture)
     moraine = ((np.sin(lane * c.u(5, 14)) - c.u(0.6, 1.1)) * 4).clip(0, 0.8)[..., None]
     picture = picture + moraine * (c.pick(EARTH) - picture)
-    c.lay(c.edge(c.y - top - 0.1 * c.outline(2)) * c.edge((c.u(0.3, 1.2) - abs(lane)) * 0.5), picture)
+    c.lay(c.inside(c.y - top - 0.1 * c.outline(2)) * c.inside((c.u(0.3, 1.2) - abs(lane)) * 0.5), picture)
 
 
 def ice_wall(c: Canvas, top: float) -> None:
@@ -102,7 +102,7 @@ def ice_wall(c: Canvas, top: float) -> None:
     foot, crest = top + c.u(0.3, 0.8), top + c.u(0.05, 0.2) * c.outline(5, 0.7)
     flutes = c.noise(c.u(30, 50), 4, 2) + 0.6 * (c.noise(8, 8, 3) - 0.5)
     blue = c.pick([(0.35, 0.62, 0.82), (0.40, 0.50, 0.60)])
-    c.lay(c.edge(c.y - crest), blue + ((flutes - 0.2) * 1.8).clip(0, 1)[..., None] * (c.pick(ICE) - blue))
+    c.lay(c.inside(c.y - crest), blue + ((flutes - 0.2) * 1.8).clip(0, 1)[..., None] * (c.pick(ICE) - blue))
     water(c, foot, foot - c.u(0.05, 0.2))
     if c.chance(0.35):
         meadow(c, foot + 0.05 * c.outline(4), EARTH + ICE)
@@ -116,14 +116,14 @@ def paint_sea(c: Canvas) -> None:
     water(c, top, top, 1.4)
     if c.chance(0.5):
         shore = c.u(0.6, 1.0) + c.u(-0.4, 0.4) * (c.x - 0.5) + 0.08 * c.outline(3, 0.4)
-        c.lay(c.edge(c.y - shore + c.u(0.01, 0.06)), 0.92 * c.tint)
+        c.lay(c.inside(c.y - shore + c.u(0.01, 0.06)), 0.92 * c.tint)
         meadow(c, shore, GROUND + EARTH)
 
 
 def paint_forest(c: Canvas) -> None:
     sky(c, 1.0)
     cover = ((c.noise(6, 6, 4) - c.u(0.1, 0.45)) * 8).clip(0, 1)
-    c.lay(np.maximum(cover, c.edge(c.y - c.u(0.05, 0.3))), foliage(c, 40))
+    c.lay(np.maximum(cover, c.inside(c.y - c.u(0.05, 0.3))), foliage(c, 40))
     ground = c.u(0.55, 1.1)
     meadow(c, ground + 0.06 * c.outline(3), LEAVES + 3 * GREENS + EARTH)
     if c.chance(0.85):
@@ -143,4 +143,4 @@ def trunks(c: Canvas, ground: float) -> None:
         across = (c.x[:, at] - middle - tilt * (c.y - 0.5)) / (half * (0.8 + 0.5 * c.y))
         colour = bark * (0.75 - 0.4 * across.clip(-1, 1))[..., None] * c.u(0.6, 1.1)
         colour = colour + (1 - near) * 0.7 * c.haze * (c.horizon - colour)
-        c.lay(c.edge((1 - abs(across)) * half) * c.edge(ground + 0.25 * near**2 - c.y), colour, at)
+        c.lay(c.inside((1 - abs(across)) * half) * c.inside(ground + 0.25 * near**2 - c.y), colour, at)

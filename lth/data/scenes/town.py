@@ -26,7 +26,7 @@ def facade(c: Canvas, x0: float, x1: float, top: tuple[float, float], foot: tupl
     glass = c.horizon * 0.35 * glass + c.u(0.0, 0.1) if c.chance(0.75) else np.where(glass > 0.5, c.tint, c.tint * 0.1)
     wall = c.pick(WALLS) * c.u(0.65, 1.3) * (0.85 + 0.3 * c.noise(12, 12, 1)[:, at, None])
     which = glass[v.astype(np.int32).clip(0, rows), u.astype(np.int32)]
-    mask = c.edge(np.minimum(c.y - upper, lower - c.y)) * c.edge(np.minimum(x - x0, x1 - x))
+    mask = c.inside(np.minimum(c.y - upper, lower - c.y)) * c.inside(np.minimum(x - x0, x1 - x))
     c.lay(mask, wall + panes[..., None] * (which - wall), at)
 
 
@@ -55,10 +55,10 @@ def paint_street(c: Canvas) -> None:
     meadow(c, vy, GROUND[:3])
     below = (c.y - vy).clip(1e-3)
     lane = (c.x - vx) / below
-    c.lay(c.edge(c.y - vy) * (abs(lane) > road), c.pick(GROUND + LEAVES[:2]))
+    c.lay(c.inside(c.y - vy) * (abs(lane) > road), c.pick(GROUND + LEAVES[:2]))
     if c.chance(0.6):  # a broken centre line
         dashes = (0.35 / below + c.u(0, 1)) % 1 < c.u(0.4, 1.2)
-        c.lay(c.edge(c.y - vy) * (abs(lane - c.u(-0.2, 0.2)) < 0.04) * dashes, 0.85 * c.tint)
+        c.lay(c.inside(c.y - vy) * (abs(lane - c.u(-0.2, 0.2)) < 0.04) * dashes, 0.85 * c.tint)
     for side in (-1, 1):
         street_side(c, vx, vy, side, road)
     for _ in range(int(c.rng.integers(0, 4))):

@@ -6,7 +6,6 @@ if __name__ == "__main__":  # Ctrl-C while all this is imported ends without a t
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
-import io
 import math
 import os
 import shlex
@@ -85,36 +84,28 @@ def _show(outputs: Path, records: list[dict], logger: str) -> None:
     files.write_bytes(outputs / "verdict.md", judged.encode())
     if logger == "tensorboard":
         experiment.verdict(outputs, judged)
-    written = [_draw(outputs / f"{name}.png", figure) for name, figure in _figures(unique).items()]
+    pictures = _figures(unique)
+    for name, picture in pictures.items():
+        files.write_bytes(outputs / name, picture)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     tables = [(table.caption(records, each=True), table.table(records))]
     tables += [(table.caption(unique), table.summary(unique))] * several
     print("\n" + "\n\n".join(f"{caption}\n{table.fitting(text, width)}" for caption, text in tables) + "\n")
     print("\n".join(statement.brief(unique)))
     print(f"tables       {outputs / 'table.md'}, {outputs / 'verdict.md'}, {outputs / 'results.csv'}")
-    print(f"figures      {', '.join(map(str, written))}")
+    print(f"figures      {', '.join(str(outputs / name) for name in pictures)}")
     if logger == "tensorboard":
         print(f"TensorBoard  python -m lth.board {shlex.quote(str(outputs))}")
     print(f"report       python -m lth.report {shlex.quote(str(outputs))}")
 
 
-def _figures(records: list[dict]) -> dict[str, Any]:
-    from lth.analysis import barrier
-    from lth.report import figures
+def _figures(records: list[Any]) -> dict[str, bytes]:
+    """File name -> PNG."""
+    from lth.report import draw, scores
 
-    title = f"{records[-1]['model']} on {records[-1]['data']}"
-    found = {"figure": figures.accuracy(records, title), "early_stop": figures.early_stop(records, title)}
-    lines = barrier.curves(records)
-    return found | ({"barrier": barrier.figure(lines, barrier.title(title, lines))} if lines else {})
-
-
-def _draw(path: Path, figure: Any) -> Path:
-    from lth.tree import files
-
-    picture = io.BytesIO()
-    figure.savefig(picture)
-    files.write_bytes(path, picture.getvalue())
-    return path
+    plots = scores.figures(records, f"{records[-1].model} on {records[-1].data}")
+    names = {"accuracy": "figure.png", "early_stop": "early_stop.png", "barrier": "barrier.png"}
+    return {names[key]: draw.saved(draw.draw(plot)) for key, plot in plots.items()}
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from lth.analysis import table
 from lth.config import ALLOCATIONS, CONTROLS, CRITERIA, RETRAIN
 from lth.data.split import Splits
 from lth.models.classifier import Classifier
-from lth.report import figures
+from lth.report import details, draw
 from lth.tracking import loggers as kinds
 
 # What does not apply to a round has a value, too: TensorBoard takes the columns and filters of all rounds from one of them.
@@ -49,7 +49,9 @@ def _pictures(logger: TensorBoardLogger, record: dict[str, Any], model: Classifi
     board, step = logger.experiment, record["iterations"]
     board.add_text("layers", table.layers(record), record["round"])
     board.add_text("configuration", _configuration(record), record["round"])
-    board.add_figure("test/confusion", figures.confusion(np.array(record["test_confusion"]), splits.classes), step)
+    counts = np.array(record["test_confusion"])
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    board.add_figure("test/confusion", draw.draw(details.confusion(shares, splits.classes)), step)
     given = torch.cat(model.predictions).numpy()
     truth = splits.test_images.labels[splits.test]
     wrong = np.flatnonzero(given != truth) if len(given) == len(truth) else []  # a rank sees its share alone
@@ -57,7 +59,7 @@ def _pictures(logger: TensorBoardLogger, record: dict[str, Any], model: Classifi
         wrong = wrong[np.linspace(0, len(wrong) - 1, min(16, len(wrong))).astype(int)]  # of all classes, not of the first ones
         images = splits.test_images.images.take(splits.test[wrong])
         titles = [f"{splits.classes[t]}\ntaken for {splits.classes[g]}" for t, g in zip(truth[wrong], given[wrong])]
-        board.add_figure("test/misclassified", figures.gallery(images, titles), step)
+        board.add_figure("test/misclassified", draw.gallery(images, titles), step)
 
 
 def _configuration(record: dict[str, Any]) -> str:

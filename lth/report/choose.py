@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lth.analysis import naming, pairs, verdict
+from lth.analysis import compare, naming, pairs, verdict
 from lth.analysis.pairs import Arm
 from lth.analysis.verdict import Verdict
 from lth.report.plot import pretty
@@ -29,21 +29,14 @@ class Chain:
     def records(self) -> list[Record]:
         return [record for arm in self.arms for record in arm.values()]
 
-    def winner(self, judged: Sequence[Verdict]) -> Arm | None:
-        """Return the sparsest ticket that is shown to win or to match."""
-        best = verdict.sparsest([v for v in judged if any(same(v, arm) for arm in self.arms)])
-        return next((arm for arm in self.arms if best and same(best, arm)), None)
-
-    def ends(self, judged: Sequence[Verdict]) -> list[Arm]:
-        """Return the first arm, as a rule the dense network, and the winner or else the sparsest ticket."""
-        last = self.winner(judged) or self.arms[-1]
-        return [self.arms[0]] if last is self.arms[0] else [self.arms[0], last]
-
-
-def same(v: Verdict, arm: Arm) -> bool:
-    """Return whether a verdict is of an arm of tickets."""
-    record = first(arm)
-    return (v.recipe, v.step, v.round) == (record.recipe, record.step, record.round)
+    def ends(self, judged: Sequence[Verdict]) -> tuple[list[Arm], str]:
+        """Return the first arm, as a rule the dense network, with the sparsest ticket that is shown to win or to match, or else
+        the sparsest ticket; and what that is called."""
+        arms = {(self.recipe, first(arm).step, first(arm).round): arm for arm in self.arms}
+        best = verdict.sparsest([v for v in judged if (v.recipe, v.step, v.round) in arms])
+        ticket = arms[best.recipe, best.step, best.round] if best else self.arms[-1]
+        name = f"sparsest {compare.CALLED[best.verdict]}" if best else "sparsest ticket (none is shown to win)"
+        return ([ticket] if ticket is self.arms[0] else [self.arms[0], ticket]), name
 
 
 def first(arm: Arm) -> Record:

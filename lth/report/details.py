@@ -1,13 +1,14 @@
 """What a page shows of one chain: learning curves, densities, masks, weights and classes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from lth.analysis import compare, ends
+from lth.analysis import ends
 from lth.analysis.pairs import Arm
 from lth.report import read
 from lth.report.choose import Chain, first, short
@@ -29,6 +30,12 @@ class Part:
     text: str = ""
     inside: str = ""
     figures: dict[str, Plot] = field(default_factory=dict)
+
+
+def part(title: str, text: str, absent: str, figures: Mapping[str, Plot | None]) -> Part:
+    """Return a part with the figures that are not None and a text, or with the sentence ``absent`` where there is none."""
+    shown = {name: plot for name, plot in figures.items() if plot is not None}
+    return Part(title, text if shown else absent, figures=shown)
 
 
 def n(arms: Sequence[Arm]) -> str:
@@ -55,7 +62,7 @@ def curves(chain: Chain, found: Found) -> Part:
         if lines:
             figures[f"curves_{name}"] = Lines(heading, "iteration (optimiser steps)", title, lines, y_form=form)
     text = "Bands are one standard deviation over seeds. Training loss is the mean over the batches of an epoch, in train mode."
-    return Part("Learning curves", text if figures else "No metrics.csv of these rounds can be read.", figures=figures)
+    return part("Learning curves", text, "No metrics.csv of these rounds can be read.", figures)
 
 
 def _curve(label: str, histories: Sequence[list[dict[str, Any]]], name: str, colour: str, shown: bool) -> Line:
@@ -72,14 +79,11 @@ def density(chain: Chain) -> Part:
     if not any(first(arm).round for arm in arms):
         return Part(title, "There is no ticket whose layers are on record.")
     names = list(first(arms[-1]).layers)
-    z = [[100 * float(np.mean([r.layers.get(name, np.nan) for r in arm.values()])) for arm in arms] for name in names]
-    rounds = [str(first(arm).round * first(arm).levels) for arm in arms]
-    plot = Heat(
-        f"{chain.label}: density after pruning, {n(arms)}", "round", "layer, from input to output",
-        "weights remaining, % of the layer", z, rounds, [name.removesuffix(".weight") for name in names],
-        [[f"{value:.1f}" for value in row] for row in z], (0.0, 100.0),
-    )  # fmt: skip
-    return Part(title, figures={"density": plot})
+    z = np.array([[100 * np.mean([r.layers.get(name, np.nan) for r in arm.values()]) for arm in arms] for name in names])
+    rounds, layers = [str(first(arm).round * first(arm).levels) for arm in arms], [name.removesuffix(".weight") for name in names]
+    heading, unit = f"{chain.label}: density after pruning, {n(arms)}", "weights remaining, % of the layer"
+    heat = Heat(heading, "round", "layer, from input to output", unit, z, rounds, layers, ends=(0.0, 100.0))
+    return Part(title, figures={"density": heat})
 
 
 def overlap(chain: Chain, found: Found) -> Part:
@@ -91,35 +95,29 @@ def overlap(chain: Chain, found: Found) -> Part:
         for arm in spread_out([arm for arm in tickets if len(arm) > 1] or tickets, DEPTHS)
     ]
     figures: dict[str, Plot] = {}
-    points = [(first, values) for first, values in ((each[0][0], _pairs(each)) for each in loaded if each) if values]
+    shared = [[jaccard(one[1], other[1]) for one, other in combinations(some, 2)] for some in loaded]
+    points = [(some[0][0], known) for some, values in zip(loaded, shared) if (known := [v for v in values if v == v])]
     if points:
-        x, notes = [record.density for record, _ in points], [f"{len(v)} pair{'s' * (len(v) > 1)}" for _, v in points]
-        y, chance = [float(np.mean(values)) for _, values in points], [by_chance(record) for record, _ in points]
-        lines = [Line("mean over pairs of seeds", x, y, marker="o", notes=notes)]
+        x, chance = [record.density for record, _ in points], [by_chance(record) for record, _ in points]
+        lines = [over_seeds("mean over pairs of seeds", x, [values for _, values in points], unit="pair", marker="o")]
         lines.append(Line("by chance, with the same density in each layer", x, chance, "#666666", "--"))
         heading = f"Masks of two seeds: {chain.label}, {max(len(v) for _, v in points)} pairs at most"
         figures["overlap_seeds"] = Lines(heading, WEIGHTS, JACCARD, lines, "weights", from_zero=True)
     few = [pair for each in spread_out(loaded, ROUNDS) for pair in each]
     if len(few) > 1:
-        z = [[jaccard(one, other) for _, other in few] for _, one in few]
+        z = np.array([[jaccard(one, other) for _, other in few] for _, one in few])
         names = [f"seed {record.seed}, {pretty(record.density)}" for record, _ in few]
-        text = [["" if value is None else f"{value:.2f}" for value in row] for row in z]
         heading = f"Masks of every two of {len(few)} tickets: {chain.label}"
-        figures["overlap"] = Heat(heading, "ticket", "ticket", JACCARD, z, names, names, text)
+        figures["overlap"] = Heat(heading, "ticket", "ticket", JACCARD, z, names, names, "{:.2f}")
     text = "Jaccard index of the weights that two tickets keep: intersection over union."
     text += f" Of {chain.seeds} seeds {SEEDS} are read." * (chain.seeds > SEEDS)
-    return Part("Mask overlap", text if figures else "There are no two tickets whose masks can be read.", figures=figures)
+    return part("Mask overlap", text, "There are no two tickets whose masks can be read.", figures)
 
 
-def _pairs(loaded: Sequence[tuple[Record, read.Masks]]) -> list[float]:
-    values = (jaccard(one, other) for (_, one), (_, other) in combinations(loaded, 2))
-    return [value for value in values if value is not None]
-
-
-def jaccard(one: read.Masks, other: read.Masks) -> float | None:
-    """Return the intersection over union of two packed masks, in [0, 1]; None for masks of different layers."""
+def jaccard(one: read.Masks, other: read.Masks) -> float:
+    """Return the intersection over union of two packed masks, in [0, 1]; NaN for masks of different layers."""
     if {name: mask.shape for name, mask in one.items()} != {name: mask.shape for name, mask in other.items()}:
-        return None
+        return math.nan
     both = sum(int(np.bitwise_count(one[name] & other[name]).sum()) for name in one)
     either = sum(int(np.bitwise_count(one[name] | other[name]).sum()) for name in one)
     return both / either if either else 0.0
@@ -132,21 +130,21 @@ def by_chance(record: Record) -> float:
     return sum(count * d * d for count, d in sizes) / either if either else 0.0
 
 
-def histogram(chain: Chain, ends_: Sequence[Arm], found: Found) -> Part:
+def histogram(chain: Chain, both: Sequence[Arm], found: Found) -> Part:
     """How the remaining weights of the dense network and of the ticket spread, before and after training; of one seed."""
     title = "Weights before and after training"
-    seed = min(set.intersection(*map(set, ends_)), default=None)
-    records = [arm[seed] for arm in ends_] if seed is not None else [first(ends_[-1])]
+    seed = min(set.intersection(*map(set, both)), default=None)
+    records = [arm[seed] for arm in both] if seed is not None else [first(both[-1])]
     loaded = read.each(records, read.weights, "its weights, left out of the histogram,", found)
-    arrays = [values for _, both in loaded for values in both]
+    arrays = [values for _, pair in loaded for values in pair]
     if not arrays or not all(map(len, arrays)):
         return Part(title, "The weights of these rounds, or what they started from, cannot be read.")
     end = max(float(np.quantile(np.abs(values), 0.999)) for values in arrays) or 1.0
     edges = np.linspace(-end, end, 81)
     lines = [
         Line(f"{short(record)}, {when}", (edges[:-1] + edges[1:]) / 2, np.histogram(v, edges)[0] / len(v), colour, dash)
-        for (record, both), colour in zip(loaded, COLOURS)
-        for v, when, dash in zip(both, ("before training", "after training"), ("--", "-"))
+        for (record, pair), colour in zip(loaded, COLOURS)
+        for v, when, dash in zip(pair, ("before training", "after training"), ("--", "-"))
     ]
     unit = f"share of the remaining weights in a bin of {edges[1] - edges[0]:.2g}"
     heading = f"{chain.label}, seed {records[0].seed}, at the last epoch"
@@ -154,9 +152,9 @@ def histogram(chain: Chain, ends_: Sequence[Arm], found: Found) -> Part:
     return Part(title, "Weights that the masks keep; the outermost thousandth is cut off.", figures={"weights": plot})
 
 
-def classes(chain: Chain, ends_: Sequence[Arm], winner: Any, found: Found) -> Part:
+def classes(chain: Chain, both: Sequence[Arm], called: str, found: Found) -> Part:
     """Confusion matrices of the dense network, of the ticket, and their difference; the accuracy of each class."""
-    arms = [[r for r in arm.values() if r.test_confusion and r.classes] for arm in ends_]
+    arms = [[r for r in arm.values() if r.test_confusion and r.classes] for arm in both]
     loaded = [read.each(records, read.confusion, "its confusion matrix", found) for records in arms]
     loaded = [pairs for pairs in loaded if pairs]
     if not loaded:
@@ -167,36 +165,34 @@ def classes(chain: Chain, ends_: Sequence[Arm], winner: Any, found: Found) -> Pa
     if len(names) > CLASSES:
         some = sorted(np.argsort(-np.abs(np.diag(means[-1] - means[0])), kind="stable")[:CLASSES])
         text += f" Of {len(names)} classes the {CLASSES} whose accuracies differ most."
-    called = [str(names[i]) for i in some]
+    labels = [str(names[i]) for i in some]
     over = [f"{short(pairs[0][0])}, at the last epoch, {ends.seeds([len(pairs)])}" for pairs in loaded]
     few = [mean[np.ix_(some, some)] for mean in means]
     figures: dict[str, Plot] = {
-        f"confusion_{key}": confusion(shares, called, title) for key, shares, title in zip(("dense", "ticket"), few, over)
+        f"confusion_{key}": confusion(shares, labels, title) for key, shares, title in zip(("dense", "ticket"), few, over)
     }
     if len(few) == 2:
-        figures["confusion_difference"] = _change(f"{over[1]}, less the dense network", called, few[1] - few[0])
+        less = confusion(few[1] - few[0], labels, f"{over[1]}, less the dense network")
+        end = max(0.1, float(np.abs(less.z).max()))
+        figures["confusion_difference"] = replace(
+            less, unit="percentage points", form="{:+.1f}", ends=(-end, end), diverging=True
+        )
     lines = [
         over_seeds(
-            short(pairs[0][0]), range(len(some)), [[shares[i, i] for _, shares in pairs] for i in some], called,
+            short(pairs[0][0]), range(len(some)), [[shares[i, i] for _, shares in pairs] for i in some], labels,
             dash="", marker="ox"[k], colour=COLOURS[k], spread_as="y",
         )
         for k, pairs in enumerate(loaded)
     ]  # fmt: skip
     heading = f"Accuracy of each class: {chain.label}, at the last epoch, {ends.seeds([len(pairs) for pairs in loaded])}"
     y = "test accuracy of the class"
-    figures["classes"] = Lines(heading, "class", y, lines, "names", "percent", called, note="bars: one standard deviation")
+    figures["classes"] = Lines(heading, "class", y, lines, "names", "percent", labels, note="bars: one standard deviation")
     if len(few) == 2:
-        text += f" The ticket is the sparsest {compare.CALLED[winner] if winner else 'one: none is shown to win'}."
+        text += f" The ticket is the {called}."
     return Part("Classes", text, figures=figures)
 
 
 def confusion(shares: np.ndarray, names: Sequence[str], title: str = "") -> Heat:
     """Return the plot of a confusion matrix, fractions of each true class (rows) that are predicted as each class."""
-    text = [[f"{100 * v:.1f}" if v else "" for v in row] for row in shares]
-    return Heat(title, "predicted class", "true class", "% of the true class", 100 * shares, names, names, text, (0.0, 100.0))
-
-
-def _change(title: str, names: Sequence[str], change: np.ndarray) -> Heat:
-    end = max(0.1, 100 * float(np.abs(change).max()))
-    text = [[f"{100 * v:+.1f}" if abs(v) >= 0.0005 else "" for v in row] for row in change]
-    return Heat(title, "predicted class", "true class", "percentage points", 100 * change, names, names, text, (-end, end), True)
+    z = 100 * np.asarray(shares)
+    return Heat(title, "predicted class", "true class", "% of the true class", z, names, names, ends=(0.0, 100.0))

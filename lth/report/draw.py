@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lth.report.plot import BLUES, PUOR, Axis, Heat, Line, Lines, Plot, axis, pretty
+from lth.report.plot import BLUES, PUOR, Heat, Line, Lines, Plot, pretty, ticks
 
 
 def draw(plot: Plot) -> Figure:
@@ -48,8 +48,8 @@ def _lines(plot: Lines) -> Figure:
     for line in plot.lines:
         if line.shown:
             _line(axes, line)
-    _axis(axes, "x", plot.x, plot.x_form, axis(plot.x_form, [x for line in plot.lines for x in line.x], plot.names))
-    _axis(axes, "y", plot.y, plot.y_form, axis(plot.y_form, [y for line in plot.lines for y in line.y], plot.names))
+    _axis(axes.xaxis, plot.x, plot.x_form, [x for line in plot.lines for x in line.x], plot.names)
+    _axis(axes.yaxis, plot.y, plot.y_form, [y for line in plot.lines for y in line.y], plot.names)
     if plot.from_zero:
         axes.set_ylim(bottom=0)
     axes.grid(alpha=0.25)
@@ -71,23 +71,17 @@ def _line(axes: Any, line: Line) -> None:
         axes.errorbar(line.x, y, label=line.label, capsize=2, **{f"{line.spread_as}err": spread}, **style)
 
 
-def _axis(axes: Any, which: str, title: str, form: str, ticks: Axis) -> None:
-    own = getattr(axes, f"{which}axis")
-    own.set_label_text(title)
-    if ticks.log:
-        getattr(axes, f"set_{which}scale")("log")
-        own.set_minor_formatter(NullFormatter())
-    if ticks.at is not None:
-        slanted = {"rotation": 40, "ha": "right", "fontsize": 8} if _slanted(which, form, ticks) else {}
-        own.set_ticks(ticks.at, ticks.texts, parse_math=False, **slanted)
+def _axis(axis: Any, title: str, form: str, values: Sequence[float | None], names: Sequence[str]) -> None:
+    axis.set_label_text(title)
+    if chosen := ticks(form, values, names):
+        if form != "names":
+            getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+            axis.set_minor_formatter(NullFormatter())
+        slanted = {"rotation": 40, "ha": "right"} if form == "names" and axis.axis_name == "x" else {}
+        axis.set_ticks(*chosen, parse_math=False, fontsize=8, **slanted)
     elif form == "percent":
-        own.set_major_formatter(FuncFormatter(lambda value, _: pretty(value)))
-    if form == "weights" or (form == "names" and which == "y"):
-        own.set_inverted(True)
-
-
-def _slanted(which: str, form: str, ticks: Axis) -> bool:
-    return which == "x" and form == "names" and max(map(len, ticks.texts), default=0) > 4
+        axis.set_major_formatter(FuncFormatter(lambda value, _: pretty(value)))
+    axis.set_inverted(form == "weights" or (form == "names" and axis.axis_name == "y"))
 
 
 def _legend_below(figure: Figure) -> None:
@@ -101,19 +95,17 @@ def _legend_below(figure: Figure) -> None:
 
 
 def _heat(plot: Heat) -> Figure:
-    """A heat map with its colour bar; the texts of cells where there are at most 20 rows and columns."""
-    down, across = axis("names", [], plot.rows), axis("names", [], plot.columns)
-    size = (3.4 + 0.07 * max(map(len, down.texts), default=0) + 0.55 * len(plot.columns), 2.2 + 0.36 * len(plot.rows))
+    """A heat map with its colour bar; the numbers of cells where there are at most 20 rows and columns."""
+    rows, columns = plot.z.shape
+    size = (3.4 + 0.07 * min(24, max(map(len, plot.rows))) + 0.55 * columns, 2.2 + 0.36 * rows)
     figure = Figure(figsize=np.minimum(size, 14), dpi=110, layout="constrained")
     axes = figure.add_subplot()
-    z = np.array(plot.z, dtype=float)
     scale = LinearSegmentedColormap.from_list("heat", PUOR if plot.diverging else BLUES)
-    image = axes.imshow(z, cmap=scale, vmin=plot.ends[0], vmax=plot.ends[1], aspect="auto")
-    if plot.text and max(z.shape) <= 20:
-        for i, j in np.ndindex(z.shape):
-            axes.text(j, i, plot.text[i][j], ha="center", va="center", fontsize=7, color="black", parse_math=False)
-    _axis(axes, "x", plot.x, "names", across)
-    _axis(axes, "y", plot.y, "names", down)
-    axes.set_title(plot.title, fontsize=10, loc="left", parse_math=False, wrap=True)
+    image = axes.imshow(plot.z, cmap=scale, vmin=plot.ends[0], vmax=plot.ends[1], aspect="auto")
+    for i, j in np.ndindex(rows, columns) if max(rows, columns) <= 20 else ():
+        axes.text(j, i, plot.text[i][j], ha="center", va="center", fontsize=7, parse_math=False)
+    _axis(axes.xaxis, plot.x, "names", [], plot.columns)
+    _axis(axes.yaxis, plot.y, "names", [], plot.rows)
+    axes.set_title(plot.title, fontsize=9, loc="left", parse_math=False, wrap=True)
     figure.colorbar(image, label=plot.unit, shrink=0.9)
     return figure

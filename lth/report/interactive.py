@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lth.report.plot import BLUES, LONG, PUOR, Heat, Line, Lines, Plot, axis, brief
+from lth.report.plot import BLUES, LONG, PUOR, Heat, Line, Lines, Plot, brief, ticks
 
 DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot", LONG: "longdash"}
 SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "x": "x"}
@@ -47,7 +47,7 @@ def _lines(plot: Lines) -> dict[str, Any]:
     if plot.x_form == "weights":
         across["autorange"] = "reversed"
     if plot.y_form == "names":
-        up |= {"autorange": "reversed", "tickangle": 0}
+        up["autorange"] = "reversed"
     if plot.from_zero:
         up["rangemode"] = "tozero"
     return {"data": traces, "layout": {"xaxis": across, "yaxis": up}, "series": series}
@@ -96,37 +96,35 @@ def _band(line: Line) -> dict[str, Any]:
 
 
 def _axis(title: str, form: str, values: list[Any], names: Any = ()) -> dict[str, Any]:
-    own: dict[str, Any] = {"title": {"text": escape(title)}}
-    ticks = axis(form, values, names)
-    if ticks.log:
-        own["type"] = "log"
-    if ticks.at is not None:
-        own |= {"tickvals": ticks.at, "ticktext": [escape(text) for text in ticks.texts]}
-        slanted = form == "names" and max(map(len, ticks.texts), default=0) > 4
-        own |= {"tickangle": -45} if slanted else {}
-    elif form == "percent":
-        own["tickformat"] = ".4~p"
+    axis: dict[str, Any] = {"title": {"text": escape(title)}}
+    if chosen := ticks(form, values, names):
+        axis |= {"tickvals": chosen[0], "ticktext": [escape(text) for text in chosen[1]]}
+        return axis if form == "names" else axis | {"type": "log"}
+    if form == "percent":
+        axis["tickformat"] = ".4~p"
         if len(set(values)) == 1:  # or plotly's axis goes from -100% to 200%
-            own["range"] = [values[0] - 0.05, values[0] + 0.05]
-    return own
+            axis["range"] = [values[0] - 0.05, values[0] + 0.05]
+    return axis
 
 
 def _heat(plot: Heat) -> dict[str, Any]:
-    longest = max((len(text) for row in plot.text for text in row), default=0)
+    rows, columns = plot.z.shape
     colours = PUOR if plot.diverging else BLUES
     trace = {
-        "type": "heatmap", "z": plot.z, "xgap": 1, "ygap": 1, "zmin": plot.ends[0], "zmax": plot.ends[1],
-        "x": list(range(len(plot.columns))), "y": list(range(len(plot.rows))),
+        "type": "heatmap", "z": plot.z, "x": list(range(columns)), "y": list(range(rows)), "xgap": 1, "ygap": 1,
+        "zmin": plot.ends[0], "zmax": plot.ends[1],
         "colorscale": [(i / (len(colours) - 1), colour) for i, colour in enumerate(colours)],
         "colorbar": {"title": {"text": escape(plot.unit), "side": "right"}, "thickness": 12},
         "customdata": [[escape(f"{brief(row)} / {brief(column)}") for column in plot.columns] for row in plot.rows],
         "hovertemplate": f"{escape(plot.y)} / {escape(plot.x)}:<br><b>%{{customdata}}</b>"
         f"<br>{escape(plot.unit)}: %{{z:.4~g}}<extra></extra>",
     }  # fmt: skip
-    if plot.text and max(len(plot.rows), len(plot.columns)) <= 12 and longest <= 5:
+    if max(rows, columns) <= 12:
         trace |= {"text": plot.text, "texttemplate": "%{text}", "textfont": {"color": "#000000"}}
-    axes = {
-        "xaxis": _axis(plot.x, "names", [], plot.columns),
-        "yaxis": _axis(plot.y, "names", [], plot.rows) | {"autorange": "reversed", "tickangle": 0},
+    up = _axis(plot.y, "names", [], plot.rows) | {"autorange": "reversed"}
+    return {
+        "data": [trace],
+        "layout": {"xaxis": _axis(plot.x, "names", [], plot.columns), "yaxis": up},
+        "series": [],
+        "rows": rows,
     }
-    return {"data": [trace], "layout": axes, "series": [], "rows": len(plot.rows)}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
@@ -61,37 +61,46 @@ class Lines:
 
 @dataclass(frozen=True)
 class Heat:
-    """A matrix ``z`` (rows, columns) of numbers or None; ``text`` is what its cells say where there is room."""
+    """A matrix ``z`` (rows, columns), NaN where there is nothing; ``form`` prints the numbers of cells where there is room."""
 
     title: str
     x: str
     y: str
     unit: str
-    z: Sequence[Sequence[float | None]]
+    z: np.ndarray
     columns: Sequence[str]
     rows: Sequence[str]
-    text: Sequence[Sequence[str]] = field(default_factory=list)
+    form: str = "{:.1f}"
     ends: tuple[float, float] = (0.0, 1.0)
     diverging: bool = False
+
+    @property
+    def text(self) -> list[list[str]]:
+        return [["" if math.isnan(v) else self.form.format(v) for v in row] for row in self.z]
 
 
 Plot = Lines | Heat
 
 
 def over_seeds(
-    label: str, x: Sequence[float], samples: Sequence[Sequence[float]], notes: Sequence[str] = (), **style: Any
+    label: str,
+    x: Sequence[float],
+    samples: Sequence[Sequence[float]],
+    notes: Sequence[str] = (),
+    unit: str = "seed",
+    **style: Any,
 ) -> Line:
     """A line of means with one standard deviation (n - 1) as its spread.
 
     Args:
-        samples: of each point, one value a seed, one or more.
+        samples: of each point, one value a ``unit``, one or more.
         notes: what the hover of each point says before its deviation and n.
 
     A point of values that are not all finite is a gap.
     """
     finite = [all(map(math.isfinite, values)) for values in samples]
     spread = [stdev(values) if ok and len(values) > 1 else None for values, ok in zip(samples, finite)]
-    counts = [f"± {sd:.2g}, {len(v)} seeds" if sd is not None else "1 seed" for v, sd in zip(samples, spread)]
+    counts = [f"± {sd:.2g}, {len(v)} {unit}s" if sd is not None else f"1 {unit}" for v, sd in zip(samples, spread)]
     hover = [", ".join(part) for part in zip(notes, counts)] if notes else counts
     known = spread if any(sd is not None for sd in spread) else None
     y = [fmean(values) if ok else None for values, ok in zip(samples, finite)]
@@ -116,32 +125,25 @@ def spread_out(values: Sequence[Any], count: int) -> list[Any]:
     return [values[i] for i in sorted({round(i) for i in np.linspace(0, len(values) - 1, count)})]
 
 
-@dataclass(frozen=True)
-class Axis:
-    """Ticks ``at`` values with their ``texts``; None where a drawing library chooses them."""
-
-    log: bool = False
-    at: list[float] | None = None
-    texts: list[str] | None = None
+Ticks = tuple[list[float], list[str]]  # positions and texts
 
 
-def axis(form: str, values: Sequence[float | None], names: Sequence[str] = ()) -> Axis:
-    """The axis of a form, see ``Lines``, over some values: one with numbers. A log axis needs three ticks, or it is linear."""
+def ticks(form: str, values: Sequence[float | None], names: Sequence[str] = ()) -> Ticks | None:
+    """Return the ticks of an axis of a form, see ``Lines``; None where a drawing library chooses them, on a linear axis.
+
+    A log axis over less than three round numbers has no ticks, and so is linear, or that of weights has the values themselves.
+    """
     if form == "names":
         at = spread_out(range(len(names)), 40) if all(names) else list(range(len(names)))
-        return Axis(at=at, texts=[brief(names[i]) for i in at])
-    positive = [v for v in values if v is not None and 0 < v < math.inf]
+        return at, [brief(names[i]) for i in at]
+    positive = sorted({v for v in values if v is not None and 0 < v < math.inf})
     if form not in ("log", "weights") or not positive:
-        return Axis()
-    low, high = min(positive), max(positive)
-    steps = (1,) if high > 1000 * low else (1, 2, 5) if high > 20 * low else (1, 1.5, 2, 3, 5, 7)
-    at = [tick for tick in _ticks(low * 0.8, high * 1.25, steps) if form == "log" or tick <= 1]
-    if form == "log":
-        return Axis(True, at, [f"{tick:g}" for tick in at]) if len(at) > 2 else Axis()
-    at = at if len(at) > 2 else spread_out(sorted(set(positive)), 6)
-    return Axis(True, at, [f"{100 * tick:.3g}%" for tick in at])
-
-
-def _ticks(low: float, high: float, steps: Sequence[float]) -> list[float]:
+        return None
+    low, high = positive[0] * 0.8, min(positive[-1] * 1.25, 1 if form == "weights" else math.inf)
+    steps = (1,) if high > 1500 * low else (1, 2, 5) if high > 30 * low else (1, 1.5, 2, 3, 5, 7)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [tick for e in powers for m in steps if low <= (tick := round(m * 10.0**e, 12)) <= high]
+    at = [tick for e in powers for m in steps if low <= (tick := round(m * 10.0**e, 12)) <= high]
+    if form == "log":
+        return (at, [f"{tick:g}" for tick in at]) if len(at) > 2 else None
+    at = at if len(at) > 2 else spread_out(positive, 6)
+    return at, [f"{100 * tick:.3g}%" for tick in at]

@@ -166,11 +166,6 @@ def file_bytes(record: Record) -> float | None:
     return masks + 4 * round(record.model_density * record.parameters)
 
 
-def flops(record: Record) -> float | None:
-    """Return the multiplications and additions of one image if no zero were computed."""
-    return record.flops_remaining
-
-
 def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the Pareto front of (cost, score), cheapest first: points that none beats that costs as much or less."""
     chosen: list[tuple[float, float]] = []

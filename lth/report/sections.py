@@ -2,14 +2,22 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 
 from lth.analysis import ends, naming, pairs, statement, table, verdict
 from lth.report import choose, details, html, images, scores
 from lth.report.choose import Chain, short
-from lth.report.details import Part
+from lth.report.details import Part, part
 from lth.tree.record import Found, Record
 from lth.tree.settings import setting
+
+LINES = "Solid lines are tickets, broken ones their controls, horizontals dense networks."
+USE = "Hover or tap for values, tick what to show, drag to zoom, double-click to go back."
+FOREST = "A bar that lies right of the margin shows a ticket no worse than the dense network; right of zero, better."
+COPIES = "Test error on the line between a network and its copy that saw the images in another order."
+COSTS = """What a perfectly sparse engine would compute (a multiplication and an addition are 2 FLOPs), and the size of a
+plain file: 4 bytes a remaining parameter and, for a ticket, 1 bit a prunable weight. Nothing here was timed."""
 
 
 def of_data(name: str, records: list[Record], found: Found, accuracy: str) -> list[Part]:
@@ -17,37 +25,27 @@ def of_data(name: str, records: list[Record], found: Found, accuracy: str) -> li
     every = choose.chains(records)
     some = every[: choose.SERIES]
     drawn = choose.drawn(records, some) if some else records
-    note = f" Of {len(every)} chains the {len(some)} with most seeds and rounds." * (len(every) > len(some))
-    parts = [*_scores(name, drawn, note, accuracy)]
-    parts[2:2] = [_differences(drawn, some, accuracy), _results(records, accuracy), _verdicts(drawn, note, accuracy)]
-    if some:
-        parts += [_costs(name, some, note, accuracy), *_details(some[0], records, found, accuracy)]
-    slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
-    return [Part(p.title, p.text, p.inside, {f"{key}-{slug}": plot for key, plot in p.figures.items()}) for p in parts]
-
-
-def _scores(name: str, drawn: list[Record], note: str, accuracy: str) -> list[Part]:
+    note = f" Of {len(every)} chains the {len(some)} with most seeds and rounds are drawn." * (len(every) > len(some))
     plots = scores.figures(drawn, name, accuracy)
-    lines = "Solid lines are tickets, broken ones their controls, horizontals dense networks." + note
-    lines += " Hover or tap for values, tick what to show, drag to zoom, double-click to go back."
-    judged = html.markdown(statement.summary(drawn, accuracy))
+    forest = {"differences": scores.differences(drawn, some[0], accuracy)} if some else {}
+    flops = scores.by_cost(some, name, accuracy, lambda r: r.flops_remaining, "theoretical FLOPs of one image, millions", 1e6)
+    size = scores.by_cost(some, name, accuracy, scores.file_bytes, "compressed file, kB", 1e3)
+    verdicts = html.markdown(statement.details(drawn, accuracy) or statement.NONE)
+    caption = f"{table.caption(records, accuracy)} Mean ± standard deviation over n seeds. {table.RUNNING}"
+    results = html.table(titles(accuracy), rows(records, accuracy), "; all are in results.md")
+    summary, stop = html.markdown(statement.summary(drawn, accuracy)), {"early_stop": plots["early_stop"]}
     parts = [
-        Part("Is it a winning ticket?", lines, judged, {"accuracy": plots["accuracy"]}),
-        Part(
-            "Early stop", "The iteration of lowest validation loss: lower is faster.", figures={"early_stop": plots["early_stop"]}
-        ),
+        Part("Is it a winning ticket?", f"{LINES}{note} {USE}", summary, {"accuracy": plots["accuracy"]}),
+        Part("Early stop", "The iteration of lowest validation loss: lower is faster.", figures=stop),
+        part("Paired differences", FOREST, "No ticket shares a seed with its dense network or a control.", forest),
+        Part("Results", caption, results),
+        Part("Tickets less dense networks and controls", note.strip(), verdicts),
+        *([Part("Linear mode connectivity", COPIES, figures={"barrier": plots["barrier"]})] if "barrier" in plots else []),
+        part("Accuracy against cost", COSTS + note, "No FLOPs and no parameters are on record.", {"flops": flops, "size": size}),
+        *(_details(some[0], records, found, accuracy) if some else []),
     ]
-    if "barrier" in plots:
-        text = "Test error on the line between a network and its copy that saw the images in another order."
-        parts.append(Part("Linear mode connectivity", text, figures={"barrier": plots["barrier"]}))
-    return parts
-
-
-def _differences(drawn: list[Record], some: Sequence[Chain], accuracy: str) -> Part:
-    plot = scores.differences(drawn, some[0], accuracy) if some else None
-    text = "A bar that lies right of the margin shows a ticket no worse than the dense network; right of zero, better."
-    absent = "There is no ticket that shares a seed with its dense network or a control."
-    return Part("Paired differences", text if plot else absent, figures={"differences": plot} if plot else {})
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
+    return [replace(p, figures={f"{key}-{slug}": plot for key, plot in p.figures.items()}) for p in parts]
 
 
 def titles(accuracy: str) -> list[str]:
@@ -76,39 +74,11 @@ def _mean(arm: Sequence[Record], field: str) -> str:
     return f"{fmean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
-def _results(records: list[Record], accuracy: str) -> Part:
-    text = f"{table.caption(records, accuracy)} Mean ± standard deviation over n seeds. {table.RUNNING}"
-    return Part("Results", text, html.table(titles(accuracy), rows(records, accuracy), "; all are in results.md"))
-
-
-def _verdicts(drawn: list[Record], note: str, accuracy: str) -> Part:
-    tables = html.markdown(statement.details(drawn, accuracy) or statement.NONE)
-    return Part("Tickets less dense networks and controls", note.strip(), tables)
-
-
-def _costs(name: str, some: Sequence[Chain], note: str, accuracy: str) -> Part:
-    plots = {
-        "flops": scores.by_cost(some, name, accuracy, scores.flops, "theoretical FLOPs of one image, millions", 1e6),
-        "size": scores.by_cost(some, name, accuracy, scores.file_bytes, "compressed file, kB", 1e3),
-    }
-    figures = {key: plot for key, plot in plots.items() if plot}
-    text = (
-        "What a perfectly sparse engine would compute (a multiplication and an addition are 2 FLOPs), and the size of a plain file: "
-        f"4 bytes a remaining parameter and, for a ticket, 1 bit a prunable weight. Nothing here was timed.{note}"
-    )
-    absent = "There is no ticket or dense network whose FLOPs or parameters are on record."
-    return Part("Accuracy against cost", text if figures else absent, figures=figures)
-
-
 def _details(chain: Chain, records: list[Record], found: Found, accuracy: str) -> list[Part]:
     """The parts about one chain, and about its winning or else its sparsest ticket."""
-    judged = verdict.verdicts(records, accuracy)
-    winner = next((v.verdict for v in judged if (arm := chain.winner(judged)) and choose.same(v, arm)), None)
-    both = chain.ends(judged)
-    return [
-        details.curves(chain, found), details.density(chain), details.overlap(chain, found), details.histogram(chain, both, found),
-        details.classes(chain, both, winner, found), images.part(both, found),
-    ]  # fmt: skip
+    both, called = chain.ends(verdict.verdicts(records, accuracy))
+    parts = [details.curves(chain, found), details.density(chain), details.overlap(chain, found)]
+    return [*parts, details.histogram(chain, both, found), details.classes(chain, both, called, found), images.part(both, found)]
 
 
 def rounds(records: Sequence[Record], accuracy: str) -> Part:

@@ -40,6 +40,6 @@ def markdown(records: Sequence[Record], accuracy: str) -> str:
     """Return results.md: the table of results of each data set."""
     blocks = []
     for name, own in choose.by_data(records).items():
-        cells = pd.DataFrame(sections.rows(own, accuracy), columns=sections.titles(accuracy))
-        blocks.append(f"{name}: {table.caption(own, accuracy)}\n\n{table.markdown(cells)}\n")
+        titles, cells = sections.results(own, accuracy)
+        blocks.append(f"{name}: {table.caption(own, accuracy)}\n\n{table.markdown(pd.DataFrame(cells, columns=titles))}\n")
     return "\n".join([*blocks, f"{table.RUNNING}\n"])

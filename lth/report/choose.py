@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lth.analysis import compare, naming, pairs, verdict
-from lth.analysis.pairs import Arm
+from lth.analysis.pairs import Arm, first
 from lth.analysis.verdict import Verdict
 from lth.report.plot import pretty
 from lth.tree.record import Record
@@ -32,15 +32,10 @@ class Chain:
     def ends(self, judged: Sequence[Verdict]) -> tuple[list[Arm], str]:
         """Return the first arm, as a rule the dense network, with the sparsest ticket that is shown to win or to match, or else
         the sparsest ticket; and what that is called."""
-        arms = {(self.recipe, first(arm).step, first(arm).round): arm for arm in self.arms}
-        best = verdict.sparsest([v for v in judged if (v.recipe, v.step, v.round) in arms])
-        ticket = arms[best.recipe, best.step, best.round] if best else self.arms[-1]
+        best = verdict.sparsest([v for v in judged if any(v.ticket in arm.values() for arm in self.arms)])
+        ticket = next((arm for arm in self.arms if best and best.ticket in arm.values()), self.arms[-1])
         name = f"sparsest {compare.CALLED[best.verdict]}" if best else "sparsest ticket (none is shown to win)"
         return ([ticket] if ticket is self.arms[0] else [self.arms[0], ticket]), name
-
-
-def first(arm: Arm) -> Record:
-    return next(iter(arm.values()))
 
 
 def short(record: Record) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from lth.analysis import ends
-from lth.analysis.pairs import Arm
+from lth.analysis.pairs import Arm, first
 from lth.report import read
-from lth.report.choose import Chain, first, short
+from lth.report.choose import Chain, short
 from lth.report.plot import COLOURS, Heat, Line, Lines, Plot, over_seeds, pretty, spread_out
 from lth.report.scores import WEIGHTS
 from lth.tree.record import Found, Record

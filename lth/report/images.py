@@ -11,9 +11,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from lth.analysis import ends
-from lth.analysis.pairs import Arm
+from lth.analysis.pairs import Arm, first
 from lth.report import read
-from lth.report.choose import first
 from lth.report.details import Part
 from lth.report.plot import spread_out
 from lth.tree.record import Found, Record

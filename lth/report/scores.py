@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from lth.analysis import barrier, ends, naming, pairs
-from lth.analysis.pairs import Arm
-from lth.analysis.statistics import mean_interval
+from lth.analysis import barrier, ends, naming, pairs, verdict
+from lth.analysis.pairs import Arm, first
 from lth.analysis.verdict import MARGIN
-from lth.report.choose import Chain, first
+from lth.report.choose import Chain
 from lth.report.plot import COLOURS, LONG, MARKERS, Line, Lines, over_seeds, pretty
 from lth.tree.record import Record
 
@@ -28,7 +27,7 @@ def figures(records: Sequence[Record], title: str, accuracy: str = ends.EARLY_ST
 
 def form(records: Sequence[Record]) -> str:
     """Return the form of an axis of scores: accuracies are fractions, other scores numbers."""
-    return "percent" if records[0].score == "acc" else "number"
+    return "percent" if ends.score(records) == "acc" else "number"
 
 
 def titled(title: str, what: str, arms: Sequence[Arm]) -> str:
@@ -43,7 +42,7 @@ def by_weights(records: Sequence[Record], title: str, field: str) -> Lines:
     network trained for more epochs, where accuracies are drawn.
     """
     speed = field == "early_stop_iteration"
-    what = "iteration of early stop" if speed else ends.title(field)
+    what = "iteration of early stop" if speed else ends.title(field, ends.score(records))
     arms = pairs.arms(records)
     lines = [*_chains(records, arms, field), *_horizontals(records, arms, field)]
     notes = ["bands: one standard deviation over seeds"] * any(line.spread for line in lines)
@@ -110,37 +109,22 @@ def differences(records: Sequence[Record], chain: Chain, accuracy: str) -> Lines
 
     Means with two-sided 95% intervals (Student's t), the dense network's margin as a line; None where nothing can be paired.
     """
-    arms = pairs.arms(records)
-    controls = sorted({key[3] for key in arms if key[0] == chain.recipe and key[3]})
-    factor, unit = (100, "percentage points") if form(records) == "percent" else (1, records[0].score)
-    points: dict[str, list[tuple[int, pairs.Difference]]] = {}
-    names: list[str] = []
-    for arm in (arm for arm in chain.arms if first(arm).round):
-        label, ticket = pretty(first(arm).density), first(arm)
-        for control in ["", *controls]:
-            other = arms.get((chain.recipe, ticket.step, ticket.round, control) if control else (chain.recipe, "", 0, ""), {})
-            if (difference := pairs.difference(arm, other, accuracy, mean_interval)).n:
-                points.setdefault(control, []).append((len(names), difference))
-                names.append(label)
-                label = ""
-    if not points:
+    rows = [row for row in verdict.differences(records, accuracy) if row.name == chain.label]
+    if not rows:
         return None
-    lines = [_intervals(control, rows, factor) for control, rows in points.items()]
-    for what, at, dash in (("no difference", 0, "-"), (f"margin, {-factor * MARGIN:g}", -factor * MARGIN, "--")):
-        lines.append(Line(what, [at, at], [-0.5, len(names) - 0.5], "#666666", dash))
-    what = f"{ends.title(accuracy)}, ticket less dense network and controls"
-    title = titled(chain.label, what, [range(d.n) for rows in points.values() for _, d in rows])
-    x, note = f"difference, {unit}", "paired by seed; bars: 95% intervals"
+    factor, unit = ends.scale(ends.score(records))
+    lines = []
+    for i, other in enumerate(dict.fromkeys(row.other for row in rows)):
+        at = [k for k, row in enumerate(rows) if row.other == other]
+        half = [factor * (row.interval[1] - row.mean) if row.interval else None for row in rows if row.other == other]
+        x, notes = [factor * rows[k].mean for k in at], [f"n = {rows[k].n}" for k in at]
+        lines.append(Line(f"less {other}", x, at, COLOURS[i % len(COLOURS)], "", MARKERS[i % len(MARKERS)], half, "x", notes))
+    for what, x, dash in (("no difference", 0, "-"), (f"margin, {-factor * MARGIN:g}{unit}", -factor * MARGIN, "--")):
+        lines.append(Line(what, [x, x], [-0.5, len(rows) - 0.5], "#666666", dash))
+    title = f"{chain.label}: {ends.title(accuracy, ends.score(records))}, ticket less others, {ends.seeds([r.n for r in rows])}"
+    names = [pretty(row.density) if not k or row.density != rows[k - 1].density else "" for k, row in enumerate(rows)]
+    x, note = f"difference,{unit}" if unit else "difference", "paired by seed; bars: 95% intervals"
     return Lines(title, x, "weights remaining", lines, y_form="names", names=names, note=note)
-
-
-def _intervals(control: str, rows: Sequence[tuple[int, pairs.Difference]], factor: float) -> Line:
-    _, marker, colour = STYLES.get(control, ("", "x", COLOURS[5]))
-    name = naming.CONTROLS.get(control, control) if control else "dense network"
-    half = [None if d.upper is None else factor * (d.upper - d.mean) for _, d in rows]
-    notes = [f"± {h:.2g}, {d.n} seeds" if h is not None else "1 seed" for h, (_, d) in zip(half, rows)]
-    x, y = [factor * d.mean for _, d in rows], [i for i, _ in rows]
-    return Line(f"less {name}", x, y, colour, "", marker, half, "x", notes)
 
 
 def between(records: Sequence[Record], title: str) -> Lines:
@@ -191,6 +175,6 @@ def by_cost(
     best = front([point for line in lines for point in zip(line.x, line.y)])
     if len(best) > 1:
         lines.append(Line("Pareto front", *map(list, zip(*best)), "#666666", ":"))
-    what = ends.title(accuracy)
+    what = ends.title(accuracy, ends.score([record for chain in chains for record in chain.records]))
     note = "bars: one standard deviation over seeds"
     return Lines(titled(title, what, arms), unit, what, lines, "log", form(chains[0].records), note=note) if lines else None

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import fmean, stdev
 
 from lth.analysis import ends, naming, pairs, statement, table, verdict
 from lth.report import choose, details, html, images, scores
@@ -32,13 +31,13 @@ def of_data(name: str, records: list[Record], found: Found, accuracy: str) -> li
     size = scores.by_cost(some, name, accuracy, scores.file_bytes, "compressed file, kB", 1e3)
     verdicts = html.markdown(statement.details(drawn, accuracy) or statement.NONE)
     caption = f"{table.caption(records, accuracy)} Mean ± standard deviation over n seeds. {table.RUNNING}"
-    results = html.table(titles(accuracy), rows(records, accuracy), "; all are in results.md")
+    cells = html.table(*results(records, accuracy), "; all are in results.md")
     summary, stop = html.markdown(statement.summary(drawn, accuracy)), {"early_stop": plots["early_stop"]}
     parts = [
         Part("Is it a winning ticket?", f"{LINES}{note} {USE}", summary, {"accuracy": plots["accuracy"]}),
         Part("Early stop", "The iteration of lowest validation loss: lower is faster.", figures=stop),
         part("Paired differences", FOREST, "No ticket shares a seed with its dense network or a control.", forest),
-        Part("Results", caption, results),
+        Part("Results", caption, cells),
         Part("Tickets less dense networks and controls", note.strip(), verdicts),
         *([Part("Linear mode connectivity", COPIES, figures={"barrier": plots["barrier"]})] if "barrier" in plots else []),
         part("Accuracy against cost", COSTS + note, "No FLOPs and no parameters are on record.", {"flops": flops, "size": size}),
@@ -48,30 +47,19 @@ def of_data(name: str, records: list[Record], found: Found, accuracy: str) -> li
     return [replace(p, figures={f"{key}-{slug}": plot for key, plot in p.figures.items()}) for p in parts]
 
 
-def titles(accuracy: str) -> list[str]:
-    """Return the columns of the table of results; the chosen end point stands first."""
-    others = [ends.title(end) for end in ends.ENDS if end != accuracy]
-    own = [ends.title(accuracy), "n", f"valid accuracy {ends.ENDS[accuracy].said}", *others]
-    return ["implementation", "weights remaining", *own, "train accuracy (running)", "early stops not seen", "learning rate"]
-
-
-def rows(records: Sequence[Record], accuracy: str) -> list[list[str]]:
-    """Return the cells below ``titles``: mean ± standard deviation (n - 1) over the n seeds."""
-    names, cells = naming.headings(records), []
-    fields = [ends.ENDS[accuracy].val, *(end for end in ends.ENDS if end != accuracy), "train_acc"]
-    for arm in map(list, map(dict.values, pairs.arms(records).values())):
-        first, control = arm[0], naming.CONTROLS.get(arm[0].control, arm[0].control)
-        name = ", ".join(filter(None, [names[first.recipe, first.step], control]))
-        own = [name, f"{first.density:.2%}", _mean(arm, accuracy), str(len(arm)), *(_mean(arm, field) for field in fields)]
-        cells.append([*own, f"{ends.censored(arm)} of {len(arm)}", f"{setting(first, 'optim.lr'):g}"])
-    return cells
-
-
-def _mean(arm: Sequence[Record], field: str) -> str:
-    values = [getattr(record, field) for record in arm if getattr(record, field) is not None]
-    if not values:
-        return "-"
-    return f"{fmean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+def results(records: Sequence[Record], accuracy: str) -> tuple[list[str], list[list[str]]]:
+    """Return titles and cells of the table of results: mean ± standard deviation (n - 1) over n seeds, the chosen end first."""
+    score, names = ends.score(records), naming.headings(records)
+    others, word = [end for end in ends.ENDS if end != accuracy], ends.word(score)
+    titles = ["implementation", "weights remaining", ends.title(accuracy, score), "n", f"valid {word} {ends.ENDS[accuracy].said}"]
+    titles += [*(ends.title(end, score) for end in others), f"train {word} (running)", "early stops not seen", "learning rate"]
+    cells = []
+    for arm in (list(arm.values()) for arm in pairs.arms(records).values()):
+        name = ", ".join(filter(None, [names[arm[0].recipe, arm[0].step], naming.CONTROLS.get(arm[0].control, arm[0].control)]))
+        means = [table.mean([getattr(r, f) for r in arm]) for f in (accuracy, ends.ENDS[accuracy].val, *others, "train_acc")]
+        stops, rate = f"{ends.censored(arm)} of {len(arm)}", f"{setting(arm[0], 'optim.lr'):g}"
+        cells.append([name, f"{arm[0].density:.2%}", means[0], str(len(arm)), *means[1:], stops, rate])
+    return titles, cells
 
 
 def _details(chain: Chain, records: list[Record], found: Found, accuracy: str) -> list[Part]:
@@ -99,7 +87,7 @@ def rounds(records: Sequence[Record], accuracy: str) -> Part:
         f"Each round was trained once and then read by all that start from it: {clock(took)} of training; {clock(apart)} if each "
         "chain, and each control with the rounds before its ticket, had been trained by itself."
     )
-    head = ("round", "weights remaining", ends.title(accuracy), "time")
+    head = ("round", "weights remaining", ends.title(accuracy, ends.score(records)), "time")
     return Part("", text, html.table(head, cells, "; all are in results.csv"))
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from lth.analysis import ends, verdict
+from lth.analysis.pairs import first
 from lth.report import choose, details, images, read, scores, sections
 from lth.tree.record import Record
 from lth.tree.record import read as read_rounds
@@ -57,7 +58,7 @@ def test_recipes_and_ways_of_pruning_are_never_averaged(tmp_path):
     outputs(tmp_path, seeds=1, rounds=1, files=False, recipe="123456abcdef", **other)
     outputs(tmp_path, seeds=1, rounds=1, files=False, recipe="777777abcdef", model="conv2", criterion="snip")
     records = records_of(tmp_path)
-    names = [row[0] for row in sections.rows(records, ends.EARLY_STOP)]
+    names = [row[0] for row in sections.results(records, ends.EARLY_STOP)[1]]
     assert len(set(names)) == len(names) == 9
     assert {
         "lenet all, epochs 4, dense",
@@ -104,10 +105,10 @@ def test_costs_have_bars_and_a_front_of_more_than_one_point(records):
 
 def test_the_ticket_in_detail_is_the_winner_or_not_called_so(records):
     (dense, ticket), name = chain_of(records).ends(verdict.verdicts(records))
-    assert (choose.first(dense).round, choose.first(ticket).round, name) == (0, 4, "sparsest winning ticket")
+    assert (first(dense).round, first(ticket).round, name) == (0, 4, "sparsest winning ticket")
     one = [r for r in records if r.seed == 0]
     (_, ticket), name = chain_of(one).ends(verdict.verdicts(one))
-    assert (choose.first(ticket).round, name) == (4, "sparsest ticket (none is shown to win)")
+    assert (first(ticket).round, name) == (4, "sparsest ticket (none is shown to win)")
 
 
 def test_at_most_seven_chains_are_drawn_with_all_that_belongs_to_them(tmp_path):

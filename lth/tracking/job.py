@@ -1,6 +1,5 @@
 """What a job prints and writes when its rounds are finished: tables, the verdict, figures, and how to go on."""
 
-import io
 import shlex
 import shutil
 import sys
@@ -53,14 +52,10 @@ def _ticket(records: list[Record]) -> Path | None:
 
 def _draw(outputs: Path, records: list[Record]) -> list[Path]:
     """Write the figures as PNG; return their paths."""
-    from lth.analysis import barrier
-    from lth.report import figures
+    from lth.report import draw, scores
 
-    title, lines = f"{records[-1].model} on {records[-1].data}", barrier.curves(records)
-    pictures = {"figure": figures.accuracy(records, title), "early_stop": figures.early_stop(records, title)}
-    pictures |= {"barrier": barrier.figure(lines, barrier.title(title, lines))} if lines else {}
-    for name, picture in pictures.items():
-        content = io.BytesIO()
-        picture.savefig(content)
-        files.write_bytes(outputs / f"{name}.png", content.getvalue())
-    return [outputs / f"{name}.png" for name in pictures]
+    names = {"accuracy": "figure.png", "early_stop": "early_stop.png", "barrier": "barrier.png"}
+    plots = scores.figures(records, f"{records[-1].model} on {records[-1].data}")
+    for name, plot in plots.items():
+        files.write_bytes(outputs / names[name], draw.saved(draw.draw(plot)))
+    return [outputs / names[name] for name in plots]

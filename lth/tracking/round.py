@@ -9,7 +9,6 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from lth.analysis import table
 from lth.config import ALLOCATIONS, CONTROLS, CRITERIA, RETRAIN
 from lth.data.split import Splits
-from lth.report import figures
 from lth.tree.record import Record
 
 HPARAMS = (
@@ -60,11 +59,13 @@ def _text(board: Any, record: Record) -> None:
 
 
 def _pictures(board: Any, record: Record, predicted: np.ndarray, splits: Splits) -> None:
-    board.add_figure("test/confusion", figures.confusion(np.array(record.test_confusion), splits.classes), record.iterations)
+    counts = np.array(record.test_confusion)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    board.add_figure("test/confusion", draw.draw(details.confusion(shares, splits.classes)), record.iterations)
     true = splits.test_images.labels[splits.test]
     wrong = np.flatnonzero(predicted != true) if len(predicted) == len(true) else []  # one rank of several has fewer
     if len(wrong):
         wrong = wrong[np.linspace(0, len(wrong) - 1, min(16, len(wrong))).astype(int)]  # of all classes, not of the first ones
         titles = [f"{splits.classes[t]}\ntaken for {splits.classes[p]}" for t, p in zip(true[wrong], predicted[wrong])]
         images = splits.test_images.images.take(splits.test[wrong])
-        board.add_figure("test/misclassified", figures.gallery(images, titles), record.iterations)
+        board.add_figure("test/misclassified", draw.gallery(images, titles), record.iterations)

@@ -53,7 +53,6 @@ class Store:
         contents = [(folder / "round.json").read_bytes() for folder in self.finished() if (folder / "round.json").is_file()]
         return sum(b'"seal"' in content and b'"round_format"' not in content for content in contents)
 
-
     def read(self, key: str) -> Record | None:
         """Return the record of a finished round, else None. Raises DataError where it is damaged."""
         folder = self.folder(key)

@@ -9,6 +9,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from lth.analysis import table
 from lth.config import ALLOCATIONS, CONTROLS, CRITERIA, RETRAIN
 from lth.data.split import Splits
+from lth.report import details, draw
 from lth.tree.record import Record
 
 HPARAMS = (

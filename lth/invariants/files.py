@@ -13,9 +13,9 @@ from lth.invariants import checks
 from lth.models import flops
 from lth.pruning import allocation, criteria
 from lth.pruning import masks as M
-from lth.tree import checkpoint, files, metrics, predictions, store
+from lth.tree import checkpoint, files, metrics, predictions
 from lth.tree import ticket as tickets
-from lth.tree.record import Record
+from lth.tree.record import Record, require_intact
 from lth.tree.spec import Spec
 from lth.tree.store import Store
 from lth.tree.ticket import Ticket
@@ -56,7 +56,7 @@ def check(record: Record, spec: Spec, root: Record, parent: tuple[Record, Spec] 
     """Check a round whose parent is valid. Raises DataError or InvariantError with what is broken, in one sentence."""
     if missing := (FILES | ({"predictions.npy"} if record.test else set())) - record.files.keys():
         raise DataError(f"round.json holds no hash of {', '.join(sorted(missing))}.")
-    store.intact(record.folder, record)
+    require_intact(record)
     it, before = _read(record, spec, root), _read(*parent, root) if parent else None
     _same(vars(record), _identity(it) | ({} if it.own else _configured(it)) | _sizes(it) | _scores(record))
     if record.test_confusion is not None:

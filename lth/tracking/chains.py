@@ -87,7 +87,7 @@ def _writer(path: Path) -> Iterator[Any]:
             yield board
         [written] = Path(draft).iterdir()
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(path, written.read_bytes(), path.name.removeprefix(EVENTS))  # a draft that TensorBoard does not read
+        files.write_bytes(path, written.read_bytes())
 
 
 def _scalars(board: Any, record: Record, step: int) -> None:

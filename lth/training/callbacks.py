@@ -60,8 +60,8 @@ class History(pl.Callback):
             | {
                 "epoch": min(trainer.current_epoch, (trainer.max_epochs or 1) - 1) + 1,
                 "iteration": iteration,
-                "val_loss": float(logged[self.names.loss]),
-                "val_acc": float(logged[self.names.score]),
+                "val_loss": self.names.of(logged, self.names.loss),
+                "val_acc": self.names.of(logged, self.names.score),
                 "images_per_second": (images / self._trained if self._trained else 0.0) if images is not None else None,
                 "seconds": self.seconds + time.perf_counter() - self._begin,
             }
@@ -116,7 +116,7 @@ class NaNGuard(pl.Callback):
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._require(trainer, "validation loss", float(trainer.callback_metrics[self.names.loss]))
+        self._require(trainer, "validation loss", self.names.of(trainer.callback_metrics, self.names.loss))
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -174,4 +174,4 @@ def _score(trainer: pl.Trainer, task: Task, made: Fit, history: History, iterati
     own, trainer.loggers = trainer.loggers, loggers
     trainer.test(made.module, made.data, verbose=False)
     trainer.loggers = own
-    return float(trainer.callback_metrics[task.names.test])
+    return task.names.of(trainer.callback_metrics, task.names.test)

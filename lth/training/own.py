@@ -20,8 +20,9 @@ from lth.pruning import masks as M
 from lth.pruning import selection
 from lth.seeds import stream
 from lth.tracking import loggers
-from lth.training import device, search
+from lth.training import device
 from lth.training.round import Search
+from lth.training.search import require_folder, rounds
 from lth.training.start import require_weights
 from lth.training.task import Fit, Names, Task
 from lth.training.turns import Turns
@@ -120,7 +121,7 @@ def _plain(value: Any) -> Any:
     return getattr(value, "__qualname__", type(value).__qualname__)
 
 
-def own_search(
+def search(
     model: Callable[[], pl.LightningModule],
     data: pl.LightningDataModule,
     *,
@@ -190,7 +191,7 @@ def own_search(
     specs = own_chain(config, own, of_tensors(task.initial)[:16])
     store = Store(Path(outputs))
     turns = Turns(store, specs, controls(config.prune, specs), logger, say)
-    return search.rounds(turns.specs, partial(Search, config, task, store), turns)
+    return rounds(turns.specs, partial(Search, config, task, store), turns)
 
 
 def _config(name: str, seed: int, epochs: int, outputs: str | Path, logger: str, prune: dict[str, Any]) -> Config:
@@ -200,7 +201,7 @@ def _config(name: str, seed: int, epochs: int, outputs: str | Path, logger: str,
     require(bool(name) and not set(name) & set("/\\"), "name", name, "a name without slashes")
     values = {key: "magnitude" if callable(value) else value for key, value in prune.items()}
     loggers.require(logger)
-    search.require_folder("outputs", str(outputs))
+    require_folder("outputs", str(outputs))
     return Config(
         seed=seed, epochs=epochs, outputs=str(outputs), data=Data(name="folder"), model=Model(name=name),
         prune=Prune(**values), logger=Logger(name=logger),
@@ -215,7 +216,7 @@ def _require(options: dict[str, Any], prune: Prune) -> None:
         raise UsageError(f"trainer={{{unknown[0]!r}: ...}} is not accepted: it takes arguments of pl.Trainer.")
     if prune.criterion not in ("magnitude", "random"):
         raise UsageError(f"criterion={prune.criterion} is not accepted: it takes magnitude, random or a function here.")
-    if prune.rewind.endswith("it"):
+    if prune.rewind != "init" and prune.rewind.endswith("it"):
         raise UsageError(f"rewind={prune.rewind} is not accepted with data of your own: it takes init, or epochs such as 2ep.")
     if prune.retrain == "finetune":
         raise UsageError("retrain=finetune is not accepted with a module of your own: it takes rewind or lr.")

@@ -1,6 +1,7 @@
 """What a search trains: a network, its data and how they are scored. ``images`` and ``own`` make the two kinds."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytorch_lightning as pl
 from torch import Tensor, nn
 
 from lth.data.split import Splits
+from lth.errors import UsageError
 from lth.invariants import checks
 from lth.pruning import criteria
 from lth.pruning import masks as M
@@ -29,6 +31,12 @@ class Names:
 
     loss: str = "val/loss"
     score: str = "val/acc"
+
+    def of(self, logged: Mapping[str, Any], name: str) -> float:
+        """Return a logged metric. Raises UsageError where there is none of this name."""
+        if name not in logged:
+            raise UsageError(f"{name} is not accepted as a metric: the module logs {', '.join(logged) or 'nothing'}.")
+        return float(logged[name])
 
     @property
     def short(self) -> str:

@@ -57,7 +57,8 @@ def _record(seed: int, k: int, parent: str | None, classes: list[str]) -> dict[s
     matrix = np.full((n, n), 1, int) + np.diag([20 + k + i for i in range(n)])
     return {
         "round_format": 2, "parent": parent, "round": k, "control": None, "model": "lenet", "finetune": "all",
-        "data": "stripes", "seed": seed, "epochs": 4, "rate": 0.2 if k else None, "levels": 1, "criterion": "magnitude", "allocation": "global",
+        "data": "stripes", "seed": seed, "epochs": 4, "rate": 0.2 if k else None, "levels": 1,
+        "criterion": "magnitude", "allocation": "global",
         "kept": round(368 * density), "prunable": 368, "density": density, "recipe": "abcdef012345", "family": "fedcba543210",
         "step": "012345abcdef" if k else "", "determined_by": {} if k else {"optim": {"lr": 0.002}},
         "train_acc": 0.9, "val_acc": score, "test_acc": score, "best_test_acc": score + 0.01, "best_val_acc": score + 0.02,

@@ -46,9 +46,8 @@ def warm() -> None:
     """Import what a training imports. This process must not train, or the threads that it starts are missing in its children."""
     import torch
 
-    import lth.analysis.barrier
     import lth.analysis.statement
-    import lth.report.figures
+    import lth.report.details
     import lth.training.round  # noqa: F401
 
     torch.set_num_threads(1)

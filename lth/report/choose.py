@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from lth.analysis import compare, naming, pairs, verdict
 from lth.analysis.pairs import Arm, first
@@ -32,8 +33,9 @@ class Chain:
     def ends(self, judged: Sequence[Verdict]) -> tuple[list[Arm], str]:
         """Return the first arm, as a rule the dense network, with the sparsest ticket that is shown to win or to match, or else
         the sparsest ticket; and what that is called."""
-        best = verdict.sparsest([v for v in judged if any(v.ticket in arm.values() for arm in self.arms)])
-        ticket = next((arm for arm in self.arms if best and best.ticket in arm.values()), self.arms[-1])
+        arms = {record.key: arm for arm in self.arms for record in arm.values()}
+        best = verdict.sparsest([v for v in judged if v.ticket.key in arms])
+        ticket = arms[best.ticket.key] if best else self.arms[-1]
         name = f"sparsest {compare.CALLED[best.verdict]}" if best else "sparsest ticket (none is shown to win)"
         return ([ticket] if ticket is self.arms[0] else [self.arms[0], ticket]), name
 
@@ -46,10 +48,8 @@ def short(record: Record) -> str:
 
 def by_data(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Return the records of each data set, in order of their names."""
-    groups: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda r: (r.data, r.model, r.finetune, r.recipe, r.seed, r.round)):
-        groups.setdefault(record.data, []).append(record)
-    return groups
+    ordered = sorted(records, key=lambda r: (r.data, r.model, r.finetune, r.recipe, r.seed, r.round))
+    return {name: list(group) for name, group in groupby(ordered, key=lambda r: r.data)}
 
 
 def chains(records: Sequence[Record]) -> list[Chain]:

@@ -13,7 +13,7 @@ from lth.analysis.pairs import Arm, first
 from lth.report import read
 from lth.report.choose import Chain, short
 from lth.report.plot import COLOURS, Heat, Line, Lines, Plot, over_seeds, pretty, spread_out
-from lth.report.scores import WEIGHTS
+from lth.report.scores import WEIGHTS, form, titled
 from lth.tree.record import Found, Record
 
 SHOWN, DRAWN = 4, len(COLOURS)  # learning curves that are shown at first, and that can be chosen
@@ -38,29 +38,25 @@ def part(title: str, text: str, absent: str, figures: Mapping[str, Plot | None])
     return Part(title, text if shown else absent, figures=shown)
 
 
-def n(arms: Sequence[Arm]) -> str:
-    return ends.seeds([len(arm) for arm in arms])
-
-
 def curves(chain: Chain, found: Found) -> Part:
     """Losses and accuracy while training, means over seeds."""
     arms, shown = spread_out(chain.arms, DRAWN), spread_out(chain.arms, SHOWN)
     what = "its metrics.csv, left out of learning curves,"
     histories = [(arm, [rows for _, rows in read.each(arm.values(), read.history, what, found)]) for arm in arms]
     figures = {}
-    for name, title, form in (
+    for name, title, y_form in (
         ("train_loss", "training loss, nats", "log"),
         ("val_loss", "validation loss, nats", "log"),
-        ("val_acc", "validation accuracy", "percent" if chain.records[0].score == "acc" else "number"),
+        ("val_acc", "validation accuracy", form(chain.records)),
     ):
         lines = [
             _curve(short(first(arm)), rows, name, colour, any(arm is other for other in shown))
             for (arm, rows), colour in zip(histories, COLOURS)
             if rows
         ]
-        heading = f"{title.partition(',')[0].capitalize()}: {chain.label}, {n([arm for arm, _ in histories])}"
+        heading = f"{title.partition(',')[0].capitalize()}: {chain.label}, {ends.seeds([len(rows) for _, rows in histories])}"
         if lines:
-            figures[f"curves_{name}"] = Lines(heading, "iteration (optimiser steps)", title, lines, y_form=form)
+            figures[f"curves_{name}"] = Lines(heading, "iteration (optimiser steps)", title, lines, y_form=y_form)
     text = "Bands are one standard deviation over seeds. Training loss is the mean over the batches of an epoch, in train mode."
     return part("Learning curves", text, "No metrics.csv of these rounds can be read.", figures)
 
@@ -81,7 +77,7 @@ def density(chain: Chain) -> Part:
     names = list(first(arms[-1]).layers)
     z = np.array([[100 * np.mean([r.layers.get(name, np.nan) for r in arm.values()]) for arm in arms] for name in names])
     rounds, layers = [str(first(arm).round * first(arm).levels) for arm in arms], [name.removesuffix(".weight") for name in names]
-    heading, unit = f"{chain.label}: density after pruning, {n(arms)}", "weights remaining, % of the layer"
+    heading, unit = titled(chain.label, "density after pruning", arms), "weights remaining, % of the layer"
     heat = Heat(heading, "round", "layer, from input to output", unit, z, rounds, layers, ends=(0.0, 100.0))
     return Part(title, figures={"density": heat})
 

@@ -1,11 +1,8 @@
 """Plots as plotly.js reads them: plain JSON. Plotly takes some of HTML in its texts, so all of ours is escaped."""
 
-import json
 from html import escape
 from itertools import groupby
 from typing import Any
-
-import numpy as np
 
 from lth.report.plot import BLUES, LONG, PUOR, Heat, Line, Lines, Plot, brief, ticks
 
@@ -14,24 +11,9 @@ SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v"
 HOVER = {"percent": ":.2%", "weights": ":.2%"}  # how a form prints a coordinate
 
 
-def dumps(plot: Plot) -> str:
-    """Return ``spec`` as JSON that may stand inside a <script>: without '<', and with null for numbers that are not finite."""
-    return json.dumps(_plain(spec(plot)), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
 def spec(plot: Plot) -> dict[str, Any]:
     """Return ``data`` and ``layout`` for plotly, and ``series``: the label, colour and dash of each line, and its traces."""
     return _heat(plot) if isinstance(plot, Heat) else _lines(plot)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(v) for name, v in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(v) for v in value]
-    if isinstance(value, (float, np.floating)):
-        return float(f"{value:.6g}") if np.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value
 
 
 def _lines(plot: Lines) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from lth.report import html, interactive, sections
@@ -70,7 +71,7 @@ def _figure(name: str, plot: Plot, svg: bytes) -> str:
     return (
         f'<div class="figure"><p class="figcaption">{escape(plot.title)}{note}</p>'
         f'<div class="plot{" tall" * bool(tall)}" id="{escape(name)}"{tall} role="img" aria-label="{words}"></div>'
-        f'<script type="application/json">{interactive.dumps(plot)}</script>'
+        f'<script type="application/json">{to_json_plotly(interactive.spec(plot))}</script>'
         f'<noscript><img src="{picture}" alt="{words}"></noscript></div>'
     )
 

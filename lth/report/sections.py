@@ -22,8 +22,8 @@ plain file: 4 bytes a remaining parameter and, for a ticket, 1 bit a prunable we
 def of_data(name: str, records: list[Record], found: Found, accuracy: str) -> list[Part]:
     """Return the parts about the rounds of one data set; a part without anything to show says so in one sentence."""
     every = choose.chains(records)
-    some = every[: choose.SERIES]
-    drawn = choose.drawn(records, some) if some else records
+    drawn = choose.drawn(records, every[: choose.SERIES]) if every else records
+    some = choose.chains(drawn)[: choose.SERIES]  # called by what sets apart those that are drawn
     note = f" Of {len(every)} chains the {len(some)} with most seeds and rounds are drawn." * (len(every) > len(some))
     plots = scores.figures(drawn, name, accuracy)
     forest = {"differences": scores.differences(drawn, some[0], accuracy)} if some else {}
@@ -41,7 +41,7 @@ def of_data(name: str, records: list[Record], found: Found, accuracy: str) -> li
         Part("Tickets less dense networks and controls", note.strip(), verdicts),
         *([Part("Linear mode connectivity", COPIES, figures={"barrier": plots["barrier"]})] if "barrier" in plots else []),
         part("Accuracy against cost", COSTS + note, "No FLOPs and no parameters are on record.", {"flops": flops, "size": size}),
-        *(_details(some[0], records, found, accuracy) if some else []),
+        *(_details(some[0], drawn, found, accuracy) if some else []),
     ]
     slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
     return [replace(p, figures={f"{key}-{slug}": plot for key, plot in p.figures.items()}) for p in parts]

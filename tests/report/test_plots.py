@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from plotly.io.json import to_json_plotly
 
 from lth.report import details, draw, html, interactive
 from lth.report.plot import Heat, Line, Lines, brief, over_seeds, spread_out, ticks
@@ -88,9 +89,9 @@ def test_the_gallery_shows_each_image_with_its_title():
 
 def test_json_in_a_page_is_inert_and_strict():
     heat = Heat("</script>", "<b>", "y", "u", np.array([[math.nan, 1.23456789]]), ["a", "b"], ["</script>"])
-    text = interactive.dumps(heat)
+    text = to_json_plotly(interactive.spec(heat))
     assert "<" not in text
-    assert json.loads(text)["data"][0]["z"] == [[None, 1.23457]]
+    assert json.loads(text)["data"][0]["z"] == [[None, 1.23456789]]
     assert json.loads(text)["data"][0]["text"] == [["", "1.2"]]
     assert brief("x" * 40) == "x" * 11 + "…" + "x" * 12
 

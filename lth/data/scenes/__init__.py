@@ -62,7 +62,7 @@ def _frame(scene: np.ndarray, rng: np.random.Generator, size: int, hard: bool) -
     picture = Image.fromarray((scene * 255).clip(0, 255).astype(np.uint8))
     angle, flip = rng.normal(0, 0.035), rng.choice((-1, 1))
     widest = n / (abs(np.cos(angle)) + abs(np.sin(angle)))  # the largest square at this tilt that stays inside the canvas
-    side = widest * rng.uniform(0.8, 1.0)
+    side = widest * rng.uniform(0.5, 1.0)
     cx, cy = n / 2 + (widest - side) / 2 * rng.uniform(-1, 1, 2)
     cos, sin = side / size * np.cos(angle), side / size * np.sin(angle)
     affine = (flip * cos, -sin, cx - size / 2 * (flip * cos - sin), flip * sin, cos, cy - size / 2 * (flip * sin + cos))

@@ -17,8 +17,7 @@ def keeps(
         rate: fraction of the remaining weights that a round prunes, above 0 and below 1.
         allocation: ``global``: one number over all layers; ``layerwise``: each layer loses the same fraction;
             ``erk``: as many as ``global`` in all, spread by the layers' shapes.
-        head: names of the head's weights; for ``layerwise``, which prunes them at ``rate * head_rate``. Frankle & Carbin
-            (2019, section 2) prune the output layer at half the rate.
+        head: names of the weights that ``layerwise`` prunes at ``rate * head_rate``; half in Frankle & Carbin (2019, section 2).
     """
     if allocation == "layerwise":
         exact = Fraction(str(rate))

@@ -87,8 +87,7 @@ class LotteryTicket(pl.Callback):
         try:
             return pl_module.get_submodule(self.target)
         except AttributeError:
-            what = f"{type(pl_module).__name__} has no such submodule"
-            raise UsageError(f"target={self.target} is not accepted: {what}.") from None
+            raise UsageError(f"target={self.target} is not accepted: {type(pl_module).__name__} has no such submodule.") from None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._stage, self._resumed, self._trained, self._saved = stage, False, False, False
@@ -112,7 +111,9 @@ class LotteryTicket(pl.Callback):
             raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, created inside the loop.")
         else:
             self._begin_round(network)
-        _require_same_masks(trainer, self.masks)
+        mine = M.hash_masks(self.masks)
+        if mine != (first := trainer.strategy.broadcast(mine)):
+            raise InvariantError(f"rank {trainer.global_rank} holds masks {mine[:12]}, rank 0 holds {first[:12]}.")
         self._seed = trainer.strategy.broadcast(torch.initial_seed())
         selected = self.round == 0 and self.rate is not None and not self._starts_as_ticket and self.parameters is None
         self._hold = Hold(dict(network.named_parameters()), self.masks, watched=self.masks if selected else ())
@@ -174,8 +175,7 @@ class LotteryTicket(pl.Callback):
         )  # fmt: skip
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a resumed fit, or another process, needs: the round, its masks, those of the next round once they are
-        known, and the weights that rounds start from."""
+        """Return all that a resumed fit, or another process, needs: the round, masks, next masks and weights to start from."""
         self._saved = True
         masks = {"masks": M.to_state(self.masks or {}), "next": M.to_state(self._next or {})}
         return {"round": self.round, "init": self.init or {}, "rewind_state": self.rewind_state or {}, **masks}
@@ -190,9 +190,3 @@ class LotteryTicket(pl.Callback):
         self._next = M.from_state(state_dict["next"]) or None
         # A state saved since this fit was set up resumes no round: LearningRateFinder saves and restores before it begins.
         self._resumed = not self._saved
-
-
-def _require_same_masks(trainer: pl.Trainer, masks: M.Masks) -> None:
-    mine = M.hash_masks(masks)
-    if mine != (first := trainer.strategy.broadcast(mine)):
-        raise InvariantError(f"rank {trainer.global_rank} holds masks {mine[:12]}, rank 0 holds {first[:12]}.")

@@ -123,10 +123,7 @@ def _loss(network: nn.Module, batch: Batch, masks: Masks, temperature: float = 1
 
 @dataclass(frozen=True)
 class Criterion:
-    """``score(*needs, masks)`` -> scores; ``needs`` names the inputs of ``prune`` that it reads, in its order.
-
-    With ``steps`` above 1 it prunes in so many steps, with new scores before each (Tanaka et al. 2020, algorithm 1).
-    """
+    """``score(*needs, masks)`` -> scores; ``needs`` names inputs of ``prune``. Each of ``steps`` is scored anew."""
 
     score: Callable[..., Mapping[str, Tensor]]
     needs: tuple[str, ...]
@@ -166,6 +163,7 @@ def prune(criterion: str | Function, masks: Masks, keep: Keep, **inputs: Callabl
     """
     chosen = lookup(criterion, inputs)
     values = [inputs[name]() for name in chosen.needs]
+    # Each step leaves the same fraction of the weights (Tanaka et al. 2020, algorithm 1).
     start = kept_per_layer(masks) if isinstance(keep, Mapping) else kept(masks)
     for step in range(1, chosen.steps + 1):
         scores = chosen.score(*values, masks)

@@ -86,7 +86,7 @@ class Paths(TorchFunctionMode):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.constants = {_memory(t) for t in [*network.parameters(), *network.buffers()]}
+        self.memory = {t.untyped_storage().data_ptr() for t in [*network.parameters(), *network.buffers()]}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = getattr(func, "__name__", "").strip("_"), kwargs or {}
@@ -109,12 +109,15 @@ class Paths(TorchFunctionMode):
 
     def is_signal(self, t: Any) -> bool:
         """Return whether it depends on the input, or on weights that have masks, and is no parameter itself."""
-        return isinstance(t, Tensor) and t.requires_grad and _memory(t) not in self.constants
+        return isinstance(t, Tensor) and t.requires_grad and not self.is_parameter(t)
+
+    def is_parameter(self, t: Tensor) -> bool:
+        return t.untyped_storage().data_ptr() in self.memory
 
     def _combined(self, name: str, tensors: list[Tensor]) -> Tensor:
         """Return a sum or an elementwise product; what is no signal does not count, but for a parameter that is multiplied."""
         shape = torch.broadcast_shapes(*(t.shape for t in tensors))
-        counted = [t for t in tensors if self.is_signal(t) or (name in FACTORS and _memory(t) in self.constants)]
+        counted = [t for t in tensors if self.is_signal(t) or (name in FACTORS and self.is_parameter(t))]
         if len(counted) == 1:
             out = counted[0]
         elif name in SUMS:
@@ -186,11 +189,7 @@ def _gate(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return out
 
 
-def _memory(t: Tensor) -> int:
-    return t.untyped_storage().data_ptr()
-
-
-LAYERS: dict[str, Callable[..., Any]] = {"linear": _linear, "multi_head_attention_forward": _multi_head}
+LAYERS = {"linear": _linear, "multi_head_attention_forward": _multi_head}
 FUNCTIONS: dict[str, Callable[..., Any]] = {  # where a signal goes in
     **dict.fromkeys(NORMS | ACTIVATIONS | BENDS, lambda input, *args, **kwargs: input),
     **dict.fromkeys(GATES, _gate),

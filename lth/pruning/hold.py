@@ -11,13 +11,10 @@ from lth.pruning import masks as M
 
 
 class Hold:
-    """The pruned weights of a network, set to zero here; and ``without_gradient``, the ``watched`` weights that have had none.
-
-    Masks that keep everything cost nothing.
-    """
+    """The pruned weights of a network, set to zero here; and ``without_gradient``, the ``watched`` weights that have had none."""
 
     def __init__(self, params: Mapping[str, nn.Parameter], masks: M.Masks, watched: Collection[str] = ()) -> None:
-        pruned = {name: mask for name, mask in masks.items() if not mask.all()}
+        pruned = {name: mask for name, mask in masks.items() if not mask.all()}  # the others cost nothing
         self.params = [params[name] for name in pruned]
         # Of the weights' own dtype and memory format: only then is the multiplication one fused pass.
         self.multipliers = [torch.empty_like(p.data).copy_(mask) for p, mask in zip(self.params, pruned.values())]
@@ -27,6 +24,7 @@ class Hold:
 
     def attach(self, optimizers: Iterable[Optimizer], *, manual: bool) -> None:
         """Mask weights after each step; with ``manual`` optimisation, gradients as soon as they are accumulated."""
+        self.detach()  # what a learning rate finder attached
         self._hooks = [optimizer.register_step_post_hook(self._after_step) for optimizer in optimizers]
         if manual:  # the module may clip before its optimiser's step begins
             trained = [(p, m) for p, m in zip(self.params, self.multipliers) if p.requires_grad]

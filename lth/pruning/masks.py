@@ -145,16 +145,12 @@ def rewind_(network: nn.Module, state: Mapping[str, Tensor], masks: Masks) -> No
 
 
 def mask_(network: nn.Module, masks: Masks) -> dict[str, Tensor]:
-    """Set the pruned weights of ``network`` to zero in place; return those with a mask, which alone require gradients.
-
-    Raises ValueError where a mask fits no parameter.
-    """
+    """Set pruned weights to 0 in place; return those with a mask, the only ones to require gradients. Raises ValueError."""
     params = dict(network.requires_grad_(False).named_parameters())
     for name, mask in masks.items():
         if name not in params or params[name].shape != mask.shape:
             raise ValueError(f"the network has no parameter {name} of shape {tuple(mask.shape)}, as the masks have.")
-        keep = mask.to(params[name].device)
-        params[name].data.copy_(torch.where(keep, params[name].data, 0))
+        params[name].data.copy_(torch.where(mask.to(params[name].device), params[name].data, 0))
         params[name].requires_grad_(True)
     return {name: params[name] for name in masks}
 
@@ -191,13 +187,13 @@ def hash_masks(masks: Masks) -> str:
 
 def to_state(masks: Masks) -> dict[str, Any]:
     """Return the masks at one bit a weight with their hash, as ``torch.load(weights_only=True)`` reads them."""
-    shapes = {name: list(mask.shape) for name, mask in masks.items()}
-    return {"bits": {name: pack(mask) for name, mask in masks.items()}, "shapes": shapes, "hash": hash_masks(masks)}
+    packed = {name: (pack(mask), list(mask.shape)) for name, mask in masks.items()}
+    return {"packed": packed, "hash": hash_masks(masks)}
 
 
 def from_state(state: Mapping[str, Any]) -> Masks:
     """Return the masks that ``to_state`` packed. Raises InvariantError where they are not the ones that were saved."""
-    masks = {name: unpack(bits, state["shapes"][name]) for name, bits in state["bits"].items()}
+    masks = {name: unpack(bits, shape) for name, (bits, shape) in state["packed"].items()}
     if hash_masks(masks) != state["hash"]:
         raise InvariantError("the masks in the checkpoint do not match their hash; the file is damaged.")
     return masks

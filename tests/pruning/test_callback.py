@@ -181,7 +181,7 @@ def test_a_resumed_round_keeps_its_masks_and_is_not_rewound(tmp_path):
 def test_a_checkpoint_whose_masks_were_changed_is_refused():
     ticket = LotteryTicket(rate=0.5, masks={"w": torch.tensor([True, False])}, init={"w": torch.ones(2)})
     state = ticket.state_dict()
-    state["masks"]["bits"]["w"] = torch.tensor([192], dtype=torch.uint8)
+    state["masks"]["packed"]["w"] = (torch.tensor([192], dtype=torch.uint8), [2])
     with pytest.raises(InvariantError, match="do not match their hash"):
         LotteryTicket().load_state_dict(state)
 
@@ -248,7 +248,9 @@ def test_loggers_and_model_checkpoint_see_the_density(tmp_path):
 
     module, ticket = Validated(), LotteryTicket(rate=0.2)
     for k in range(2):
-        saver = ModelCheckpoint(dirpath=tmp_path, filename=f"{k}-{{density:.2f}}", monitor="density", mode="min")
+        saver = ModelCheckpoint(
+            dirpath=tmp_path / f"checkpoints{k}", filename=f"{k}-{{density:.2f}}", monitor="density", mode="min"
+        )
         options = {"logger": CSVLogger(tmp_path, name="", version=str(k)), "enable_checkpointing": True, "log_every_n_steps": 1}
         fit(module, ticket, saver, **options)
         assert Path(saver.best_model_path).name == f"{k}-density={0.8**k:.2f}.ckpt"

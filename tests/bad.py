@@ -1,7 +1,6 @@
-"""The table of bad input: what is given, and what is said."""
+"""Bad input, and what the sentence on it says."""
 
 import torch
-from PIL import Image
 
 from tests import damage as D
 
@@ -9,63 +8,65 @@ BASE = (
     *("data=folder", "data.image_size=8", "data.batch_size=8", "epochs=1", "model=lenet_300_100"),
     *("trainer=cpu", "prune.rounds=0", "logger=none"),
 )
-FRACTION, NUMBER, WHOLE = "a fraction above 0 and below 1", "could not be converted to Float", "could not be converted to Integer"
+FRACTION, BOOL = "a fraction above 0 and below 1", "not a valid bool"
+FLOAT, INTEGER = "could not be converted to Float", "could not be converted to Integer"
 IMAGE = r"the image .*down/{} cannot be decoded \(.*{}.*\); data\.on_error=skip leaves it out"
 WEIGHTS = "model.weights={root}/w.pth"
 SAFE = "model.weights={root}/w.safetensors"
 
-KEYS = [  # a wrong key, type or range; what the sentence says besides the key
-    ("seed=-1", "0 to 4294967295"), ("seed=4294967296", "0 to 4294967295"), ("seed=x", WHOLE), ("seed=1.5", WHOLE),
-    ("seed=null", "not Optional"), ("epochs=0", "1 or more epochs"), ("epochs=many", WHOLE), ("outputs=", "a folder"),
-    ("finetune=layer9", "layer9 is no block; it takes all, head, fc1, fc2"), ("finetune=", "is no block"),
-    ("data.name=web", "one of intel, folder"), ("data.root=", "a folder, or null"), ("data.image_size=7", "8 to 4096 pixels"),
-    ("data.image_size=20000", "8 to 4096 pixels"), ("data.image_size=big", WHOLE), ("data.channels=2", "1 .grey. or 3"),
+VALUES = [  # a value of a wrong type or out of range; what the sentence says besides the key
+    ("seed=-1", "0 to 4294967295"), ("seed=4294967296", "0 to 4294967295"), ("seed=x", INTEGER), ("seed=1.5", INTEGER),
+    ("seed=null", "field of type 'int'"), ("epochs=0", "1 or more epochs"), ("epochs=many", INTEGER), ("outputs=''", "a folder"),
+    ("data.name=web", "one of intel, folder"), ("data.image_size=7", "8 to 4096 pixels"), ("data.root=''", "a folder, or null"),
+    ("data.image_size=20000", "8 to 4096 pixels"), ("data.image_size=big", INTEGER), ("data.channels=2", "1 .grey. or 3"),
     ("data.val_fraction=0.0", FRACTION), ("data.val_fraction=1.0", FRACTION), ("data.val_fraction=nan", FRACTION),
-    ("data.test_fraction=1.5", FRACTION), ("data.test_fraction=x", NUMBER), ("data.split_seed=-1", "0 or more"),
-    ("data.batch_size=0", "1 or more images"), ("data.batch_size=x", WHOLE),
+    ("data.test_fraction=1.5", FRACTION), ("data.test_fraction=x", FLOAT), ("data.split_seed=-1", "0 or more"),
+    ("data.batch_size=0", "1 or more images"), ("data.batch_size=x", INTEGER), ("data.cache=''", "a folder"),
     ("data.augment=blur", "one of none, flip, standard"), ("data.normalize=z", "one of auto, imagenet"),
     ("data.on_error=pass", "one of fail, skip"), ("data.cache_limit=-1.0", "0 or more gigabytes"),
-    ("data.cache_limit=nan", "0 or more gigabytes"), ("data.cache=", "a folder"), ("data.workers=-1", "0 or more processes"),
+    ("data.cache_limit=nan", "0 or more gigabytes"), ("data.workers=-1", "0 or more processes"),
     ("data.train_per_class=1", "2 or more"), ("data.test_per_class=0", "1 or more"), ("data.render_seed=-1", "0 or more"),
-    ("model.name=resnet19", "one of alexnet, .*resnet18"), ("model=resnet19", "one of conv2"),
     ("model.dropout=1.0", "0 to below 1"), ("model.width=inf", "above 0, at most 64"), ("model.width=nan", "above 0"),
-    ("model.head=none", "one of mlp, linear"), ("model.weights=/nowhere.pth", "imagenet, none, or a .pth or .safetensors file"),
-    ("model.weights=imagenet", "with model=lenet_300_100"), ("model.frozen_bn=off", "one of eval, train"),
+    ("model.head=none", "one of mlp, linear"), ("model.frozen_bn=off", "one of eval, train"),
     ("prune.schedule=often", "one of imp, one_shot"), ("prune.rounds=-1", "0 .the dense network alone. or more"),
-    ("prune.rounds=1000000000", "at most 1000"), ("prune.rounds=2.5", WHOLE), ("prune.rate=0.0", FRACTION),
-    ("prune.rate=1.0", FRACTION), ("prune.rate=nan", FRACTION), ("prune.rate=abc", NUMBER), ("prune.rate=[1]", NUMBER),
-    ("prune.rate=null", "not Optional"), ("prune.head=maybe", "not a valid bool"), ("prune.head_rate=0.0", "at most 1"),
+    ("prune.rounds=1000000000", "at most 1000"), ("prune.rounds=2.5", INTEGER), ("prune.rate=0.0", FRACTION),
+    ("prune.rate=1.0", FRACTION), ("prune.rate=nan", FRACTION), ("prune.rate=abc", FLOAT), ("prune.rate=[1]", FLOAT),
+    ("prune.rate=null", "field of type 'float'"), ("prune.head=maybe", BOOL), ("prune.head_rate=0.0", "at most 1"),
     ("prune.head_rate=0.5", "1 unless prune.allocation=layerwise"), ("prune.scope=head", "one of trainable"),
     ("prune.criterion=luck", "one of magnitude"), ("prune.allocation=fair", "one of global"),
     ("prune.score_images=0", "1 or more"), ("prune.rewind=0it", "500it"), ("prune.rewind='1٣it'", "500it"),
     ("prune.control_rounds='٣'", "all, or numbers"), ("prune.retrain=never", "one of rewind"),
     ("prune.controls=twin", "none, all, or reinit"), ("prune.control_rounds=x", "all, or numbers"),
-    ("optim=lion", "one of adam"), ("optim.name=lion", "one of adam"), ("optim.lr=0.0", "above 0"), ("optim.lr=nan", "above 0"),
-    ("optim.lr=inf", "above 0"), ("optim.weight_decay=-1.0", "0 or more"), ("optim.weight_decay=inf", "0 or more"),
-    ("optim.momentum=1.0", "0 to below 1"), ("optim.schedule=zigzag", "one of constant"), ("optim.gamma=1.0", FRACTION),
-    ("optim.milestones=[0.7, 0.2]", "rising fractions"), ("optim.milestones=[a]", NUMBER),
-    ("optim.milestones=x", "not a ListConfig"), ("optim.warmup=-1", "0 or more"), ("optim.clip=-1.0", "0 .off. or more"),
-    ("optim.clip=inf", "0 .off. or more"), ("trainer.accelerator=tpu", "one of auto, cpu, gpu"),
-    ("trainer.devices=0", "1 or more"), ("trainer.precision=8", "one of auto"), ("trainer.channels_last=x", "not a valid bool"),
-    ("trainer.compile=x", "valid bool"), ("trainer.checkpoint_minutes=nan", "0 or more minutes"),
-    ("trainer.val_check_interval=-1", "0 or more iterations"), ("trainer.deterministic=x", "not a valid bool"),
-    ("features.cache=x", "not a valid bool"), ("features.dtype=int8", "one of float32"),
-    ("features.dtype=float16", "no features are kept"), ("logger=neptune", "one of csv, mlflow, none"),
-    ("logger.name=x", "one of tensorboard"), ("experiment=foo", "one of controls"),
+    ("optim.name=lion", "one of adam"), ("optim.lr=0.0", "above 0"), ("optim.lr=nan", "above 0"), ("optim.lr=inf", "above 0"),
+    ("optim.weight_decay=-1.0", "0 or more"), ("optim.weight_decay=inf", "0 or more"), ("optim.momentum=1.0", "0 to below 1"),
+    ("optim.schedule=zigzag", "one of constant"), ("optim.gamma=1.0", FRACTION),
+    ("optim.milestones=[0.7, 0.2]", "rising fractions"),
+    ("optim.milestones=[a]", FLOAT), ("optim.milestones=x", "not a ListConfig"), ("optim.warmup=-1", "0 or more"),
+    ("optim.clip=-1.0", "0 .off. or more"), ("optim.clip=inf", "0 .off. or more"),
+    ("trainer.accelerator=tpu", "one of auto, cpu, gpu"),
+    ("trainer.devices=0", "1 or more"), ("trainer.precision=8", "one of auto"), ("trainer.channels_last=x", BOOL),
+    ("trainer.compile=x", BOOL), ("trainer.checkpoint_minutes=nan", "0 or more minutes"),
+    ("trainer.val_check_interval=-1", "0 or more iterations"), ("trainer.deterministic=x", BOOL),
+    ("features.cache=x", BOOL), ("features.dtype=int8", "one of float32"), ("logger.name=x", "one of tensorboard"),
+]  # fmt: skip
+
+COMMANDS = [  # an argument that Hydra or the search refuses
+    ("seed=-1", "0 to 4294967295"), ("seed=x", INTEGER), ("seed=null", "not Optional"), ("outputs=", "a folder"),
+    ("finetune=layer9", "layer9 is no block; it takes all, head, fc1, fc2"), ("finetune=", "is no block"),
+    ("data.root=", "a folder, or null"), ("model.name=resnet19", "one of alexnet, .*resnet18"),
+    ("model=resnet19", "one of .*conv2"),
+    ("model.weights=/nowhere.pth", "imagenet, none, or a .pth or .safetensors file"),
+    ("model.weights=imagenet", "with model=lenet_300_100"), ("features.dtype=float16", "no features are kept"),
+    ("optim=lion", "one of adam"), ("logger=neptune", "one of csv, mlflow, none"), ("experiment=foo", "one of controls"),
     ("prune.rat=0.2", r"did you mean prune\.rate=\?"), ("+prune.rat=0.2", r"did you mean prune\.rate=\?"),
     ("+foo=1", "foo is no key. The top level takes .*groups data, model"), ("modle=resnet18", r"did you mean model=\?"),
-    ("lr=0.01", r"did you mean optim\.lr=\?"), ("rate=0.5", r"did you mean prune\.rate=\?"),
-    ("lrr=0.01", r"did you mean optim\.lr=\?"), ("dat.root=x", r"did you mean data\.root=\?"),
+    ("lr=0.01", r"did you mean optim\.lr=\?"), ("dat.root=x", r"did you mean data\.root=\?"),
     ("seed=0,1", "a sweep, which takes -m: python -m lth.run -m seed=0,1"), ("prune=imp,dense", "-m prune=imp,dense"),
     ("seed=range(0,3)", "-m 'seed=range"), ("--multrun", "unrecognized arguments: --multrun"), ("--cfg=jbo", "invalid choice"),
     ("+seed.x=1", "seed"), ("~prune.rate", "prune.rate"), ("prune=5", "takes the name of a choice"),
     ("data=null", "takes the name of a choice"), ("prune.rate", "is no override: it takes key=value"),
     ("seed=!!python/object/apply:os.mkdir[ran]", "is no override"), ("seed=${oc.env:HOME}", "seed is not accepted"),
-    ("seed=${nowhere}", "seed is not accepted: .*nowhere"), ("+logger._target_=os.mkdir", "lth calls no function"),
-    ("+hydra.callbacks.x._target_=os.mkdir", "lth calls no function"),
-    ("hydra.launcher._target_=os.mkdir", "lth calls no function"),
-    ("+hydra.job_logging.handlers.x.class=os.mkdir", "calls no function"),
-    ("--config-dir=/tmp", "configurations are lth's own"), ("--experimental-rerun=x.pickle", "configurations are lth's own"),
+    ("seed=${nowhere}", "seed is not accepted: .*nowhere"),
 ]  # fmt: skip
 
 FOLDERS = [  # name, what is done to the images, arguments, exit code, sentence; exit code 0: it works
@@ -76,8 +77,7 @@ FOLDERS = [  # name, what is done to the images, arguments, exit code, sentence;
     ("single-image class", D.emptied("train", "down", keep=1), [], 1, "the class down has a single image to train on"),
     ("classes differ", D.without("test", "plain"), [], 1, "different class folders: plain"),
     ("no test images", D.without("test"), [], 0, ""),
-    ("1x1", D.image(Image.new("RGB", (1, 1))), [], 0, ""),
-    ("20,000 pixels tall", D.image(Image.new("RGB", (2, 20000))), [], 0, ""),
+    ("odd images and folders", D.odd_images, [], 0, ""),
     ("says it is 20,000 x 20,000", D.header(20000, 20000), [], 1, IMAGE.format("000.png", "exceeds limit")),
     ("says it is 10,000 x 10,000", D.header(10000, 10000), [], 1, IMAGE.format("000.png", "truncated|decompression bomb")),
     ("truncated", D.truncated, [], 1, IMAGE.format("000.png", "truncated")),
@@ -87,20 +87,13 @@ FOLDERS = [  # name, what is done to the images, arguments, exit code, sentence;
     ("duplicates in val", D.duplicates, [], 0, "1 of 3 validation images is among the images to train on, byte by byte"),
     ("zero bytes", D.bytes_(b""), [], 1, IMAGE.format("000.png", "cannot identify")),
     ("no image", D.bytes_(b"%PDF-1.4 renamed"), [], 1, IMAGE.format("000.png", "cannot identify")),
-    ("16 bit", D.deep, [], 0, ""),
-    ("CMYK", D.image(Image.new("CMYK", (9, 9)), "new.jpg"), [], 0, ""),
-    ("animated", D.image(Image.new("P", (9, 9)), "new.gif", save_all=True, append_images=[Image.new("P", (9, 9), 3)]), [], 0, ""),
     ("link in a circle", D.link(""), [], 1, r"image .*link\.png cannot be read \(Too many levels"),
     ("link to nowhere", D.link("/nowhere.png"), [], 1, r"image .*link\.png cannot be read \(No such file"),
     ("link to nowhere, skipped", D.link("/nowhere.png"), ["data.on_error=skip"], 0, r"1 image .* skipped: .*link\.png"),
-    ("linked folder in a circle", D.linked_folder, [], 0, ""),
-    ("a folder called image", D.folder_called_image, [], 0, ""),
     ("unreadable", D.unreadable, [], 1, r"image .*000\.png cannot be read \(Permission denied\)"),
     ("a pipe", D.pipe, [], 1, r"image .*pipe\.png cannot be read \(it is no file\)"),
     ("a pipe, skipped", D.pipe, ["data.on_error=skip"], 0, r"1 image .* skipped: .*pipe\.png"),
-    ("unicode and space", D.called("zwölf Männer ✓"), [], 0, ""),
-    ("markup", D.called("<script>alert(1)<b>"), ["logger=tensorboard"], 0, ""),
-    ("shell", D.called("$(mkdir ran) `mkdir ran`; %s {0} | $x$"), ["logger=tensorboard"], 0, ""),
+    ("markup, shell and unicode", D.called("ö✓<b>$(mkdir ran)`mkdir ran`;{0}|$x$"), ["logger=tensorboard"], 0, ""),
     ("no UTF-8", D.called(b"a\xff"), [], 1, r"the name '.*\\udcff' is no UTF-8; rename it"),
     ("leaks", D.leak, [], 0, "lth: warning: 2 of 11 test images are among the images to train or validate on, byte by byte"),
     ("in two classes", D.in_two_classes, [], 0, "lth: warning: 1 image lies in more than one class, byte by byte; no network"),

@@ -1,4 +1,4 @@
-"""What may be wrong with a folder of images or a file of weights; each function makes it so, in a folder that was right."""
+"""Functions that damage a folder of images or a file of weights."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 from lth.models import lenet_300_100
 
 ONE = Path("train", "down", "000.png")
-MESSAGE = "ran"  # the folder that code in a file would make
+MESSAGE = "ran"  # the folder that code in a file makes
 
 
 class Runs:
-    """Pickles to code that makes a folder."""
+    """Its pickle makes a folder when it is loaded."""
 
     def __reduce__(self):
         return os.mkdir, (MESSAGE,)
@@ -42,12 +42,16 @@ def header(width: int, height: int):
     return bytes_(b"\x89PNG\r\n\x1a\n" + size + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
 
 
-def image(picture: Image.Image, name: str = "new.png", **options):
-    return lambda root: picture.save(root / "train" / "down" / name, **options)
-
-
-def deep(root: Path) -> None:
+def odd_images(root: Path) -> None:
+    """Images of every size and mode, and folders among them; all can be read, or are no images."""
+    folder = root / "train" / "down"
+    Image.new("RGB", (1, 1)).save(folder / "tiny.png")
+    Image.new("RGB", (2, 20000)).save(folder / "tall.png")
+    Image.new("CMYK", (9, 9)).save(folder / "cmyk.jpg")
+    Image.new("P", (9, 9)).save(folder / "moving.gif", save_all=True, append_images=[Image.new("P", (9, 9), 3)])
     Image.fromarray(np.arange(81, dtype=np.uint16).reshape(9, 9) * 800).save(root / ONE)
+    (folder / "loop").symlink_to(folder)
+    (folder / "folder.png").mkdir()
 
 
 def link(target: str):
@@ -56,7 +60,7 @@ def link(target: str):
 
 
 def pipe(root: Path) -> None:
-    """Who reads it waits for ever."""
+    """Reading it waits for ever."""
     os.mkfifo(root / "train" / "down" / "pipe.png")
 
 
@@ -84,14 +88,6 @@ def duplicates(root: Path) -> None:
     one = (root / ONE).read_bytes()
     for path in (root / "train" / "down").iterdir():
         path.write_bytes(one)
-
-
-def linked_folder(root: Path) -> None:
-    (root / "train" / "down" / "loop").symlink_to(root / "train" / "down")
-
-
-def folder_called_image(root: Path) -> None:
-    (root / "train" / "down" / "folder.png").mkdir()
 
 
 def unreadable(root: Path) -> None:

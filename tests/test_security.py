@@ -10,9 +10,8 @@ import pytest
 import torch
 
 import lth
-from lth.cli import guard
 from lth.data import decoded, sources
-from lth.errors import LthError, UsageError
+from lth.errors import LthError
 from lth.models import weights
 from lth.tree.store import Store
 from tests import damage as D
@@ -100,28 +99,6 @@ def test_a_round_that_holds_code_is_refused(tmp_path):
     torch.save(D.Runs(), folder / "round.json")
     with pytest.raises(LthError, match="is damaged"):
         Store(tmp_path).read("0123456789ab")
-
-
-REFUSED = [
-    "+logger._target_=os.system", "logger={_target_:os.system}", "+hydra.callbacks.x._target_=os.system",
-    "hydra.callbacks={x:{y:1}}", "hydra.job_logging.handlers.x.class=y", "++hydra.hydra_logging.x=1", "hydra/job_logging=mine",
-    "hydra={callbacks:{x:1}}",
-    "++hydra={run:{dir:x},job_logging:{version:1,handlers:{x:{class:subprocess.Popen,args:[y]}}}}", "++hydra={searchpath:[/tmp]}",
-    "hydra.searchpath=[/tmp]", "--config-dir=/tmp", "--config-dir", "-cd/tmp", "-cp", "--config-pa=/x",
-    "--experimental-rerun=x", "--exp=x", "-cnother",
-]  # fmt: skip
-TAKEN = ["-m", "--cfg", "job", "-c", "--help", "--hydra-help", "--multirun", "prune.rate=0.2", "data.root=/a/hydra.b",
-         "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=x", "--info", "-p", "--resolve"]  # fmt: skip
-
-
-@pytest.mark.parametrize("argument", REFUSED)
-def test_what_could_name_a_function_or_a_foreign_file_is_refused(argument):
-    with pytest.raises(UsageError, match=r"is not accepted: .*\.$"):
-        guard.check(["prune.rate=0.2", argument])
-
-
-def test_the_rest_is_taken():
-    guard.check(TAKEN)
 
 
 def test_class_names_are_neither_paths_nor_markup(tmp_path):

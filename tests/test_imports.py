@@ -21,7 +21,7 @@ ALLOWED = {
     "training": {"training", "tracking", "invariants", "analysis", "report", "tree", "cli", *BASE},
     "tracking": {"tracking", "analysis", "report", "tree", *BASE},
     "invariants": {"invariants", "training", "tree", *BASE},
-    "analysis": {"analysis", "tree", *GROUND},
+    "analysis": {"analysis", "report", "tree", *GROUND},
     "tree": {"tree", "cli", *BASE},
     "cli": {"cli", *GROUND},
     "data": {"data", *GROUND},

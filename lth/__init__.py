@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lth.pruning.callback import LotteryTicket
     from lth.training.model import load_model
+    from lth.training.own import search
     from lth.tree.frame import rounds
     from lth.tree.ticket import Ticket, load_ticket
 
 __version__ = "0.1.0"
-__all__ = ["LotteryTicket", "Ticket", "load_model", "load_ticket", "rounds"]
+__all__ = ["LotteryTicket", "Ticket", "load_model", "load_ticket", "rounds", "search"]
 
 _MODULES = {
     "LotteryTicket": "lth.pruning.callback",
@@ -17,6 +18,7 @@ _MODULES = {
     "load_model": "lth.training.model",
     "load_ticket": "lth.tree.ticket",
     "rounds": "lth.tree.frame",
+    "search": "lth.training.own",
 }
 
 

@@ -1,4 +1,4 @@
-"""``python -m lth``: which commands there are. Imports no torch."""
+"""``python -m lth``: list the commands. Imports no torch."""
 
 import sys
 
@@ -13,10 +13,13 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Print the commands; or the version, for ``--version``."""
-    print(f"lth {lth.__version__}" + ("" if "--version" in sys.argv[1:] else ": find and check lottery tickets"))
-    if "--version" not in sys.argv[1:]:
-        print("\n".join(f"  python -m lth.{name:7} {what}" for name, what in COMMANDS.items()))
+    """Print the commands, or the version for ``--version``."""
+    if "--version" in sys.argv[1:]:
+        print(f"lth {lth.__version__}")
+        return
+    print(f"lth {lth.__version__}: find and check lottery tickets")
+    for name, what in COMMANDS.items():
+        print(f"  python -m lth.{name:7} {what}")
 
 
 if __name__ == "__main__":

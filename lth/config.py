@@ -1,7 +1,7 @@
 """The typed configuration: every key, its default, its range. Imports no torch.
 
-A field with ``metadata=FREE`` cannot change the result of a round, so it is left out of the round's key; so is
-every field that stands at the default given here. Defaults are therefore a promise: changing one renames all work.
+A field with ``metadata=FREE`` cannot change the result of a round, so it is left out of the round's key; so is every field
+that has its default. Changing a default would therefore give every round another key. The comments are the help of the keys.
 """
 
 import math
@@ -23,7 +23,7 @@ OWN = ("simple_cnn", "lenet_300_100", "conv2", "conv4", "conv6", "resnet20")
 
 
 def free(default: Any) -> Any:
-    """A field that cannot change a round's result (where files lie, which device computes, what is printed)."""
+    """Return a field that cannot change a round's result, such as where files lie or which device computes."""
     return field(default=default, metadata=FREE)
 
 
@@ -39,20 +39,20 @@ def require_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
 
 @dataclass
 class Data:
-    name: str = free("intel")  # where the images come from
+    name: str = free("intel")  # where the images come from: a choice of the group data
     root: str | None = free(None)  # the folder of the images; null: download, or render (scenes)
     image_size: int = 150  # pixels; every image is resized to image_size x image_size
     channels: int = 3  # 1: grey, 3: RGB; whatever the files hold is converted
     val_fraction: float = 0.15  # held out of each class of the training folder for validation
     test_fraction: float = 0.2  # held out of each class for the test, only where the folder has no test part
-    split_seed: int = 0  # draws both splits; one for all replicates, so that they are compared on the same images
+    split_seed: int = 0  # draws both splits; the same for all replicates, which are compared on the same images
     batch_size: int = 64  # images a step, over all devices
-    augment: str = "none"  # of training images: none, mirrored (flip), or also rotated, scaled and shifted (standard)
-    normalize: str = "auto"  # mean and deviation of each channel; auto: those that the model was made for
-    on_error: str = free("fail")  # an image that cannot be decoded ends the run (fail) or is left out (skip)
+    augment: str = "none"  # of training images: none, flip (mirrored), standard (also rotated, scaled and shifted)
+    normalize: str = "auto"  # mean and standard deviation of each channel; auto: those that the model expects
+    on_error: str = free("fail")  # where an image cannot be decoded: end the run (fail), or leave it out (skip)
     cache: str = free("${outputs}/cache")  # the folder of decoded pixels and downloads
     cache_limit: float = free(16.0)  # GB of decoded pixels; larger folders are streamed
-    workers: int = free(2)  # processes that decode, only for streamed folders
+    workers: int = free(2)  # processes that decode images of streamed folders
     train_per_class: int = free(300)  # training images rendered, only for data=scenes
     test_per_class: int = free(100)  # test images rendered, only for data=scenes
     render_seed: int = free(0)  # draws the rendered images, only for data=scenes
@@ -85,31 +85,41 @@ class Model:
     head: str = "linear"  # of networks made for transfer: one layer, or (mlp) features -> features / 2 -> ReLU -> classes
     weights: str = free("none")  # imagenet, none or a .pth or .safetensors file; the hash of the file is in the key
     frozen_bn: str = "eval"  # mode of BatchNorm in the blocks that are not trained
+    target: str | None = None  # custom only: module:function of your own network, as make(classes, channels, image_size)
+    version: str = ""  # custom only: of your own network's code: change it when the code changes what the network is
 
     def __post_init__(self) -> None:
         require(0 <= self.dropout < 1, "model.dropout", self.dropout, "a fraction from 0 to below 1")
         require(0 < self.width <= 64, "model.width", self.width, "a number above 0, at most 64")
         require_choice("model.head", self.head, ("mlp", "linear"))
         require_choice("model.frozen_bn", self.frozen_bn, ("eval", "train"))
+        if self.name == "custom":
+            is_path = re.fullmatch(r"[\w.]+:\w+", self.target or "") is not None
+            require(is_path, "model.target", self.target, "module:function with model=custom, such as my_nets:make")
+        else:
+            require(
+                self.target is None, "model.target", self.target, f"null with model={self.name}; a function needs model=custom"
+            )
+            require(self.version == "", "model.version", self.version, f"nothing with model={self.name}; it needs model=custom")
 
 
 @dataclass
 class Prune:
-    """One step is (what is pruned, by what, how much, what follows); ``rounds`` itself is not part of any key."""
+    """A prune step: what is pruned, by which criterion, how much, what follows. The number of rounds is in no key."""
 
-    schedule: str = free("imp")  # imp: a training for each round; one_shot: one for all of them
+    schedule: str = free("imp")  # of pruning, not of the learning rate (optim.schedule). imp: train in each round; one_shot: once
     rounds: int = free(5)  # how many times it is pruned; 0: the dense network alone
     rate: float = 0.2  # fraction of the remaining weights pruned in a round
-    head: bool = True  # whether the head is pruned too, with all its layers
+    head: bool = True  # whether all layers of the head are pruned, too
     head_rate: float = 1.0  # the head's rate as a fraction of ``rate``; only with allocation=layerwise
-    scope: str = "trainable"  # what is pruned: weights that are trained, all, or all but the head's
-    criterion: str = "magnitude"  # scores of the trained weights; snip, grasp, synflow: of the weights that are rewound to
-    allocation: str = "global"  # how many go from which layer: the lowest scores of all, as many of each, or as ERK says
+    scope: str = "trainable"  # which weights are pruned: trainable (those that are trained), all, backbone (all but the head's)
+    criterion: str = "magnitude"  # scores of the trained weights; snip, grasp, synflow: of the weights rewound to
+    allocation: str = "global"  # which fraction of each layer: global (lowest scores of all), layerwise (the same), erk
     score_images: int = 10  # training images of each class that snip and grasp look at
-    rewind: str = "init"  # where later rounds start: at the initialisation, or where round 0 was after 500it or 2ep
-    retrain: str = "rewind"  # rewind: weights and all; lr: keep weights, restart the schedule; finetune: go on at its last rate
-    controls: str = free("none")  # trained beside the tickets, joined by +; all: all but order
-    control_rounds: str = free("all")  # the rounds that have controls, joined by +
+    rewind: str = "init"  # where later rounds start: init, or where round 0 was after 500it (iterations) or 2ep (epochs)
+    retrain: str = "rewind"  # rewind: weights and schedule; lr: schedule alone; finetune (not the key that names layers): neither
+    controls: str = free("none")  # networks trained beside the tickets, joined by +; all: all but order
+    control_rounds: str = free("all")  # numbers of the rounds that have controls, joined by +
 
     def __post_init__(self) -> None:
         require_choice("prune.schedule", self.schedule, ("imp", "one_shot"))
@@ -138,11 +148,11 @@ class Optim:
     lr: float = 0.001  # learning rate
     weight_decay: float = 0.0  # added to the gradient (adam, sgd) or decoupled from it (adamw)
     momentum: float = 0.9  # sgd only
-    schedule: str = "constant"  # of the learning rate, over all iterations of a round
+    schedule: str = "constant"  # of the learning rate, over all iterations of a round; not of pruning (prune.schedule)
     gamma: float = 0.1  # step only: multiplies the learning rate at each milestone
     milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])  # step only: fractions of all iterations
     warmup: int = 0  # iterations over which the learning rate rises linearly to lr
-    clip: float = 0.0  # largest norm of the gradient; 0: not clipped
+    clip: float = 0.0  # largest norm of the gradient; 0: no clipping
 
     def __post_init__(self) -> None:
         require_choice("optim.name", self.name, ("adam", "adamw", "sgd"))
@@ -161,12 +171,12 @@ class Optim:
 @dataclass
 class Trainer:
     accelerator: str = free("auto")  # auto: a GPU where there is one
-    devices: int = 1  # how many devices train; in the key, since BatchNorm and dropout are each device's own
-    precision: str = free("auto")  # auto: chosen for the device; the resolved value is in the key
+    devices: int = 1  # how many devices train; in the key, because BatchNorm and dropout work on each device alone
+    precision: str = free("auto")  # auto: 32-true on a CPU, bf16-mixed or 16-mixed on a GPU, where a command thus has other keys
     channels_last: bool = free(True)  # memory layout of images and convolutions
     compile: bool = free(False)  # torch.compile of the network
-    # The same bits each time on one machine; an error where torch cannot. Not in the key: as between devices, kernels differ
-    # by rounding alone. On a CPU it is so anyway.
+    # The same bits each time on one machine, as on a CPU anyway; an error where torch cannot. Not in the key, because kernels
+    # differ by rounding alone, as devices do.
     deterministic: bool = free(False)
     checkpoint_minutes: float = free(5.0)  # minutes between checkpoints of a round; 0: only when a signal asks to stop
     val_check_interval: int = 0  # iterations between validations; 0: one at the end of each epoch
@@ -181,7 +191,7 @@ class Trainer:
 
 @dataclass
 class Features:
-    """The cache of what frozen blocks give, see data/features.py."""
+    """The cache of the outputs of frozen blocks, see data/features.py."""
 
     cache: bool = free(True)  # compute the frozen blocks once for each image
     dtype: str = "float32"  # of the cached values; float32 changes no result
@@ -203,8 +213,8 @@ class Logger:
 
 @dataclass
 class Config:
-    seed: int = 2018  # of initial weights, data order, augmentation, dropout and controls
-    finetune: str = "all"  # what is trained: all, head, or names of blocks joined by + (the head is always trained)
+    seed: int = 2018  # draws initial weights, data order, augmentation, dropout and controls
+    finetune: str = "all"  # which layers are trained: all, head, or blocks joined by +, with the head; prune=finetune is a method
     epochs: int = 30  # of each round
     outputs: str = free("outputs")  # the folder of rounds, tables and figures
     data: Data = field(default_factory=Data)
@@ -217,8 +227,9 @@ class Config:
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
-        here = f"3 with model={self.model.name}; 1 needs one of {', '.join(OWN)}"
-        require(self.data.channels == 3 or self.model.name in OWN, "data.channels", self.data.channels, here)
+        grey = (*OWN, "custom")
+        here = f"3 with model={self.model.name}; 1 needs one of {', '.join(grey)}"
+        require(self.data.channels == 3 or self.model.name in grey, "data.channels", self.data.channels, here)
         require(self.epochs >= 1, "epochs", self.epochs, "1 or more epochs")
         require(self.outputs != "", "outputs", self.outputs, "a folder")
         least = self.trainer.devices

@@ -1,9 +1,7 @@
 """Errors that one sentence explains, with exit codes, and notices."""
 
 import functools
-import os
 import sys
-from collections.abc import Callable
 
 
 def notice(sentence: str) -> None:
@@ -48,27 +46,3 @@ class NumberError(LthError, ValueError):
 
 class InvariantError(LthError):
     """A round broke one of its invariants; it is not marked as finished."""
-
-
-def door(work: Callable[[], int]) -> None:
-    """Do what a command does, and exit with the code that it returns, unless that is 0.
-
-    What goes wrong is one sentence, and its exit code: 1 for trouble with files, 130 for Ctrl-C.
-    """
-    try:
-        code = work()
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        code = 130
-    except (LthError, OSError) as error:
-        print(f"lth: {error}", file=sys.stderr)
-        code = error.exit_code if isinstance(error, LthError) else 1
-        unheard(error)
-    if code:
-        sys.exit(code)
-
-
-def unheard(error: Exception) -> None:
-    """Where nobody reads what is said (``| head``): or Python's own last flush would fail, with a sentence of its own."""
-    if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -99,7 +99,7 @@ FOLDERS = [  # name, what is done to the images, arguments, exit code, sentence;
     ("in two classes", D.in_two_classes, [], 0, "lth: warning: 1 image lies in more than one class, byte by byte; no network"),
     ("large batch", None, ["data.batch_size=1000000"], 0, ""),
     ("nearly all validate", None, ["data.val_fraction=0.999"], 0, ""),
-    ("other network", D.weights({"conv.weight": torch.zeros(2)}), [WEIGHTS], 1, "do not fit .*missing: fc1.*conv.weight"),
+    ("other network", D.weights({"conv.weight": torch.zeros(2)}), [WEIGHTS], 1, "do not fit .*Missing key.*fc1.*conv.weight"),
     ("no state_dict", D.weights(torch.zeros(3)), [WEIGHTS], 1, r"weights .*w\.pth cannot be read"),
     ("names are numbers", D.weights({3: torch.zeros(3)}), [WEIGHTS], 1, "holds other things than named tensors"),
     ("weights that run code", D.weights({"fc1.weight": D.Runs()}), [WEIGHTS], 1, r"cannot be read \(UnpicklingError\)"),

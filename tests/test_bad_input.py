@@ -149,7 +149,7 @@ def test_a_leak_is_named_once_in_a_sweep(command, good, tmp_path):
 
 def test_an_archive_that_climbs_out_of_its_folder_stays_inside(tmp_path):
     """What lth writes of a download are class names and numbers of its own; torchvision checks and unpacks the archive."""
-    from lth.data import published
+    from lth.data import sources
 
     class Evil:
         classes = ("../../x", "ok")
@@ -160,6 +160,6 @@ def test_an_archive_that_climbs_out_of_its_folder_stays_inside(tmp_path):
         def __getitem__(self, i):
             return Image.new("L", (8, 8)), i
 
-    with pytest.raises(published.DataError, match=r"class called '\.\./\.\./x'"):
-        published.write({"train": Evil()}, tmp_path / "in" / "mnist")
+    with pytest.raises(sources.DataError, match=r"class called '\.\./\.\./x'"):
+        sources.write(Evil(), tmp_path / "in" / "train")
     assert [p.name for p in tmp_path.rglob("*.png")] == []

@@ -14,14 +14,14 @@ GROUND = {"config", "errors", "network", "hashes", "seeds"}
 BASE = {"data", "models", "pruning", *GROUND}
 ALLOWED = {
     "__main__": GROUND,
-    "run": {"__version__", "training", "tracking", "analysis", "report", "tree", "cli", *GROUND},
+    "run": {"__version__", "training", "cli", *GROUND},
     "verify": {"invariants", "cli", *GROUND},
     "board": {"cli", *GROUND},
     "report": {"report", "analysis", "tree", "cli", *GROUND},
     "training": {"training", "tracking", "invariants", "analysis", "report", "tree", "cli", *BASE},
-    "tracking": {"tracking", "analysis", "report", "tree", *BASE},
-    "invariants": {"invariants", "training", "tree", *BASE},
-    "analysis": {"analysis", "report", "tree", *GROUND},
+    "tracking": {"tracking", "analysis", "report", "tree", "data", *GROUND},
+    "invariants": {"invariants", "tree", *BASE},
+    "analysis": {"analysis", "tree", *GROUND},
     "tree": {"tree", "cli", *BASE},
     "cli": {"cli", *GROUND},
     "data": {"data", *GROUND},
@@ -56,7 +56,7 @@ def test_imports_run_one_way(path):
 
 
 COMMANDS = ("run", "verify", "report.__main__", "board")
-LIGHT = ("training.search", "invariants.verify", "tree.frame", "tracking.events", "data.split", "report.build", "analysis.table")
+LIGHT = ("training.search", "invariants.verify", "tree.frame", "tracking.chains", "data.split", "report.build", "analysis.table")
 
 
 @pytest.mark.parametrize("module", [f"lth.{name}" for name in (*COMMANDS, *LIGHT)])

@@ -1,6 +1,7 @@
-"""The command line, as a user types it."""
+"""The command line of lth.run, as a user types it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,17 +12,19 @@ import torch
 from safetensors.torch import save_file
 
 import lth
-import lth.run as door
+import lth.run as command
 from lth.cli import signals
 from lth.errors import LthError
 from lth.run import CONF
 from lth.training.search import search
+from lth.tree import record
 
 
 def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
+    """Run the command in a process of its own."""
     env = os.environ | {"OMP_NUM_THREADS": "1"} | environment
-    command = [sys.executable, "-m", "lth.run", *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd, env=env)
+    line = [sys.executable, "-m", "lth.run", *arguments]
+    return subprocess.run(line, check=False, capture_output=True, text=True, cwd=cwd, env=env)
 
 
 def small(images: Path, outputs: Path) -> list[str]:
@@ -29,31 +32,50 @@ def small(images: Path, outputs: Path) -> list[str]:
     return [*options.split(), f"data.root={images}", f"outputs={outputs}"]
 
 
-def test_help_has_three_examples_and_every_group():
-    told = run("--help").stdout
-    assert told.count("python -m lth.run") == 3
+@pytest.fixture
+def here(monkeypatch, capsys, tmp_path):
+    """A function that runs the command in this process, in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.setattr(signals, "listen", lambda: None)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lth", *arguments])
+        try:
+            code = command.main() or 0
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_help_has_three_examples_and_every_group(here):
+    code, out, _ = here("--help")
+    assert code == 0
+    assert out.count("python -m lth.run") == 3
     for group in ("data", "model", "prune", "optim", "trainer", "logger", "experiment"):
-        assert f"{group}: " in told
+        assert f"{group}: " in out
+    assert here("--version")[:2] == (0, f"lth {lth.__version__}\n")
 
 
-def test_the_version_is_that_of_lth():
-    for module in ("lth.run", "lth"):
-        told = subprocess.run([sys.executable, "-m", module, "--version"], check=True, capture_output=True, text=True)
-        assert told.stdout == f"lth {lth.__version__}\n"
+LIGHT = (["--help"], ["--version"], ["--cfg", "job"], ["lr=0.2"], ["+foo=1"], ["seed=0,1"], ["prune.rate=2"])
 
 
-def test_the_package_says_which_commands_there_are():
-    told = subprocess.run([sys.executable, "-m", "lth"], check=True, capture_output=True, text=True)
-    first, *lines = told.stdout.splitlines()
-    assert first.startswith("lth 0.")
-    assert [line.split()[2] for line in lines] == ["lth.run", "lth.report", "lth.verify", "lth.board"]
-
-
-def test_help_and_a_typo_do_not_import_torch():
-    for arguments in (["--help"], ["--version"], ["--cfg", "job"], ["lr=0.2"], ["seed=0,1"], ["prune.rate=2"]):
-        code = f"import sys; sys.argv[1:] = {arguments}; from lth.run import main\ntry: main()\nexcept SystemExit: pass\n"
-        code += "assert 'torch' not in sys.modules"
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+def test_help_a_typo_and_finished_rounds_do_not_import_torch(images, tmp_path):
+    lines = [*LIGHT, [*small(images, tmp_path), "prune.rounds=1"]]
+    assert run(*lines[-1]).returncode == 0
+    code = f"""if True:
+        import contextlib, os, sys
+        from lth.run import main
+        for line in {lines}:
+            sys.argv[1:] = line
+            with contextlib.suppress(SystemExit):
+                main()
+            assert "torch" not in sys.modules, line"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "round 1/1" not in done.stdout, "it is read"
+    assert "weights remaining" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -72,14 +94,23 @@ def test_help_and_a_typo_do_not_import_torch():
             2,
             "lth: finetune=layer3 is not accepted: layer3 is no block; it takes all, head, fc1, fc2, joined by '+'.",
         ),
+        (
+            "seed=0,1",
+            2,
+            "lth: seed=0,1 is not accepted: several values are a sweep, which takes -m: python -m lth.run -m seed=0,1.",
+        ),
     ],
 )
-def test_bad_input_is_one_sentence_and_an_exit_code(images, tmp_path, override, code, sentence):
-    told = run(*small(images, tmp_path), override)
-    assert (told.returncode, told.stderr.strip().splitlines()) == (code, [sentence])
-    full = run(*small(images, tmp_path), override, HYDRA_FULL_ERROR="1")
-    assert full.returncode != 0
-    assert "Traceback" in full.stderr
+def test_bad_input_is_one_sentence_and_an_exit_code(here, images, tmp_path, override, code, sentence):
+    got, _, err = here(*small(images, tmp_path), override)
+    assert (got, err.strip().splitlines()) == (code, [sentence])
+
+
+def test_the_traceback_is_shown_on_request():
+    for override in ("prune.rate=1.5", "prune.rat=1"):
+        done = run(override, HYDRA_FULL_ERROR="1")
+        assert done.returncode != 0
+        assert "Traceback" in done.stderr
 
 
 @pytest.mark.parametrize("rendered", [False, True])
@@ -89,7 +120,7 @@ def test_bad_input_is_one_sentence_and_an_exit_code(images, tmp_path, override, 
         ("model.weights", "/nowhere.pth", "model.weights=/nowhere.pth is not accepted"),
         ("finetune", "layer9", "layer9 is no block"),
         ("model.name", "resnet19", "model.name=resnet19 is not accepted"),
-        ("model.weights", "{file}", "do not fit Sequential; missing: fc1"),
+        ("model.weights", "{file}", "do not fit Sequential: Missing .*fc1"),
     ],
 )
 def test_the_network_is_checked_before_images_are_rendered_or_decoded(make_config, tmp_path, rendered, key, value, sentence):
@@ -104,82 +135,108 @@ def test_the_network_is_checked_before_images_are_rendered_or_decoded(make_confi
     assert not list(tmp_path.glob("outputs/cache/*/"))
 
 
-def test_one_experiment_leaves_table_figure_and_board(images, tmp_path):
-    told = run(*small(images, tmp_path / "o u t"), "prune.rounds=1")
-    assert told.returncode == 0, told.stderr
-    out = tmp_path / "o u t"
-    table = (out / "table.md").read_text()
-    rows = [line for line in table.splitlines() if line.startswith("|")]
-    assert "\n".join(rows) in told.stdout
+def test_one_experiment_leaves_tables_figures_and_the_next_commands(here, images, tmp_path):
+    outputs = tmp_path / "o u t"
+    code, out, err = here(*small(images, outputs), "prune.rounds=1")
+    assert code == 0, err
+    rows = [line for line in (outputs / "table.md").read_text().splitlines() if line.startswith("|")]
+    assert "\n".join(rows) in out
     assert [line.split("|")[2].strip() for line in rows[2:]] == ["0", "1"]
-    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
-    assert "weights remaining" in table
-    assert f"python -m lth.board '{out}'" in told.stdout
-    assert (out / "experiments" / "verdict").is_dir()
-    assert "80.0% of weights" in told.stdout
-    assert not list(tmp_path.glob("outputs"))
-    assert not list(out.glob("**/.hydra"))
+    assert (outputs / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert (outputs / "experiments" / "verdict").is_dir()
+    for program in ("board", "report"):
+        assert f"python -m lth.{program} '{outputs}'" in out
+    assert "80.0% of weights" in out
+    assert not list(Path.cwd().iterdir()), "nothing is left in the folder where it is typed"
+    assert not list(outputs.glob("**/.hydra"))
 
 
-def test_a_sweep_trains_each_dense_network_once(images, tmp_path):
-    told = run("-m", *small(images, tmp_path), "prune.rate=0.2,0.5,0.8", "seed=0,1", "prune.rounds=1")
-    assert told.returncode == 0, told.stderr
+def test_the_sparsest_ticket_is_pointed_to(monkeypatch, tmp_path):
+    from lth.cli import results
+
+    best = type("Best", (), {"recipe": "r", "step": "s", "round": 2, "seeds": [3, 1]})
+    monkeypatch.setattr(results.verdict, "verdicts", lambda records: [])
+    monkeypatch.setattr(results.verdict, "sparsest", lambda judged: best)
+
+    def one(seed: int, round: int, control: str | None = None) -> object:
+        facts = {"recipe": "r", "step": "s", "round": round, "control": control, "seed": seed}
+        return type("One", (), facts | {"folder": tmp_path / f"{seed}-{round}-{control}"})
+
+    records = [one(0, 2), one(3, 2), one(1, 2, "reinit"), one(1, 2), one(1, 3)]
+    assert results._ticket(records) == tmp_path / "1-2-None"
+
+
+def test_a_sweep_trains_each_dense_network_once(here, images, tmp_path):
+    code, out, err = here("-m", *small(images, tmp_path), "prune.rate=0.2,0.5", "seed=0,1", "prune.rounds=1", "logger=none")
+    assert code == 0, err
     names = [p.parent.name for p in tmp_path.glob("rounds/*/round.json")]
-    assert len(names) == 2 + 6
+    assert len(names) == 2 + 4
     assert sum("round00" in name for name in names) == 2
-    assert "job 1/6, round 0/1, 100.0% of weights, epoch 1/1: " in told.stderr
-    assert "job 6/6, round 1/1, " in told.stderr
+    assert "job 1/4, round 0/1, 100.0% of weights, epoch 1/1: " in err
+    assert "job 4/4, round 1/1, " in err
     blocks = (tmp_path / "table.md").read_text().strip().split("\n\n")
     summary, rows = (block for block in blocks if block.startswith("|"))
-    assert len(summary.splitlines()) == 2 + 1 + 3
-    assert summary in told.stdout
-    assert len(rows.splitlines()) == 2 + 8
+    assert len(summary.splitlines()) == 2 + 1 + 2
+    assert summary in out
+    assert len(rows.splitlines()) == 2 + 6
+    assert not list(Path.cwd().iterdir())
 
 
-def test_a_sweep_over_rounds_goes_on_from_the_last(images, tmp_path):
-    told = run(*small(images, tmp_path), "-m", "prune.rounds=0,1,2,3")
-    assert told.returncode == 0, told.stderr
-    assert len(list(tmp_path.glob("rounds/*/round.json"))) == 4
-    for k in range(4):
-        assert told.stderr.count(f"round {k}/") == 1
+def test_a_sweep_over_rounds_continues_from_the_last_and_a_failed_job_is_reported_at_the_end(here, images, tmp_path):
+    code, _, err = here(*small(images, tmp_path), "-m", "prune.rounds=0,1,2", "finetune=all,layer3", "logger=none")
+    assert code == 2
+    assert len(list(tmp_path.glob("rounds/*/round.json"))) == 3
+    assert [err.count(f"round {k}/") for k in range(3)] == [1, 1, 1]
+    failures = err.splitlines()[-3:]
+    assert [re.match(r"lth: job (\d)", line)[1] for line in failures] == ["1", "3", "5"]
+    assert all("failed: finetune=layer3 is not accepted" in line for line in failures)
+    assert err.count("failed") == 3
 
 
-def test_a_sweep_leaves_nothing_in_the_folder_where_it_is_typed(images, tmp_path):
-    (tmp_path / "here").mkdir()
-    told = run("-m", *small(images, tmp_path / "o"), "prune=dense", "seed=0,1", "logger=none", cwd=tmp_path / "here")
-    assert told.returncode == 0, told.stderr
-    assert not list((tmp_path / "here").iterdir())
-    about = "3 classes (across, down, plain): 102 train, 18 val (15% of train), 36 test images"
-    assert told.stdout.count(about) == 1, "once for all jobs"
-    assert told.stdout.index(about) < told.stdout.index("round 0/0")
+MINE = """# @package _global_
+defaults:
+  - override /data: photos
+  - override /optim: mine
+epochs: 1
+hydra: {callbacks: {mine: {_target_: my_code.Callback}}}
+"""
+CODE = """from hydra.experimental.callback import Callback as Base
+
+class Callback(Base):
+    def on_job_start(self, config, **options):
+        print("my code runs", config.optim.lr)
+"""
 
 
-def test_a_failed_job_is_told_at_the_end_and_the_others_run(images, tmp_path):
-    told = run("-m", *small(images, tmp_path), "prune=dense", "finetune=all,layer3,head")
-    assert told.returncode == 2
-    failures = [line for line in told.stderr.splitlines() if "failed" in line]
-    assert len(failures) == 1
-    assert failures[0].startswith("lth: job 1 (")
-    assert "finetune=layer3 is not accepted" in told.stderr.splitlines()[-1]
-    assert len(list(tmp_path.glob("rounds/*/round.json"))) == 2
+def test_configurations_and_code_of_ones_own(images, tmp_path):
+    files = {
+        "conf/experiment/mine.yaml": MINE,
+        "conf/data/photos.yaml": f"name: folder\nroot: {images}\nimage_size: 20\n",
+        "conf/optim/mine.yaml": "name: sgd\nlr: 0.03\n",
+        "my_code.py": CODE,
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    arguments = ["experiment=mine", "--config-dir", "conf", "model=lenet_300_100", "prune=dense", "trainer=cpu", "logger=none"]
+    done = run(*arguments, cwd=tmp_path, PYTHONPATH=str(Path(lth.__file__).parent.parent))
+    assert done.returncode == 0, done.stderr
+    assert "my code runs 0.03" in done.stdout
+    [one] = record.read(tmp_path / "outputs").records
+    assert (one.data, one.image_size) == ("folder", 20)
+    assert one.settings["optim.lr"] == 0.03
+    missing = run(*arguments, "optim=yours", cwd=tmp_path, PYTHONPATH=str(Path(lth.__file__).parent.parent))
+    assert missing.stderr == "lth: optim=yours is not accepted: it takes one of adam, adamw, mine, sgd.\n"
 
 
-def test_it_runs_from_any_folder(images, tmp_path):
-    told = run(*small(images, tmp_path / "x"), "prune=dense", cwd=tmp_path)
-    assert told.returncode == 0, told.stderr
-
-
-def test_the_score_that_sweepers_optimise_is_the_last_validation_accuracy(images, tmp_path, monkeypatch):
+def test_the_score_that_sweepers_optimise_is_the_last_validation_accuracy(images, tmp_path):
     from hydra import compose, initialize_config_dir
-
-    from lth.run import job
-    from lth.tree.store import Store
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=[*small(images, tmp_path), "prune.rounds=1", "logger=none"])
-    score = job.__wrapped__(cfg)
-    last = next(tmp_path.glob("rounds/*round01*")).name.rpartition("-")[2]
-    assert score == Store(tmp_path).read(last)["val_acc"]
+    score = command.job.__wrapped__(cfg)
+    [last] = [r for r in record.read(tmp_path).records if r.round == 1]
+    assert score == last.early_stop_val_acc
 
 
 def test_ctrl_c_while_it_is_imported_ends_without_a_traceback():
@@ -191,14 +248,17 @@ def test_ctrl_c_while_it_is_imported_ends_without_a_traceback():
                     os.kill(os.getpid(), signal.SIGINT)
         sys.meta_path.insert(0, Finder())
         runpy.run_module("lth.run", run_name="__main__")"""
-    told = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    assert (told.returncode, told.stderr) == (-signal.SIGINT, "")
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
-def test_a_second_ctrl_c_which_lightning_makes_an_exit_of_says_how_to_go_on(monkeypatch, capsys):
-    monkeypatch.setattr(door, "job", lambda: sys.exit(1))
+@pytest.mark.parametrize("end", [SystemExit(1), KeyboardInterrupt()])
+def test_a_second_ctrl_c_which_lightning_makes_an_exit_of_says_how_to_go_on(here, monkeypatch, end):
+    def job() -> None:
+        raise end
+
+    monkeypatch.setattr(command, "job", job)
     monkeypatch.setattr(signals, "_asked", ["SIGINT"])
-    with pytest.raises(SystemExit) as end:
-        door.main()
-    assert end.value.code == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    code, _, err = here()
+    assert code == 130
+    assert "the same command goes on" in err

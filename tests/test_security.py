@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import lth
-from lth.data import decoded, sources
+from lth.config import Data
+from lth.data import decoded, folders
 from lth.errors import LthError
 from lth.models import weights
 from lth.tree.store import Store
@@ -85,12 +86,12 @@ def test_weights_that_hold_code_are_refused(tmp_path, name, state):
 
 def test_an_array_that_holds_code_is_not_unpickled(tmp_path):
     root = write_images(tmp_path / "a", 2)
-    listing = sources.list_images(root)
-    decoded.load(listing, 20, tmp_path / "cache")
+    listing, data = folders.list_images(root), Data(image_size=20, cache=str(tmp_path / "cache"))
+    decoded.load(listing, data)
     [array] = (tmp_path / "cache").glob("*/images.npy")
     np.save(array, np.array([D.Runs()], dtype=object), allow_pickle=True)
     with contextlib.suppress(LthError, ValueError):  # or it is decoded again
-        assert decoded.load(listing, 20, tmp_path / "cache").images.take(np.arange(6)).shape == (6, 20, 20, 3)
+        assert decoded.load(listing, data).take(np.arange(6)).shape == (6, 20, 20, 3)
 
 
 def test_a_round_that_holds_code_is_refused(tmp_path):

@@ -1,4 +1,7 @@
-"""End points: where in a round's training its test accuracy is read. Imports nothing of lth."""
+"""End points, where in a round's training its test score is read, and how scores are printed. Imports nothing of lth.
+
+A score is an accuracy (``acc``) unless the records name another one; larger is better.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ EARLY_STOP = "early_stop_test_acc"
 
 @dataclass(frozen=True)
 class End:
-    """``word`` chooses it on the command line; ``said`` follows "test accuracy"; ``val`` is its validation accuracy's field."""
+    """``word`` chooses it on the command line; ``said`` follows "test accuracy"; ``val`` is the field of its validation score."""
 
     word: str
     said: str
@@ -24,19 +27,35 @@ ENDS = {  # field of a record -> end point
 WORDS = {end.word: field for field, end in ENDS.items()}
 
 
+def score(records: Sequence[Any]) -> str:
+    """Return the score that records have in common, such as ``acc``; 'score' where they differ."""
+    names = {record.score for record in records} or {"acc"}
+    return names.pop() if len(names) == 1 else "score"
+
+
+def word(score: str) -> str:
+    """Return what sentences call a score."""
+    return "accuracy" if score == "acc" else score
+
+
+def title(end: str, score: str = "acc") -> str:
+    """Return what a table or an axis calls a test score at an end point: 'test accuracy at early stop'."""
+    return f"test {word(score)} {ENDS[end].said.replace('accuracy', word(score))}"
+
+
+def scale(score: str) -> tuple[int, str]:
+    """Return factor and unit of printed differences: accuracies are in percentage points, other scores as they are."""
+    return (100, " pp") if score == "acc" else (1, "")
+
+
 def seeds(counts: Sequence[int]) -> str:
-    """Over how many seeds means are taken, where points have ``counts`` of them: 'mean over 2 to 3 seeds', or '1 seed'."""
+    """Return over how many seeds means are taken, where points have ``counts`` of them: 'mean over 2 to 3 seeds', or '1 seed'."""
     least, most = min(counts, default=0), max(counts, default=0)
     if most <= 1:
         return "1 seed"
     return f"mean over {most if least == most else f'{least} to {most}'} seeds"
 
 
-def title(accuracy: str) -> str:
-    """What a table or an axis calls an accuracy."""
-    return f"test accuracy {ENDS[accuracy].said}"
-
-
-def censored(records: Sequence[dict[str, Any]]) -> int:
-    """How many of the rounds had their lowest validation loss in their last validation, so that it may lie beyond."""
-    return sum(bool(record.get("censored")) for record in records)
+def censored(records: Sequence[Any]) -> int:
+    """Count the rounds that had their lowest validation loss in their last validation, so that it may lie beyond."""
+    return sum(record.censored for record in records)

@@ -1,98 +1,103 @@
-"""Arms of an experiment, paired by seed."""
+"""Arms of an experiment, paired by seed: a ticket less its dense network and less its controls."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
-from lth.analysis import ends, naming, statistics
+from lth.analysis import ends, statistics
+from lth.analysis.compare import IN_ACCURACY, NOT_SHOWN, at_most
+from lth.analysis.statistics import Mean
+from lth.tree.record import Record
 
-Arm = dict[int, dict[str, Any]]  # seed -> record
+STOP = "early_stop_iteration"
+
+Arm = dict[int, Record]  # seed -> record
 Key = tuple[str, str, int, str]  # recipe, step, round, control: what replicates of an arm share
 
 
+def arms(records: Iterable[Record]) -> dict[Key, Arm]:
+    """Group records by arm, in their order; a dense network's step is '', and so is the control of what is no control."""
+    groups: dict[Key, Arm] = {}
+    for record in records:
+        groups.setdefault((record.recipe, record.step, record.round, record.control or ""), {})[record.seed] = record
+    return groups
+
+
+def first(arm: Arm) -> Record:
+    """Return the first record of an arm: what replicates share can be read from it."""
+    return next(iter(arm.values()))
+
+
 @dataclass(frozen=True)
-class Difference:
-    """A mean difference over n pairs, its interval and the standard deviation that this is by.
+class Comparison:
+    """A ticket less another arm, over the seeds that both have."""
 
-    None where there are too few pairs: none for the mean, one for the others.
-    """
-
-    mean: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-    deviation: float | None = None
-    n: int = 0
+    control: str  # of the other arm; '' for the dense network, 'dense' for the one that trained as long as the ticket's chain
+    epochs: int  # of the other arm
+    seeds: list[int]
+    dropped: list[int]  # seeds that are in one arm alone
+    censored: int  # of the 2n rounds, those with their early stop in their last validation
+    speed: bool  # whether early stops are compared: every one was seen, and the ticket does not start trained
+    accuracy: Mean
+    iterations: Mean  # of early stop; fewer is better
+    other_stop: float | None  # the other arm's mean early-stop iteration
 
     @property
-    def bounds(self) -> tuple[float, float] | None:
-        """The ends of the interval, if there is one."""
-        return None if self.lower is None or self.upper is None else (self.lower, self.upper)
+    def accuracy_verdict(self) -> str:
+        """'better', 'worse' or 'not shown', by the two-sided interval without a margin."""
+        return _sign(self.accuracy.interval)
+
+    @property
+    def iterations_verdict(self) -> str:
+        """The same of early stop."""
+        return _sign(self.iterations.interval and [-bound for bound in self.iterations.interval]) if self.speed else NOT_SHOWN
 
 
-def arms(records: Sequence[dict[str, Any]]) -> dict[Key, Arm]:
-    """The arms of a list of records, in its order; a dense network's step and control are ''."""
-    found: dict[Key, Arm] = {}
-    for record in records:
-        key = (record["recipe"], record["step"], record["round"], naming.control(record))
-        found.setdefault(key, {})[record["seed"]] = record
-    return found
+def _sign(interval: Iterable[float] | None) -> str:
+    low, high = sorted(interval or (-1, 1))
+    return "better" if low > 0 else "worse" if high < 0 else NOT_SHOWN
 
 
-def shared(one: Arm, other: Arm) -> tuple[list[int], list[int]]:
-    """The seeds in both arms, and those in one of them alone."""
-    return sorted(one.keys() & other.keys()), sorted(one.keys() ^ other.keys())
+def compare(ticket: Arm, other: Arm, end: str, control: str = "") -> Comparison:
+    """Pair two arms by seed; ``end`` is the field of the score that is compared."""
+    seeds, dropped = sorted(ticket.keys() & other.keys()), sorted(ticket.keys() ^ other.keys())
+    one, two = [ticket[seed] for seed in seeds], [other[seed] for seed in seeds]
+    censored, epochs = ends.censored(one + two), first(other).epochs if other else 0
+    speed = not censored and at_most(first(ticket)) != IN_ACCURACY
+    stop = fmean(record.early_stop_iteration for record in two) if two else None
+    gain, delay = _difference(one, two, end), _difference(one, two, STOP)
+    return Comparison(control, epochs, seeds, dropped, censored, speed, gain, delay, stop)
 
 
-def unended(*found: Arm) -> int:
-    """How many rounds of some arms stopped at their last validation: their early stop is censored."""
-    return ends.censored([record for arm in found for record in arm.values()])
-
-
-def difference(one: Arm, other: Arm, field: str, interval: Callable[..., tuple[float, float]]) -> Difference:
-    """``one`` less ``other`` in a field, seed by seed, with an interval of its mean.
+def _difference(one: list[Record], two: list[Record], field: str) -> Mean:
+    """Compute ``one`` less ``two`` in a field.
 
     Two seeds may differ by exactly as much, since scores go in steps: of an image, of a validation. The difference of two
-    rounded values has a standard deviation of a step / sqrt(6), and no less is believed.
+    rounded values has a standard deviation of a step / sqrt(6), which is taken where that of the values is smaller.
     """
-    pairs = [(one[seed], other[seed]) for seed in shared(one, other)[0]]
-    values = [a[field] - b[field] for a, b in pairs]
-    if len(values) < 2:
-        return Difference(values[0] if values else None, n=len(values))
-    least = _grain(field, pairs) / math.sqrt(6)
-    return Difference(fmean(values), *interval(values, least=least), statistics.deviation(values, least), len(values))
+    values = [getattr(a, field) - getattr(b, field) for a, b in zip(one, two)]
+    return statistics.mean(values, _step(field, one + two) / math.sqrt(6) if values else 0.0)
 
 
-def _grain(field: str, pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> float:
-    """The step in which a field is measured; 0 where that is not on record."""
-    first, _ = pairs[0]
-    if field != "early_stop_iteration":
-        return 1 / n if (n := (first.get("images") or {}).get("test")) else 0.0
-    if not first.get("iterations") or not first.get("epochs"):
-        return 0.0
-    common = math.gcd(*(int(record[field]) for pair in pairs for record in pair))  # a multiple of the validation interval
-    return min(common, first["iterations"] / first["epochs"])
+def _step(field: str, records: list[Record]) -> float:
+    """Return the step in which a field is measured; 0 for a score that is no count of images."""
+    record = records[0]
+    if field == STOP:  # the greatest common divisor is a multiple of the validation interval
+        return min(math.gcd(*(r.early_stop_iteration for r in records)), record.iterations / record.epochs)
+    images = record.images.get("test") if record.score == "acc" else None
+    return 1 / images if images else 0.0
 
 
-def chain_epochs(ticket: dict[str, Any], dense: dict[str, Any]) -> int | None:
-    """The epochs that finding and training a ticket took in all, its dense network's included; None for older records."""
-    if ticket.get("epochs") is None or dense.get("epochs") is None:
-        return None
-    return dense["epochs"] + ticket["round"] * ticket["epochs"]
+def matched(ticket: Arm, dense: Arm, candidates: Iterable[Arm]) -> Arm:
+    """Return the compute-matched ones of some dense networks; empty where none shares a seed with the ticket.
 
-
-def matched(ticket: Arm, dense: Arm, found: dict[Key, Arm]) -> Arm:
-    """The compute-matched dense networks: of the ticket's family, trained for as many epochs as its chain, or the fewest more.
-
-    Empty where no such network shares a seed with the ticket.
+    They are of the ticket's family and trained for as many epochs as its chain, or the fewest more.
     """
-    first = next(iter(ticket.values()))
-    needed = chain_epochs(first, next(iter(dense.values()), {}))
-    longer = []
-    for (_, _, index, _), arm in found.items():
-        other = next(iter(arm.values()))
-        enough = needed is not None and other.get("epochs") is not None and other["epochs"] >= needed
-        if index == 0 and enough and naming.family(other) == naming.family(first) and shared(ticket, arm)[0]:
-            longer.append(arm)
-    return min(longer, key=lambda arm: next(iter(arm.values()))["epochs"], default={})
+    if not dense:
+        return {}
+    record = first(ticket)
+    needed = first(dense).epochs + record.round * record.epochs
+    alike = [arm for arm in candidates if first(arm).family == record.family and ticket.keys() & arm.keys()]
+    longer = [arm for arm in alike if first(arm).epochs >= needed]
+    return min(longer, key=lambda arm: first(arm).epochs, default={})

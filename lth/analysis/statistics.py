@@ -5,57 +5,56 @@ Differences are per seed (the ticket's score less the dense network's, same seed
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, stdev
 
 ALPHA, POWER, MOST = 0.05, 0.8, 20  # of a one-sided test; a chance worth training for; seeds that are ever asked for
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95, least: float = 0.0) -> tuple[float, float]:
-    """The two-sided t interval of a mean, (lower, upper); infinite for one value.
+@dataclass(frozen=True)
+class Mean:
+    """The mean of n values and their standard deviation (n - 1); None without a value, and for the deviation with one."""
 
-    Args:
-        values: one or more, independent.
-        level: in (0, 1); the ends of 0.90 are the one-sided 95% bounds.
-        least: the standard deviation of a value by the way it is measured alone; a smaller one of few values is chance.
+    value: float | None
+    deviation: float | None
+    n: int
 
-    Raises:
-        ValueError: without values.
-    """
-    if not values:
-        raise ValueError("no values, so no interval.")
-    if len(values) == 1:
-        return -math.inf, math.inf
-    from scipy import stats
+    @cached_property
+    def bounds(self) -> tuple[float, float] | None:
+        """The one-sided 95% lower and the one-sided 95% upper t bound of the mean."""
+        return self._interval(0.90)
 
-    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * deviation(values, least) / math.sqrt(len(values))
-    return fmean(values) - half, fmean(values) + half
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """The two-sided 95% t interval of the mean."""
+        return self._interval(0.95)
+
+    def _interval(self, level: float) -> tuple[float, float] | None:
+        if self.deviation is None:
+            return None
+        from scipy import stats
+
+        half = float(stats.t.ppf((1 + level) / 2, self.n - 1)) * self.deviation / math.sqrt(self.n)
+        return self.value - half, self.value + half
+
+    def p_above(self, bound: float, sign: int = 1) -> float:
+        """Return the one-sided p value of a t test that the true mean (times ``sign``) is above ``bound``; n is 2 or more."""
+        if self.deviation == 0:
+            return 0.0 if sign * self.value >= bound else 1.0
+        from scipy import stats
+
+        return float(stats.t.sf((sign * self.value - bound) * math.sqrt(self.n) / self.deviation, self.n - 1))
 
 
-def deviation(values: Sequence[float], least: float = 0.0) -> float:
-    """The standard deviation (n - 1) of two or more values, or ``least`` where that is larger."""
-    return max(stdev(values), least)
-
-
-def paired_bounds(differences: Sequence[float], least: float = 0.0) -> tuple[float, float]:
-    """The one-sided 95% lower and the one-sided 95% upper t bound of a mean difference, see ``mean_interval``."""
-    return mean_interval(differences, 0.90, least)
-
-
-def p_above(mean: float, sd: float, n: int, bound: float) -> float:
-    """The one-sided p value of a paired t test that the true mean is above ``bound``.
-
-    Args:
-        mean, sd, n: of n >= 2 differences; without any deviation (sd 0) the p value is 0 or 1.
-    """
-    if sd == 0:
-        return 0.0 if mean >= bound else 1.0
-    from scipy import stats
-
-    return float(stats.t.sf((mean - bound) * math.sqrt(n) / sd, n - 1))
+def mean(values: Sequence[float], least: float = 0.0) -> Mean:
+    """Return the mean of values; ``least``: their standard deviation by the way they are measured, the smallest believed."""
+    deviation = max(stdev(values), least) if len(values) > 1 else None
+    return Mean(fmean(values) if values else None, deviation, len(values))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (Holm 1979, Scandinavian Journal of Statistics 6:65): corrected p values, in the same order."""
+    """Correct p values for their number, in the same order (Holm 1979, Scandinavian Journal of Statistics 6:65)."""
     corrected, largest = [1.0] * len(p_values), 0.0
     for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
@@ -64,9 +63,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def seeds_for(effect: float, sd: float, n: int, tests: int = 1) -> int:
-    """How many seeds, above ``n`` and at most MOST, a one-sided paired t test needs.
-
-    It shows ``effect`` > 0 with a chance of POWER.
+    """Return how many seeds, above ``n`` and at most MOST, a one-sided paired t test needs to show ``effect`` with POWER.
 
     Args:
         effect: the mean difference less the bound that it is to be above.
@@ -83,7 +80,7 @@ def seeds_for(effect: float, sd: float, n: int, tests: int = 1) -> int:
 
 
 def wilson(successes: float, n: int) -> tuple[float, float]:
-    """The 95% interval of a fraction from ``successes`` of ``n`` > 0 trials (Wilson 1927, JASA 22:209): within [0, 1]."""
+    """Return the 95% interval of a fraction from ``successes`` of ``n`` > 0 trials (Wilson 1927, JASA 22:209): within [0, 1]."""
     from scipy import stats
 
     interval = stats.binomtest(round(successes), n).proportion_ci(method="wilson")

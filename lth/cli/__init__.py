@@ -1,1 +1,1 @@
-"""What the commands share: error messages, signals, sweeps. Imports no torch."""
+"""What the commands share: error sentences, signals, sweeps, printed results. Imports no torch."""

@@ -1,4 +1,4 @@
-"""Being asked to stop: Ctrl-C, SIGTERM, and SIGUSR1 as Slurm sends it before a job's time is over. Imports no torch."""
+"""Signals that ask to stop: Ctrl-C, SIGTERM, and SIGUSR1, which Slurm sends before a job's time is over. Imports no torch."""
 
 import os
 import signal
@@ -6,13 +6,13 @@ from types import FrameType
 
 from lth.errors import Interrupted
 
-CODES = {"SIGINT": 130}  # what shells expect of Ctrl-C; else Interrupted's own
+CODES = {"SIGINT": 130}  # what shells expect after Ctrl-C; else Interrupted's own
 _asked: list[str] = []
 _listening = False
 
 
 def listen() -> None:
-    """From now on such a signal is noted: training saves where it is and ends. A second Ctrl-C ends at once."""
+    """Note such signals from now on, so that training saves a checkpoint and ends. A second Ctrl-C ends at once."""
     global _listening
     _listening = True
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
@@ -21,7 +21,7 @@ def listen() -> None:
 
 
 def keep_listening() -> None:
-    """Lightning's Trainer puts a handler of its own in front, which ends without saving; this takes the place back."""
+    """Replace the handlers that Lightning's Trainer sets, which end without a checkpoint."""
     if _listening and not asked():
         listen()
 
@@ -32,16 +32,16 @@ def _note(number: int, frame: FrameType | None) -> None:
     if name == "SIGINT":
         signal.signal(signal.SIGINT, signal.default_int_handler)
         # Not print: the signal may come in the middle of a print, which cannot be entered twice.
-        os.write(2, b"\nsaving where training is; Ctrl-C again stops at once\n")
+        os.write(2, b"\nsaving a checkpoint; Ctrl-C again stops at once\n")
 
 
 def asked() -> str:
-    """The name of the signal that asked to stop; empty if there was none."""
+    """Return the name of the first signal that asked to stop, '' if there was none."""
     return _asked[0] if _asked else ""
 
 
 def stop(where: str) -> None:
-    """Raise Interrupted if a signal asked to stop; ``where`` says what is safe."""
+    """Raise Interrupted if a signal asked to stop; ``where`` says what is saved."""
     if asked():
         error = Interrupted(f"{asked()}: {where}; the same command goes on from there.")
         error.exit_code = CODES.get(asked(), Interrupted.exit_code)

@@ -1,48 +1,72 @@
-"""Hydra's and OmegaConf's complaints about a command line, as one sentence of ours. Imports no torch."""
+"""What is wrong with a command line: errors of argparse, Hydra and OmegaConf as one sentence of ours. Imports no torch."""
 
+import argparse
 import dataclasses
 import difflib
 import re
 import shlex
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
-from hydra.errors import ConfigCompositionException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from lth.config import Config
 from lth.errors import UsageError
 
 GROUPS = ("data", "model", "prune", "optim", "trainer", "logger", "experiment")  # that take the name of a choice
+COMMAND = "python -m lth.run"
+
+
+def prepare() -> None:
+    """Put overrides behind the options, where argparse wants them, and have it raise UsageError."""
+    argparse.ArgumentParser.error = _refuse
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word.startswith("~") or ("=" in word and not word.startswith("-")))
+
+
+def _refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    options = "--help, --version, --cfg job, --config-dir DIR and -m"
+    raise UsageError(f"the command line is not accepted: {message}; the options are {options}.")
 
 
 def keys(node: Any = Config, prefix: str = "") -> list[str]:
-    """All keys of the schema, dotted."""
-    found = []
+    """Return all keys of the schema, dotted."""
+    names = []
     for field in dataclasses.fields(node):
-        if dataclasses.is_dataclass(field.type):
-            found += keys(field.type, f"{prefix}{field.name}.")
-        else:
-            found.append(prefix + field.name)
-    return found
+        name = prefix + field.name
+        names += keys(field.type, f"{name}.") if dataclasses.is_dataclass(field.type) else [name]
+    return names
 
 
-def sentence(error: BaseException) -> str:
-    """What is wrong with the command: the key, the value, and what would be accepted."""
+def config(cfg: DictConfig) -> Config:
+    """Return the composed configuration as a Config. Raises ConfigKeyError for a key that + added and the schema lacks."""
+    return OmegaConf.to_object(OmegaConf.merge(Config, OmegaConf.to_container(cfg)))
+
+
+def concerns(error: Exception) -> bool:
+    """Return whether Hydra or OmegaConf raised an error because of the command line; of a group's bad choice, a ValueError."""
+    bad_choice = isinstance(error, ValueError) and str(error).startswith("Config group override")
+    return bad_choice or isinstance(error, (HydraException, OmegaConfBaseException))
+
+
+def sentence(error: Exception) -> str:
+    """Return what is wrong with the command: the key, the value, and what is accepted."""
     text = str(error)
     if isinstance(error, MissingConfigException) and error.options:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}={name} is not accepted: it takes one of {', '.join(error.options)}."
-    if isinstance(error, ConfigCompositionException) and (
-        found := re.search(r"Could not (?:override|append to) '?([\w.@/]+)", text)
-    ):
-        return _unknown(found[1])
+    if isinstance(error, ConfigKeyError):
+        return _unknown(error.full_key)
+    if unknown := re.search(r"Could not (?:override|append to) '?([\w.@/]+)", text):
+        return _unknown(unknown[1])
     if merged := re.search(r"merging override (\S+)", text):
         return f"{merged[1]} is not accepted: {_first_line(error.__cause__)}."
     if type(error).__name__ == "OverrideParseException":
         return f"the argument {getattr(error, 'override', '')!r} is no override: it takes key=value, such as prune.rate=0.2."
-    if found := re.search(r"Ambiguous value for argument '(.*)'|Sweep parameters '(.*)' requires --multirun", text):
-        given = found[1] or found[2]
-        return f"{given} is not accepted: several values are a sweep, which takes -m: python -m lth.run -m {shlex.quote(given)}."
+    if several := re.search(r"Ambiguous value for argument '(.*)'|Sweep parameters '(.*)' requires --multirun", text):
+        word = several[1] or several[2]
+        return f"{word} is not accepted: several values are a sweep, which takes -m: {COMMAND} -m {shlex.quote(word)}."
     if text.startswith("Config group override"):
         return f"a group takes the name of a choice, such as prune=imp; a key is written whole, such as prune.rate=0.2 ({text})."
     if key := getattr(error, "full_key", None):
@@ -50,42 +74,26 @@ def sentence(error: BaseException) -> str:
     return f"{_first_line(error)}."
 
 
-def require_known(cfg: Any) -> None:
-    """Raise UsageError for a key that + brought in and that the schema does not have; it would do nothing."""
-    for key in sorted(_dotted(cfg) - set(keys())):
-        raise UsageError(_unknown(key))
-
-
-def _dotted(node: Any, prefix: str = "") -> set[str]:
-    found: set[str] = set()
-    for name in node:
-        child = None if OmegaConf.is_missing(node, name) else node._get_node(name)
-        found |= _dotted(child, f"{prefix}{name}.") if isinstance(child, DictConfig) else {f"{prefix}{name}"}
-    return found
-
-
 def _unknown(key: str) -> str:
-    """What is said of a key that is none: the likely ones, and those beside it."""
+    """Return a sentence on a key that does not exist: similar ones, and those of the same group."""
     group = key.rpartition(".")[0]
-    beside = [k for k in keys() if k.rpartition(".")[0] == group]
-    if group and beside:
-        there = f"{group} takes {', '.join(k.rpartition('.')[2] for k in beside)}"
+    siblings = [known.rpartition(".")[2] for known in keys() if known.rpartition(".")[0] == group]
+    if group and siblings:
+        accepted = f"{group} takes {', '.join(siblings)}"
     else:
-        top = [k for k in keys() if "." not in k]
-        there = f"The top level takes {', '.join(top)}, and the groups {', '.join(GROUPS)}"
-    near = _near(key)
-    return f"{key} is no key{f'; did you mean {near}?' if near else '.'} {there}."
+        top = ", ".join(known for known in keys() if "." not in known)
+        accepted = f"The top level takes {top}, and the groups {', '.join(GROUPS)}"
+    similar = " or ".join(f"{known}=" for known in _similar(key))
+    return f"{key} is no key{f'; did you mean {similar}?' if similar else '.'} {accepted}."
 
 
-def _near(key: str) -> str:
-    """The keys that ``key`` may stand for, such as ``optim.lr=`` for ``lr``; empty if there are none."""
-    leaves: dict[str, list[str]] = {}
+def _similar(key: str) -> list[str]:
+    """Return the keys that ``key`` may stand for, by their whole name or its last word, such as ``optim.lr`` for ``lr``."""
+    names = {group: [group] for group in GROUPS}
     for known in keys():
-        leaves.setdefault(known.rpartition(".")[2], []).append(known)
-    found = leaves.get(key) or difflib.get_close_matches(key, [*keys(), *GROUPS], n=1, cutoff=0.6)
-    if not found and "." not in key:
-        found = [known for leaf in difflib.get_close_matches(key, leaves, n=1, cutoff=0.75) for known in leaves[leaf]]
-    return " or ".join(f"{known}=" for known in found)
+        for name in {known, known.rpartition(".")[2]}:
+            names.setdefault(name, []).append(known)
+    return [known for name in difflib.get_close_matches(key, names, n=1) for known in names[name]]
 
 
 def _first_line(error: BaseException | None) -> str:

@@ -16,7 +16,7 @@ NORMALIZE = {
 
 
 def normalization(name: str, channels: int) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel; where ``name`` was made for another number, their average for each."""
+    """Mean and standard deviation of each channel; where ``name`` is for another number, their average for each."""
     mean, std = (v if len(v) == channels else [sum(v) / len(v)] * channels for v in NORMALIZE[name])
     return mean, std
 

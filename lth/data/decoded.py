@@ -1,13 +1,15 @@
-"""Pixels are decoded once: a folder of images becomes one uint8 array on disk. Imports no torch.
+"""Pixels are decoded once: a folder of images becomes one uint8 array in the cache. Imports no torch.
 
-The array's name is a hash of the files' names, sizes and times; the *fingerprint*, a hash of their contents, is kept
-beside it and goes into the key of every round, wherever the folder lies.
+The array's folder is named by a hash of the files' names, sizes and times. A hash of the files' names and contents goes into
+the key of every round; it is the same wherever the folder lies.
 """
 
+import errno
 import hashlib
 import os
 import warnings
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from PIL import Image, ImageOps
 
-from lth.data import digests, kept
+from lth.config import Data
+from lth.data.cache import load_or_build, read_array, write_array
+from lth.data.folders import Listing
 from lth.data.progress import shown
-from lth.data.sources import Listing
 from lth.errors import DataError
+from lth.hashes import of_file
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice its limit is an error, which names the file
 NAMED = 10  # files that cannot be decoded are named up to this number
@@ -40,68 +43,52 @@ class BadImages(DataError):
 
 @dataclass(frozen=True)
 class Decoded:
-    """``images`` gives a batch for an array of indices; ``labels`` int64 (n,); ``files`` hashes the files' names and contents."""
+    """The images of a folder that can be decoded, in order of their names.
 
-    images: "Cached | Streamed"
-    labels: np.ndarray
-    classes: list[str]
-    paths: list[Path]
-    files: str
-    skipped: list[str]  # paths relative to ``root``
-    digests: np.ndarray  # uint8 (n, 32), SHA-256 of each file
-    root: Path
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of what determines the pixels at any size: the files, and how they are decoded."""
-        return f"{self.files}.{VERSION}"
-
-    @property
-    def pixels(self) -> int:
-        """Height times width of an image."""
-        side = self.images.size if isinstance(self.images, Streamed) else self.images.array.shape[1]
-        return side * side
-
-    @property
-    def streamed(self) -> bool:
-        return isinstance(self.images, Streamed)
-
-
-@dataclass(frozen=True)
-class Cached:
-    """All pixels in one memory-mapped array, uint8 (n, size, size, channels); looked over when it is first used.
-
-    ``about``: its meta.json; ``make`` decodes it again where it is damaged.
+    ``labels``: int64 (n,). ``file_hashes``: SHA-256 of each file, uint8 (n, 32). ``array``: uint8 (n, size, size, channels);
+    None where it would be too large: the files are then decoded each time. ``skipped``: names of the other images.
     """
 
-    folder: Path
-    about: dict[str, Any]
-    make: Callable[[], Any]
+    root: Path
+    classes: list[str]
+    names: list[str]
+    labels: np.ndarray
+    skipped: list[str]
+    file_hashes: np.ndarray
+    array: np.ndarray | None
+    size: int
+    channels: int
 
     @cached_property
-    def array(self) -> np.ndarray:
-        return kept.array(self.folder, self.about, self.make)
+    def paths(self) -> list[Path]:
+        return [self.root / name for name in self.names]
+
+    @cached_property
+    def hash(self) -> str:
+        """What determines the pixels at any size, hashed: names and contents of the files, and how they are decoded."""
+        return f"{images_hash(self.names, self.file_hashes)}.{VERSION}"
+
+    @property
+    def images(self) -> "Decoded":  # TODO(12): until every caller uses ``take`` of this class
+        return self
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """uint8 (len(indices), size, size, channels), a copy."""
-        return self.array.take(indices, axis=0)
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """Files that are decoded each time they are asked for, where the array would be too large."""
-
-    paths: list[Path]
-    size: int
-    channels: int = 3
-
-    def take(self, indices: np.ndarray) -> np.ndarray:
-        """uint8 (len(indices), size, size, channels)."""
+        """Return the pixels of some images, uint8 (len(indices), size, size, channels), a copy."""
+        if self.array is not None:
+            return self.array.take(indices, axis=0)
         return np.stack([decode(self.paths[i], self.size, self.channels) for i in indices])
 
 
+def images_hash(names: Iterable[str], file_hashes: np.ndarray) -> str:
+    """Return a hash of the names and the contents of images, 16 digits."""
+    total = hashlib.sha256()
+    for name, file_hash in zip(names, file_hashes):
+        total.update(f"{name} {file_hash.tobytes().hex()}\n".encode())
+    return total.hexdigest()[:16]
+
+
 def decode(path: Path, size: int, channels: int = 3) -> np.ndarray:
-    """One image as uint8 (size, size, channels): upright by EXIF, RGB, over white where transparent, first frame, resized.
+    """Return one image as uint8 (size, size, channels): upright by EXIF, over white where transparent, first frame, resized.
 
     One channel is RGB's luminance (ITU-R 601-2), which leaves grey values as they are.
     Raises DataError naming the file where it cannot be decoded.
@@ -113,7 +100,7 @@ def decode(path: Path, size: int, channels: int = 3) -> np.ndarray:
             if image.size != (size, size):
                 image = image.resize((size, size), Image.Resampling.BILINEAR)
             return np.asarray(image).reshape(size, size, channels)
-    except Exception as error:  # whatever a damaged file makes its reader say
+    except Exception as error:  # whatever a damaged file makes its reader raise
         why = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
         raise DataError(f"the image {path} cannot be decoded ({why}).") from error
 
@@ -127,102 +114,71 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def load(
-    listing: Listing,
-    size: int,
-    cache: Path,
-    limit: float = 16.0,
-    on_error: str = "fail",
-    channels: int = 3,
-    before: Callable[[], None] = lambda: None,
-) -> Decoded:
-    """The images of ``listing`` at ``size`` pixels, from ``cache`` if they are there, else decoded into it.
+def load(listing: Listing, data: Data, before: Callable[[], None] = lambda: None) -> Decoded:
+    """Return the images of ``listing``, from the cache or else decoded into it; ``before`` is called before that.
 
-    Args:
-        limit: gigabytes of pixels above which the files are streamed instead.
-        on_error: ``fail`` or ``skip``, what an undecodable file does.
-        channels: 1 (grey) or 3 (RGB).
-        before: called before images are decoded, which takes long.
-
-    Raises:
-        BadImages: files cannot be decoded and ``on_error`` is ``fail``.
-        DataError: nothing is left of a class.
+    Raises BadImages where files cannot be decoded and ``data.on_error`` is ``fail``, DataError where all of a class cannot.
     """
-    stream = len(listing.paths) * size * size * channels > limit * 1e9
-    folder = cache / f"{'stream' if stream else 'pixels'}-{_name(listing, size, on_error, channels)}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    build = partial(_build, listing, size, folder, stream, on_error, channels)
-    if (meta := kept.meta(folder)) is None:
-        before()
-        with FileLock(f"{folder}.lock"):
-            meta = kept.meta(folder) or build()
-    bad = set(meta["skipped"])
-    keep = [i for i, p in enumerate(listing.paths) if p.relative_to(listing.root).as_posix() not in bad]
-    paths = [listing.paths[i] for i in keep]
-    images = Streamed(paths, size, channels) if stream else Cached(folder, meta, partial(_again, build, meta))
-    labels = np.asarray(listing.labels, dtype=np.int64)[keep]
-    if empty := [name for label, name in enumerate(listing.classes) if label not in labels]:
-        raise DataError(f"no image in the class folder {listing.root / empty[0]} can be decoded.")
-    hashes = digests.load(folder, listing.root, paths, meta)
-    return Decoded(images, labels, listing.classes, paths, meta["fingerprint"], meta["skipped"], hashes, listing.root)
+    stream = len(listing.names) * data.image_size**2 * data.channels > data.cache_limit * 1e9
+    folder = Path(data.cache) / f"{'stream' if stream else 'pixels'}-{_cache_name(listing, data)}"
+    skipped = load_or_build(folder, partial(_build, listing, data, stream), before)["skipped"]
+    names, labels = _without(listing, set(skipped))
+    file_hashes, array = read_array(folder / "hashes.npy"), None if stream else read_array(folder / "images.npy")
+    return Decoded(listing.root, listing.classes, names, labels, skipped, file_hashes, array, data.image_size, data.channels)
 
 
-def _name(listing: Listing, size: int, on_error: str, channels: int) -> str:
-    shape = size if channels == 3 else f"{size}x{channels}"  # arrays that were there before there were channels keep their name
-    total = hashlib.sha256(f"{VERSION} {shape} {on_error} {listing.root.resolve()}".encode())
-    for path in listing.paths:
+def _cache_name(listing: Listing, data: Data) -> str:
+    total = hashlib.sha256(f"{VERSION} {data.image_size} {data.channels} {data.on_error} {listing.root.resolve()}".encode())
+    for name in listing.names:
         try:
-            stat = path.stat()
+            stat = os.stat(f"{listing.root}/{name}")
+            total.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
         except OSError as error:  # a link to nowhere, or in a circle
-            total.update(f"{path.relative_to(listing.root).as_posix()} {error.strerror}\n".encode())
-            continue
-        total.update(f"{path.relative_to(listing.root).as_posix()} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+            total.update(f"{name} {error.strerror}\n".encode())
     return total.hexdigest()[:16]
 
 
-def _again(build: Callable[[], dict[str, Any]], meta: dict[str, Any]) -> None:
-    """Decode what was decoded before. Raises DataError where the images are others now: rounds have their fingerprint."""
-    if build()["fingerprint"] != meta["fingerprint"]:
-        raise DataError(f"the images of {meta['root']} have changed; the same command begins with those that are there now.")
+def _without(listing: Listing, skipped: set[str]) -> tuple[list[str], np.ndarray]:
+    """Return names and labels of the other images. Raises DataError where none of a class is left."""
+    left = [i for i, name in enumerate(listing.names) if name not in skipped]
+    labels = np.asarray(listing.labels, dtype=np.int64)[left]
+    if empty := set(range(len(listing.classes))) - set(labels.tolist()):
+        raise DataError(f"no image in the class folder {listing.root / listing.classes[min(empty)]} can be decoded.")
+    return [listing.names[i] for i in left], labels
 
 
-def _build(listing: Listing, size: int, folder: Path, stream: bool, on_error: str, channels: int) -> dict[str, Any]:
-    """Decode all images into a kept folder; returns its meta.json."""
-    draft = kept.draft(folder)
-    skipped: list[str] = []
-    hashes: dict[str, str] = {}
-    shape = (len(listing.paths), size, size, channels)
-    array = None if stream else kept.empty(draft / "images.npy", np.uint8, shape)
-    read = partial(_read, size=size, channels=channels)
-    faults: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        done, count = pool.map(read, listing.paths), len(listing.paths)
-        for path, (digest, pixels, fault) in zip(listing.paths, shown(done, count, f"decoding {count:,} images")):
-            name = path.relative_to(listing.root).as_posix()
-            if pixels is None:
-                skipped.append(name)
-                faults.append(fault)
-                continue
-            if array is not None:
-                array[len(hashes)] = pixels
-            hashes[name] = digest
-    if faults and on_error == "fail":
-        kept.remove(draft)
-        raise BadImages(faults)
-    if array is not None:
-        array.flush()
-        if skipped:
-            np.save(draft / "images.npy", np.array(array[: len(hashes)]))
-    digests.write(draft / digests.FILE, hashes.values())
-    about = {"fingerprint": digests.fingerprint(hashes.items()), "skipped": skipped, "root": str(listing.root)}
-    return kept.finish(draft, folder, None if stream else "images.npy", about)
+def _build(listing: Listing, data: Data, stream: bool, draft: Path) -> dict[str, Any]:
+    """Decode all images; write their pixels, unless they are streamed, and the hashes of their files."""
+    hashes: list[str] = []
+    faults: dict[str, str] = {}
+
+    def pixels() -> Iterator[np.ndarray]:
+        count = len(listing.names)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            read = pool.map(partial(_read, listing.root, data), listing.names)
+            for name, result in zip(listing.names, shown(read, count, f"decoding {count:,} images")):
+                if isinstance(result, str):
+                    faults[name] = result
+                else:
+                    hashes.append(result[0])
+                    yield result[1][None]
+        if faults and data.on_error == "fail":
+            raise BadImages(list(faults.values()))
+        _without(listing, set(faults))
+
+    deque(pixels(), 0) if stream else write_array(draft / "images.npy", pixels())
+    np.save(draft / "hashes.npy", np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(-1, 32))
+    return {"skipped": list(faults)}
 
 
-def _read(path: Path, size: int, channels: int) -> tuple[str, np.ndarray | None, str]:
-    """SHA-256 and pixels of a file, or why it has none."""
+def _read(root: Path, data: Data, name: str) -> tuple[str, np.ndarray] | str:
+    """Return SHA-256 and pixels of a file, or a clause on why it has none."""
+    path = root / name
     try:
-        return digests.of(path), decode(path, size, channels), ""
+        if path.exists() and not path.is_file():  # a pipe or a device could be read for ever
+            raise OSError(errno.EINVAL, "it is no file")
+        return of_file(path), decode(path, data.image_size, data.channels)
     except DataError as error:
-        return "", None, str(error).rstrip(".")
+        return str(error).rstrip(".")
     except OSError as error:
-        return "", None, f"the image {path} cannot be read ({error.strerror})"
+        return f"the image {path} cannot be read ({error.strerror})"

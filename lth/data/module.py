@@ -1,4 +1,4 @@
-"""The LightningDataModule: splits, orders, batches."""
+"""The LightningDataModule: orders and batches."""
 
 import numpy as np
 import pytorch_lightning as pl
@@ -8,27 +8,27 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from typing_extensions import override
 
 from lth.data.augment import augment, normalization, to_float
-from lth.data.decoded import Cached, Decoded, Streamed
+from lth.data.decoded import Decoded
 from lth.data.features import Features
 from lth.data.split import Splits
 from lth.seeds import stream
 
-PIXELS = 2**20  # of a batch that is only looked at: small images go through many at once
+PIXELS = 2**20  # of a batch that is only evaluated: small images are batched in greater numbers
 
 
 class Batches(Dataset):
-    """Asked for (indices, seed), gives (pixels uint8 (n, h, w, c) or features, labels (n,), seed): a batch by one gather."""
+    """Maps (indices, seed) to (pixels uint8 (n, h, w, c) or features, labels (n,), seed): a batch by one gather."""
 
-    def __init__(self, source: Cached | Streamed | Features, labels: np.ndarray, train: bool) -> None:
+    def __init__(self, source: Decoded | Features, labels: np.ndarray, train: bool) -> None:
         self.source, self.labels, self.train = source, labels, train
 
     @override
     def __getitem__(self, item: tuple[np.ndarray, int]) -> tuple[Tensor, Tensor, int]:
         indices, seed = item
-        if isinstance(self.source, Features):
-            values = self.source.take(indices, seed if self.train else None)
-        else:
+        if isinstance(self.source, Decoded):
             values = torch.from_numpy(self.source.take(indices))
+        else:
+            values = self.source.take(indices, seed if self.train else None)
         return values, torch.from_numpy(self.labels[indices]), seed
 
 
@@ -53,31 +53,31 @@ class Order(Sampler):
     ) -> None:
         self.subset, self.batch_size, self.seed = subset, batch_size, seed
         self.rank, self.ranks, self.begin = rank, ranks, begin
-        self.set_epoch(0)
+        self.set_epoch(begin[0])
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch, with how many came before it."""
-        self.epoch = self.begin[0] + epoch
-        self.skipped = self.begin[1] if epoch == 0 else 0
+        """Lightning calls this before each epoch, with its number."""
+        self.epoch = epoch
+        self.skipped = self.begin[1] if epoch == self.begin[0] else 0
 
     @property
-    def whole(self) -> int:
+    def per_epoch(self) -> int:
         """Batches of an epoch of which none is left out."""
         full, tail = divmod(len(self.subset), self.batch_size)
         return max(1, full + (tail >= 2 * self.ranks))
 
     @override
     def __len__(self) -> int:
-        return self.whole - self.skipped
+        return self.per_epoch - self.skipped
 
     @override
     def __iter__(self):
         order = self.subset
         if self.seed is not None:
             order = np.random.default_rng(stream("data order", self.seed, self.epoch)).permutation(order)
-        for k in range(self.skipped, self.whole):
+        for k in range(self.skipped, self.per_epoch):
             # A tail of one image a rank or none goes with the batch before: BatchNorm and the ranks need more.
-            end = (k + 1) * self.batch_size if k + 1 < self.whole else len(order)
+            end = (k + 1) * self.batch_size if k + 1 < self.per_epoch else len(order)
             batch = order[k * self.batch_size : end]
             if self.seed is not None:  # gradients are averaged over ranks, so each has as many images: the first ones again
                 batch = np.resize(batch, -(-len(batch) // self.ranks) * self.ranks)
@@ -88,12 +88,12 @@ class ImageData(pl.LightningDataModule):
     """Batches (images float32 (n, channels, h, w), labels int64 (n,)) of the training, validation and test images.
 
     Args:
-        splits: the decoded images and which of them are for what.
         seed: of the replicate; draws order and augmentation.
         normalize: a name in ``augment.NORMALIZE``.
         kind: of augmentation, see ``augment.augment``.
         workers: processes that decode, for streamed images alone.
-        channels: of the pixels.
+        begin: the epoch and the batch that training starts with.
+        features: of ``train``, ``val`` and ``test`` images, which are the batches then; none: the batches are pixels.
     """
 
     def __init__(
@@ -105,29 +105,28 @@ class ImageData(pl.LightningDataModule):
         kind: str = "none",
         workers: int = 0,
         channels: int = 3,
+        begin: tuple[int, int] = (0, 0),
+        features: dict[str, Features] | None = None,
     ) -> None:
         super().__init__()
         self.splits, self.batch_size, self.seed, self.kind, self.workers = splits, batch_size, seed, kind, workers
         self.mean, self.std = normalization(normalize, channels)
-        self.begin = (0, 0)  # the epoch and the batch that training starts with
-        self.features: dict[str, Features] = {}  # of ``train`` and ``test`` images; where there are some, they are the batches
+        self.begin, self.features = begin, features or {}
 
     def batches(self, ranks: int = 1) -> int:
-        """Optimiser steps of a whole epoch."""
-        return Order(self.splits.train, self.batch_size, self.seed, 0, ranks).whole
+        """Return the number of optimiser steps of an epoch."""
+        return Order(self.splits.train, self.batch_size, self.seed, 0, ranks).per_epoch
 
-    def _loader(self, part: str, decoded: Decoded, subset: np.ndarray) -> DataLoader:
+    def _loader(self, part: str, images: Decoded, subset: np.ndarray) -> DataLoader:
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         train = part == "train"
-        size = self.batch_size if train else max(self.batch_size, PIXELS // decoded.pixels)
+        size = self.batch_size if train else max(self.batch_size, PIXELS // images.size**2)
         order = Order(subset, size, self.seed if train else None, rank, ranks, self.begin if train else (0, 0))
         order.set_epoch(self.trainer.current_epoch if self.trainer else 0)
-        shared = part == "val" and decoded is self.splits.train_images
-        source = self.features.get("train" if shared else part, decoded.images)
-        workers = self.workers if isinstance(source, Streamed) else 0
-        batches = Batches(source, decoded.labels, train)
+        source = self.features.get("train" if part in self.splits.drawn else part, images)
+        workers = self.workers if source is images and images.array is None else 0
         return DataLoader(
-            batches,
+            Batches(source, images.labels, train),
             sampler=order,
             batch_size=None,
             num_workers=workers,

@@ -1,17 +1,15 @@
-"""The display of long work on files: a bar on a terminal, else one line at its start and one at its end. Imports no torch."""
+"""The display of long work on files. Imports no torch."""
 
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any
 
 DELAY = 1.0  # seconds; shorter work is not displayed
 
-Item = TypeVar("Item")
 
-
-def shown(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """Yield ``items``, ``total`` in number, while stderr says ``what`` is being done to them."""
+def shown(items: Iterable[Any], total: int, what: str) -> Iterator[Any]:
+    """Yield ``items``, ``total`` in number, under a bar on a terminal, else between a line at the start and one at the end."""
     if sys.stderr.isatty():
         from tqdm import tqdm
 

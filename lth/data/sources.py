@@ -1,129 +1,113 @@
-"""Where the images lie: folders of class folders, found, downloaded or rendered. Imports no torch, but for a download."""
+"""Where the images come from: a folder of the user's, a download, or the renderer. Imports no torch, but for a download.
 
+MNIST and CIFAR-10 are downloaded by torchvision and written once as class folders; Kaggle's Intel scenes by kagglehub, which
+needs no account for a public set, continues a broken download and compares the archive with its MD5.
+"""
+
+import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-from filelock import FileLock
+from typing import Any
 
 from lth.config import Data
-from lth.data import intel, parts, published
-from lth.data.made import Made, clear
-from lth.data.parts import SUFFIXES, Folders
+from lth.data import folders, scenes
+from lth.data.cache import META, load_or_build
+from lth.data.progress import shown
 from lth.errors import DataError
+from lth.network import reachable
 
-
-@dataclass(frozen=True)
-class Listing:
-    """The images of one folder of class folders, in name order: paths, labels and class names."""
-
-    root: Path
-    classes: list[str]
-    paths: list[Path]
-    labels: list[int]
+NAMES = {"intel": "puneet6060/intel-image-classification", "mnist": "MNIST", "cifar10": "CIFAR10"}  # on Kaggle, in torchvision
+HANDLE = f"{NAMES['intel']}/versions/2"  # with a version, kagglehub asks the network for nothing once it is downloaded
+INTEL_CLASSES = ["buildings", "forest", "glacier", "mountain", "sea", "street"]
+INTEL_COUNTS = {"seg_train": 14034, "seg_test": 3000}
+HOSTS = {"intel": "www.kaggle.com", "mnist": "ossci-datasets.s3.amazonaws.com", "cifar10": "www.cs.toronto.edu"}
+BY_HAND = (
+    "Put its images anywhere as class folders, train/<class>/ and test/<class>/, and name their folder with data.root=DIR, "
+    "or use data=scenes, which needs no download."
+)
 
 
 def require(data: Data) -> None:
     """Raise DataError, within seconds, where there are no images and no way to them: no folder, no network."""
     if data.root is not None:
-        parts.find(Path(data.root).expanduser())
-    elif data.name == "intel":
-        intel.require()
-    elif data.name in published.NAMES:
-        published.require(data.name, Path(data.cache))
+        folders.find(Path(data.root).expanduser())
     elif data.name == "folder":
         raise DataError("data.root=null is not accepted with data=folder: it takes the folder of your images.")
+    elif data.name in HOSTS and not _downloaded(data) and not reachable(HOSTS[data.name]):
+        raise DataError(f"{NAMES[data.name]} is downloaded from {HOSTS[data.name]}, which does not answer. {BY_HAND}")
 
 
-def locate(data: Data, before: Callable[[], None] = lambda: None) -> Folders:
-    """The folders of ``data``, downloaded or rendered if need be. Raises DataError where there are none.
+def locate(data: Data, before: Callable[[], None] = lambda: None) -> folders.Folders:
+    """Return the folders of ``data``, downloaded or rendered if need be; ``before`` is called before that.
 
-    Args:
-        before: called before a download or before rendering.
+    Raises DataError where there are none.
     """
     require(data)
+    cache = Path(data.cache)
     if data.root is not None:
-        return parts.find(Path(data.root).expanduser())
-    if data.name == "intel":
-        return parts.find(intel.fetch(before))
-    own = made(data)
-    if not own.root.is_dir():
+        root = Path(data.root).expanduser()
+    elif data.name == "scenes":
+        root = scenes.fetch(cache, data.train_per_class, data.test_per_class, data.render_seed, before)
+    elif data.name == "intel":
+        root = _intel(data, before)
+    else:
+        root, download = cache / data.name, cache / f"{data.name}.download"
+        load_or_build(root, partial(_torchvision, NAMES[data.name], download), before)
+        shutil.rmtree(download, ignore_errors=True)
+    return folders.find(root)
+
+
+def _downloaded(data: Data) -> bool:
+    if data.name != "intel":
+        return Path(data.cache, data.name, META).exists() or Path(data.cache, f"{data.name}.download").is_dir()
+    # kagglehub leaves an empty file beside the folder of versions when it has unpacked one.
+    folder = Path(os.environ.get("KAGGLEHUB_CACHE", str(Path.home() / ".cache" / "kagglehub")), "datasets", HANDLE)
+    return folder.is_dir() and (folder.parent.parent / f"{folder.name}.complete").exists()
+
+
+def _intel(data: Data, before: Callable[[], None]) -> Path:
+    """Return the folder that kagglehub unpacked. Raises DataError where images are missing in it."""
+    if not _downloaded(data):
         before()
-    return parts.find(_rendered(data, own) if data.name == "scenes" else published.fetch(data.name, Path(data.cache)))
-
-
-def made(data: Data) -> Made | None:
-    """The folder in the cache that is drawn or downloaded for ``data``; None where the images are the user's own."""
-    if data.root is not None:
-        return None
-    if data.name in published.NAMES:
-        return published.made(data.name, Path(data.cache))
-    if data.name == "scenes":
-        from lth.data import scenes
-
-        root = Path(data.cache) / f"scenes-{data.train_per_class}-{data.test_per_class}-{data.render_seed}"
-        return Made(root, scenes.SPLITS, scenes.MANIFEST, partial(_redraw, data, root))
-    return None
-
-
-def _rendered(data: Data, own: Made) -> Path:
-    own.root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{own.root}.lock"):
-        for draft in own.root.parent.glob(f".{own.root.name}-*"):  # of killed processes, as the lock is ours
-            shutil.rmtree(draft, ignore_errors=True)
-        try:
-            _draw(data, own.root)
-        except FileExistsError:
-            own.renew()
-    return own.root
-
-
-def _redraw(data: Data, root: Path) -> None:
-    clear(root)
-    _draw(data, root)
-
-
-def _draw(data: Data, root: Path) -> None:
-    from lth.data import scenes
-
-    scenes.write(root, data.train_per_class, data.test_per_class, data.render_seed)
-
-
-def list_images(root: Path) -> Listing:
-    """Every image file below the class folders of ``root``; hidden files and other files are passed over.
-
-    Raises DataError where there are fewer than two classes or a class without images.
-    """
-    classes = parts.folders(root)
-    if len(classes) < 2:
-        inner = f"; did you mean {root / classes[0]}?" if classes and len(parts.folders(root / classes[0])) > 1 else "."
-        raise DataError(
-            f"{root} holds {len(classes)} class folders; at least 2 are needed, one for each class, with images in them{inner}"
-        )
-    paths, labels = [], []
-    for label, name in enumerate(classes):
-        _readable(root / name)
-        found = sorted(
-            p for p in (root / name).rglob("*") if p.suffix.lower() in SUFFIXES and not _hidden(p, root) and not p.is_dir()
-        )
-        if not found:
-            raise DataError(f"the class folder {root / name} holds no image.")
-        for path in found:
-            _readable(path)
-        paths += found
-        labels += [label] * len(found)
-    return Listing(root, classes, paths, labels)
-
-
-def _readable(path: Path) -> None:
-    """Raise DataError where a name is no text, so that it can stand in no file of results."""
     try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise DataError(f"the name {str(path)!a} is no UTF-8; rename it.") from None
+        import kagglehub
+
+        root = Path(kagglehub.dataset_download(HANDLE))
+    except Exception as error:  # whatever the network, the hub or the account raises
+        raise DataError(f"the download of {NAMES['intel']} failed ({type(error).__name__}). {BY_HAND}") from error
+    for part, count in INTEL_COUNTS.items():
+        images = [len(list((root / part / part / name).glob("*.jpg"))) for name in INTEL_CLASSES]
+        if sum(images) != count or not all(images):
+            what = f"{sum(images):,} images of {sum(map(bool, images))} classes instead of {count:,} of {len(images)}"
+            again = f"delete {root}, and the same command downloads it again. {BY_HAND}"
+            raise DataError(f"{root / part / part} holds {what}; {again}")
+    return root
 
 
-def _hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
+def _torchvision(name: str, download: Path, draft: Path) -> dict[str, Any]:
+    try:
+        from torchvision import datasets
+
+        parts = {part: getattr(datasets, name)(download, train=part == "train", download=True) for part in ("train", "test")}
+    except Exception as error:  # whatever the network or a damaged file makes torchvision raise
+        raise DataError(f"the download of {name} failed ({type(error).__name__}). {BY_HAND}") from error
+    for part, images in parts.items():
+        write(images, draft / part)
+    return {}
+
+
+def write(images: Any, folder: Path) -> None:
+    """Write folder/<class>/<number>.png of a data set like torchvision's: ``classes``, and (PIL image, label) in order.
+
+    A class is called by its first word (MNIST's are ``0 - zero`` and so on). Raises DataError for one that leads elsewhere.
+    """
+    names = [name.split()[0] for name in images.classes]
+    for name in names:
+        if not name.replace("-", "").replace("_", "").isalnum():
+            raise DataError(f"the download has a class called {name!r}, which is no name for a folder.")
+        (folder / name).mkdir(parents=True)
+    for number in shown(range(len(images)), len(images), f"writing {len(images):,} {folder.name} images as class folders"):
+        image, label = images[number]
+        image.save(folder / names[label] / f"{number:05d}.png")

@@ -1,8 +1,7 @@
-"""What a finished round's files show about themselves; each check raises DataError with what is broken, in one sentence."""
+"""What a finished round's files show: the invariants, and that round.json says what the other files hold."""
 
-import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,193 +9,194 @@ from torch import Tensor
 
 from lth.config import Config, Data, Model, Prune
 from lth.errors import DataError
-from lth.hashes import of_tensors
+from lth.invariants import checks
+from lth.models import flops
+from lth.pruning import allocation, criteria
 from lth.pruning import masks as M
-from lth.training import record
-from lth.training.history import ENDS, SCORES
-from lth.tree import files, predictions
+from lth.tree import checkpoint, files, metrics, predictions
 from lth.tree import ticket as tickets
-from lth.tree.record import require_intact
+from lth.tree.record import Record, require_intact
 from lth.tree.spec import Spec
+from lth.tree.store import Store
 from lth.tree.ticket import Ticket
 
-PROOFS = {"exact_count", "nested", "start", "zeros", "untouched", "init_unchanged", "ranks", "layer_collapse"}
+FILES = {"config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors"}
+SPEC = ("key", "control", "epochs", "finetune", "settings", "recipe", "family", "step", "levels")  # of a spec and its record
+SHARED = ("classes", "images", "mean", "std", "parameters", "flops", "layer_flops")  # by the rounds of a chain
+DESCRIBED = ("format", "model", "classes", "image_size", "mean", "std")  # in round.json and final.safetensors
+UNSEEN = {"optimiser_states", "lr", "frozen"}  # numbers of checks that no file shows
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A finished round: its round.json, what determined it, its ticket, its final weights and what their file says of them."""
+class Round:
+    """A finished round with its files.
 
-    record: dict[str, Any]
+    ``root``: the record of its round 0; ``own``: what identifies a module of one's own, empty for the networks of the commands;
+    ``prune``: the prune step that leads to it, or to the ticket of a control.
+    """
+
+    record: Record
     spec: Spec
-    folder: Path
+    root: Record
+    own: dict[str, Any]
+    prune: Prune
     ticket: Ticket
     weights: dict[str, Tensor]
     about: dict[str, Any]
 
 
-def read(written: dict[str, Any], spec: Spec, folder: Path) -> Finished:
-    """The files of a round. Raises DataError where its ticket is damaged."""
-    weights, about = files.read_tensors(folder / "final.safetensors")
-    return Finished(written, spec, folder, tickets.load_ticket(folder), weights, about)
+def _read(record: Record, spec: Spec, root: Record) -> Round:
+    step = (spec.parent if spec.control else spec).content.get("prune", {})
+    prune, own = Prune(**{name: value for name, value in step.items() if name != "levels"}), root.determined_by.get("own", {})
+    weights, about = files.read_tensors(record.folder / "final.safetensors")
+    return Round(record, spec, root, own, prune, tickets.load_ticket(record.folder), weights, about)
 
 
-def require(holds: bool, sentence: str) -> None:
+def check(record: Record, spec: Spec, root: Record, parent: tuple[Record, Spec] | None, outputs: Store) -> None:
+    """Check a round whose parent is valid. Raises DataError or InvariantError with what is broken, in one sentence."""
+    if missing := (FILES | ({"predictions.npy"} if record.test else set())) - record.files.keys():
+        raise DataError(f"round.json holds no hash of {', '.join(sorted(missing))}.")
+    require_intact(record)
+    it, before = _read(record, spec, root), _read(*parent, root) if parent else None
+    _same(vars(record), _identity(it) | ({} if it.own else _configured(it)) | _sizes(it) | _scores(record))
+    if record.test_confusion is not None:
+        _test(record)
+    _same(it.about, {name: getattr(record, name) for name in DESCRIBED if not it.own}, "final.safetensors")
+    odd = [name for name, t in it.weights.items() if not torch.isfinite(t).all()]
+    _require(not odd, f"{', '.join(odd)} in final.safetensors holds numbers that are not finite.")
+    _invariants(it, before, outputs)
+
+
+def _require(holds: bool, sentence: str) -> None:
     if not holds:
         raise DataError(sentence)
 
 
-def same(written: dict[str, Any], expected: dict[str, Any], where: str = "round.json") -> None:
-    """Raise DataError naming the first entry of ``expected`` that ``written`` does not have."""
+def _same(values: Mapping[str, Any], expected: Mapping[str, Any], where: str = "round.json") -> None:
     for name, value in expected.items():
-        require(name in written, f"{where} lacks {name}.")
-        require(written[name] == value, f"{where} has {name}={written[name]}, and it should be {value}.")
+        _require(values.get(name) == value, f"{where} has {name}={values.get(name)}, and it should be {value}.")
 
 
-def identity(written: dict[str, Any], spec: Spec, folder: str) -> None:
-    """The folder, the key and all fields that follow from what determined the round."""
-    root = spec.root.content
-    same(written, {
-        "key": spec.key,
-        "name": folder,
-        "parent": spec.parent.key if spec.parent else None,
+def _identity(it: Round) -> dict[str, Any]:
+    """Return the fields that follow from what determined the round."""
+    spec, steps = it.spec, ("rate", "allocation", "rewind", "retrain", *(() if it.own else ("criterion",)))
+    return {
+        **{name: getattr(spec, name) for name in SPEC},
+        **{name: getattr(it.prune, name) if spec.index else None for name in steps},
+        "name": f"{it.record.folder.name.rpartition('-')[0]}-{spec.key}",
         "round": spec.index,
-        "control": spec.control,
-        "seed": root.get("seed", Config.seed),
-        "epochs": spec.epochs,
-        "finetune": spec.finetune,
-        "pretrained": "weights" in root,
-        "settings": spec.settings,
-        "model": root.get("model", {}).get("name", Model.name),
-        "image_size": root["data"].get("image_size", Data.image_size),
-        "precision": root.get("precision", "32-true"),
-        "recipe": spec.recipe,
-        "family": spec.family,
-        "step": spec.step,
-        "levels": spec.levels,
-    })  # fmt: skip
-    require(folder.endswith(f"-{spec.key}"), f"its folder's name does not end in its key {spec.key}.")
-    prune = edge(spec)
-    fields = ("rate", "criterion", "allocation", "rewind", "retrain")
-    same(written, {name: getattr(prune, name) if prune else None for name in fields})
+        "parent": spec.parent.key if spec.parent else None,
+        "seed": spec.root.content.get("seed", Config.seed),
+    }
 
 
-def edge(spec: Spec) -> Prune | None:
-    """The prune step that leads to a round, or to a control's ticket, with its defaults; None for round 0."""
-    ticket = spec.parent if spec.control else spec
-    if ticket.parent is None:
-        return None
-    return Prune(**{name: value for name, value in ticket.content["prune"].items() if name != "levels"})
+def _configured(it: Round) -> dict[str, Any]:
+    """Return the fields that follow from the configuration and from round 0 of the chain."""
+    content, per_epoch = it.spec.root.content, it.root.iterations // it.root.epochs
+    return {
+        **{name: getattr(it.root, name) for name in SHARED},
+        "model": content.get("model", {}).get("name", Model.name),
+        "pretrained": "weights" in content,
+        "image_size": content["data"].get("image_size", Data.image_size),
+        "precision": content.get("precision", "32-true"),
+        "iterations": per_epoch * it.spec.epochs,
+        "begin_iteration": checkpoint.steps(it.prune.rewind, per_epoch, it.root.iterations) if it.spec.index else 0,
+    }
 
 
-def intact(written: dict[str, Any], folder: Path) -> None:
-    """Every file is there, with the hash that round.json holds."""
-    wanted, named = record.sealed(written.get("test", "")), set(written["files"])
-    require(named == set(wanted), f"round.json holds hashes of {', '.join(sorted(named))}, not of {', '.join(wanted)}.")
-    require_intact(written)
+def _sizes(it: Round) -> dict[str, Any]:
+    """Return the counts, densities and FLOPs that follow from the masks."""
+    masks, rewind, dense = it.ticket.masks, it.ticket.rewind, it.record.layer_flops
+    fit = all(name in rewind and rewind[name].shape == mask.shape for name, mask in masks.items())
+    _require(fit and M.size(masks) > 0, "ticket.safetensors holds no masks, or they are not of the shapes of the weights.")
+    sizes = flops.sizes(it.record.parameters, masks, dense)
+    sizes = sizes if dense else {"model_density": sizes["model_density"]}
+    return sizes | {"kept": M.kept(masks), "prunable": M.size(masks), "density": M.density(masks), "layers": M.per_layer(masks)}
 
 
-def counts(found: Finished) -> None:
-    """The masks are as round.json says, and so are sizes and FLOPs."""
-    masks, written = found.ticket.masks, found.record
-    require(M.size(masks) > 0, "ticket.safetensors holds no mask.")
-    fit = all(name in found.ticket.rewind and found.ticket.rewind[name].shape == m.shape for name, m in masks.items())
-    require(fit, "the masks are not of the shapes of the weights.")
-    same(written, {
-        "kept": M.kept(masks),
-        "prunable": M.size(masks),
-        "density": M.density(masks),
-        "layers": M.per_layer(masks),
-        **record.sizes(written["parameters"], found.ticket, written["layer_flops"]),
-    })  # fmt: skip
-    held = sum(t.numel() for t in found.ticket.rewind.values() if t.is_floating_point())
-    require(M.size(masks) <= written["parameters"] <= held, f"round.json has parameters={written['parameters']} of {held}.")
-    require(list(written["layer_weights"]) == list(masks), "round.json has the layers in another order.")
-    require(set(masks) <= set(written["layer_flops"]), "a layer with a mask has no FLOPs in round.json.")
+def _scores(record: Record) -> dict[str, Any]:
+    """Return the scores that follow from metrics.csv."""
+    rows = metrics.read(record.folder / "metrics.csv")
+    ends = {name: metrics.end_point(rows, name) for name in metrics.END_POINTS}
+    scores = {name: rows[-1][name] for name in metrics.SCORES} | {"iterations": rows[-1]["iteration"]}
+    scores |= {f"{end}_{name}": row[name] for end, row in ends.items() for name in ("epoch", "iteration", *metrics.SCORES)}
+    scores |= {f"{end}_test_acc": record.test_acc for end, row in ends.items() if row is rows[-1]}
+    return scores | {"censored": ends["early_stop"] is rows[-1]}
 
 
-def start(found: Finished) -> None:
-    """The start file is the one that round.json names; that it matches its hash is checked when it is read."""
-    named = of_tensors(found.ticket.rewind)[:16]
-    same(found.record, {"start": named})
+def _test(record: Record) -> None:
+    """Test accuracies follow from the confusion matrix (rows: true classes), and it follows from the predictions."""
+    matrix, count, classes = torch.tensor(record.test_confusion).double(), record.images["test"], record.classes
+    counted = matrix.shape == (len(classes),) * 2 and int(matrix.sum()) == count and list(record.test_class_acc) == classes
+    _require(counted, f"round.json does not count {count} test images of {', '.join(classes)} in its confusion matrix.")
+    expected = [float(matrix.trace()) / count, *(matrix.diag() / matrix.sum(1).clamp(min=1)).tolist()]
+    differ = max(abs(a - b) for a, b in zip(expected, [record.test_acc, *record.test_class_acc.values()]))
+    _require(differ < 1e-6, "the test accuracies in round.json do not follow from its confusion matrix.")
+    same = not record.test or predictions.confusion(record.folder, record.test, len(classes)) == record.test_confusion
+    _require(same, "predictions.npy gives another confusion matrix than round.json has.")
 
 
-def final(found: Finished) -> None:
-    """Final weights: exactly 0 where pruned, all finite, of the start's names, types and shapes, with the round's portrait."""
-    before, after = ({n: (t.dtype, t.shape) for n, t in s.items()} for s in (found.ticket.rewind, found.weights))
-    require(before == after, "final.safetensors holds other tensors than training started from.")
-    revived = M.revived(found.weights, found.ticket.masks)
-    require(revived == 0, f"final.safetensors holds {revived} pruned weights that are not 0.")
-    odd = [name for name, t in found.weights.items() if not torch.isfinite(t).all()]
-    require(not odd, f"{', '.join(odd)} in final.safetensors holds numbers that are not finite; the training diverged.")
-    require(found.about.get("format") == "lth-final-1", "final.safetensors is of another format.")
-    portrait = ("format", "model", "classes", "image_size", "mean", "std")
-    same(found.about, {name: found.record[name] for name in portrait}, "final.safetensors")
+def _invariants(it: Round, parent: Round | None, outputs: Store) -> None:
+    """Every invariant holds, and round.json has its numbers."""
+    ticket, masks, recorded, kind = it.ticket, it.ticket.masks, it.record.checks, it.record.control
+    before = {n: mask for n, mask in parent.ticket.masks.items() if n in masks} if parent and not kind else None
+    shapes, head = map(checks.shapes_of, (it.weights, ticket.rewind)), _head(it)
+    entries = {"untouched": checks.untouched(*shapes, masks, _scope(it, parent, head), {}, {})}
+    checks.require(entries)
+    keep = _keep(it.prune, before, it.spec.levels, head) if before else M.kept(parent.ticket.masks) if parent else M.size(masks)
+    entries |= {
+        "nested": checks.nested(masks, before),
+        "exact_count": checks.exact_count(masks, keep),
+        "start": checks.start(ticket.rewind, _rewound(it, parent, outputs) if before else ticket.rewind),
+        "zeros": checks.zeros([0] * recorded["zeros"]["epochs"], it.weights, ticket.start, masks),
+        "init_unchanged": checks.init_unchanged(ticket.rewind, it.record.start),
+        "ranks": checks.ranks(masks, True, recorded["ranks"]["ranks"]),
+        "layer_collapse": checks.layer_collapse(masks, it.record.effective_density),
+    }
+    if kind:
+        entries["control"] = checks.control(kind, ticket, parent.ticket, ticket.rewind.keys(), kind == "order")
+    checks.require(entries)
+    for name, entry in entries.items():
+        seen = {number: value for number, value in entry.items() if number not in UNSEEN}
+        _same(recorded[name], seen, f"the check {name} in round.json")
+    if before and it.prune.criterion == "magnitude" and "criterion" not in it.own:
+        expected = M.keep_top(criteria.magnitude(parent.weights, before), before, keep)
+        odd = [name for name, mask in masks.items() if not mask.equal(expected[name])]
+        _require(not odd, f"the masks of {', '.join(odd)} are not those of its parent's largest final weights.")
 
 
-def metrics(found: Finished) -> None:
-    """The scores of the last validation, of early stop and of the best validation are those of metrics.csv."""
-    rows = list(csv.DictReader((found.folder / "metrics.csv").read_text().splitlines()))
-    require(len(rows) > 0, "metrics.csv has no row.")
-    last, ends = rows[-1], {end: min(rows, key=least) for end, least in ENDS.items()}
-    expected = {name: last[name] for name in SCORES} | {"iterations": last["iteration"]}
-    expected |= {f"{end}_{name}": row[name] for end, row in ends.items() for name in ("epoch", "iteration", *SCORES)}
-    expected["censored"] = str(ends["early_stop"] is last)
-    for name, value in expected.items():  # as text: a number is written in one way alone, and NaN equals itself
-        told = found.record[name]
-        require(str(told) == value, f"round.json has {name}={told}, and metrics.csv has {value}.")
+def _scope(it: Round, parent: Round | None, head: list[str]) -> list[str]:
+    """Return the names of the weights that are to have masks."""
+    if parent is None:  # a layer without a mask would escape all counts of the chain
+        return [*it.ticket.masks, *(name for name in it.record.layer_flops if name.endswith(".weight"))]
+    names, prune = list(parent.ticket.masks), it.prune
+    if it.record.control or parent.spec.index:
+        return names
+    spared = [] if prune.head and prune.scope != "backbone" else head
+    named = not it.own and (prune.scope != "trainable" or it.spec.finetune == "all")  # else a subset, which no file names
+    return [name for name in names if name not in spared and (named or name in it.ticket.masks)]
 
 
-def test_scores(found: Finished) -> None:
-    """Test accuracies follow from the confusion matrix (rows: true classes), which counts every test image once."""
-    written, matrix = found.record, torch.tensor(found.record["test_confusion"], dtype=torch.float64)
-    count, classes = int(matrix.sum()), written["classes"]
-    require(matrix.shape == (len(classes),) * 2, f"the confusion matrix is not of {len(classes)} classes.")
-    require(
-        count == written["images"]["test"], f"the confusion matrix counts {count} test images of {written['images']['test']}."
-    )
-    own = dict(zip(classes, (matrix.diag() / matrix.sum(1).clamp(min=1)).tolist()))
-    require(list(written["test_class_acc"]) == classes, "test_class_acc is not of the classes.")
-    for name, accuracy, told in [
-        ("test_acc", float(matrix.trace()) / count, written["test_acc"]),
-        *((f"test_class_acc of {name}", own[name], written["test_class_acc"][name]) for name in classes),
-    ]:
-        require(abs(accuracy - told) < 1e-6, f"round.json has {name}={told}, and the confusion matrix has {accuracy}.")
-    for end in ENDS:
-        same_row = written[f"{end}_iteration"] == written["iterations"]
-        differ = f"{end}_iteration is the last one, and their test accuracies differ."
-        require(not same_row or written[f"{end}_test_acc"] == written["test_acc"], differ)
+def _head(it: Round) -> list[str]:
+    """Return the weights of the head: of the last layer, or with ``model.head=mlp`` of all layers of its module."""
+    layers, model = list(it.root.layer_weights), it.spec.root.content.get("model", {})
+    module = layers[-1].removesuffix(".weight")
+    if model.get("head", Model.head) == "mlp" and "." in module:
+        module = module.rpartition(".")[0]
+    return [] if it.own else [name for name in layers if name.startswith(f"{module}.")]
 
 
-def given(found: Finished) -> None:
-    """The classes given to the test images, where they are kept, are those that the confusion matrix counts."""
-    written = found.record
-    if written.get("test"):
-        counted = predictions.confusion(found.folder, written["test"], len(written["classes"]))
-        require(counted == written["test_confusion"], "predictions.npy gives another confusion matrix than round.json has.")
+def _keep(prune: Prune, before: M.Masks, levels: int, head: list[str]) -> allocation.Keep:
+    options = {"allocation": prune.allocation, "head_rate": prune.head_rate, "head": [name for name in head if name in before]}
+    return allocation.keeps(before, prune.rate, levels, **options)
 
 
-def proofs(found: Finished) -> None:
-    """Every invariant was proved when the round was trained; what of it the files show is what they show."""
-    written, masks, told = found.record, found.ticket.masks, found.record["checks"]
-    wanted = PROOFS | ({"control"} if found.spec.control else set())
-    require(set(told) == wanted, f"round.json holds the proofs {', '.join(sorted(told))}, not {', '.join(sorted(wanted))}.")
-    for name, entry in told.items():
-        require(entry["holds"] is True, f"the invariant {name} did not hold.")
-    kept, empty = M.kept(masks), [name for name, density in M.per_layer(masks).items() if density == 0]
-    same(told["exact_count"], {"kept": kept, "asked": kept}, "the proof exact_count")
-    same(told["nested"], {"regrown": 0}, "the proof nested")
-    same(told["start"], {"differing": []}, "the proof start")
-    same(told["zeros"], {"revived": 0, "revived_in_file": 0}, "the proof zeros")
-    same(told["init_unchanged"], {"init": written["start"]}, "the proof init_unchanged")
-    same(told["ranks"], {"masks": M.digest(masks)}, "the proof ranks")
-    same(
-        told["layer_collapse"],
-        {"collapsed": empty, "effective_density": written["effective_density"]},
-        "the proof layer_collapse",
-    )
-    effective = written["effective_density"]  # None where it could not be found out
-    require(effective is None or 0 <= effective <= written["density"], "the effective density is above the density.")
-
-
-OWN = (counts, start, final, metrics, test_scores, given, proofs)
+def _rewound(it: Round, parent: Round, outputs: Store) -> checks.State:
+    """Return the weights that training is to start from, before masking; the round's where no other file shows them."""
+    begin = it.record.begin_iteration
+    if it.prune.retrain != "rewind":
+        return parent.weights
+    path = outputs.checkpoint(it.spec.root.key, begin)
+    if begin and path.exists():  # it is computed again when it is needed, so it may be deleted
+        return checkpoint.load(path).state
+    return it.ticket.rewind if begin and parent.spec.index == 0 else parent.ticket.rewind

@@ -1,1 +1,1 @@
-"""Architectures: one LightningModule each, around a plain network with stock state_dict keys; ``build`` makes them."""
+"""Networks with stock state_dict keys, built by ``build``, and the one LightningModule that trains them, ``Classifier``."""

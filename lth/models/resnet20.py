@@ -6,12 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lth.config import Optim
-from lth.models.classifier import Classifier
-
 
 class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut without parameters: pixels are skipped and channels of zeros added (option A)."""
+    """Two 3x3 convolutions and a shortcut without parameters, which skips pixels and adds channels of zeros (option A)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -29,26 +26,23 @@ class Block(nn.Module):
 
 
 def network(classes: int, width: float = 1.0, channels: int = 3) -> nn.Sequential:
-    """Images (n, channels, h, w) of any size -> logits (n, classes); 0.27 M parameters for 10 classes.
+    """Return the network, images (n, channels, h, w) of any size -> logits (n, classes); 0.27 M parameters for 10 classes.
 
-    Kaiming-normal weights; no bias but the head's, which starts at zero.
-
-    Args:
-        width: multiplies the numbers of channels 16, 32 and 64; at least one of each is left.
+    Kaiming-normal weights; no bias but the head's, which starts at zero. ``width`` multiplies the numbers of channels 16, 32
+    and 64; each is at least 1.
     """
-    wide = [max(1, round(outputs * width)) for outputs in (16, 32, 64)]
-    net = nn.Sequential(
-        OrderedDict(
-            conv1=_conv(channels, wide[0]),
-            bn1=nn.BatchNorm2d(wide[0]),
-            relu=nn.ReLU(inplace=True),
-            layer1=_stage(wide[0], wide[0], 1),
-            layer2=_stage(wide[0], wide[1], 2),
-            layer3=_stage(wide[1], wide[2], 2),
-            pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-            head=nn.Linear(wide[2], classes),
-        )
+    first, second, third = (max(1, round(outputs * width)) for outputs in (16, 32, 64))
+    parts = OrderedDict(
+        conv1=_conv(channels, first),
+        bn1=nn.BatchNorm2d(first),
+        relu=nn.ReLU(inplace=True),
+        layer1=nn.Sequential(*(Block(first, first, 1) for _ in range(3))),
+        layer2=nn.Sequential(Block(first, second, 2), Block(second, second, 1), Block(second, second, 1)),
+        layer3=nn.Sequential(Block(second, third, 2), Block(third, third, 1), Block(third, third, 1)),
+        pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        head=nn.Linear(third, classes),
     )
+    net = nn.Sequential(parts)
     for layer in net.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -58,22 +52,3 @@ def network(classes: int, width: float = 1.0, channels: int = 3) -> nn.Sequentia
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-
-
-def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(Block(inputs, outputs, stride), Block(outputs, outputs, 1), Block(outputs, outputs, 1))
-
-
-class ResNet20(Classifier):
-    """The network above as a LightningModule."""
-
-    def __init__(
-        self,
-        optim: Optim,
-        classes: int,
-        width: float = 1.0,
-        finetune: str = "all",
-        frozen_bn: str = "eval",
-        channels: int = 3,
-    ) -> None:
-        super().__init__(network(classes, width, channels), optim, classes, finetune, frozen_bn)

@@ -3,82 +3,54 @@
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
-from lth.pruning.masks import Masks, kept, kept_after
+from lth.pruning.masks import Masks, kept, kept_after, kept_per_layer
 
 Keep = int | dict[str, int]
 
 
 def keeps(
-    masks: Masks,
-    rate: float,
-    rounds: int = 1,
-    *,
-    allocation: str = "global",
-    head: Collection[str] = (),
-    head_rate: float = 1.0,
+    masks: Masks, rate: float, rounds: int = 1, *, allocation: str = "global", head: Collection[str] = (), head_rate: float = 1.0
 ) -> Keep:
-    """How many of the weights that ``masks`` keep are kept after ``rounds`` rounds, for ``masks.keep_top``.
+    """Return how many of the weights that ``masks`` keep are kept after ``rounds`` rounds, for ``masks.keep_top``.
 
     Args:
         rate: fraction of the remaining weights that a round prunes, above 0 and below 1.
         allocation: ``global``: one number over all layers; ``layerwise``: each layer loses the same fraction;
-            ``erk``: as many as ``global`` in all, spread by the layers' shapes (see ``erk``).
-        head: names of the head's weights; for ``layerwise``.
-        head_rate: each of them is pruned at ``rate * head_rate``, above 0 and up to 1. Frankle & Carbin (2019, section 2)
-            prune the output layer at half the rate, 0.5.
-
-    Raises:
-        ValueError: a rate is out of range, there is no such allocation or tensor, or ``head_rate`` would have no effect.
+            ``erk``: as many as ``global`` in all, spread by the layers' shapes.
+        head: names of the weights that ``layerwise`` prunes at ``rate * head_rate``; half in Frankle & Carbin (2019, section 2).
     """
-    if not 0 < head_rate <= 1:
-        raise ValueError(f"head_rate={head_rate} is not accepted: it takes a factor above 0 and up to 1.")
-    if unknown := sorted(set(head) - set(masks)):
-        raise ValueError(f"head={unknown[0]} is not accepted: it takes names of {', '.join(masks)}.")
-    if head_rate != 1 and allocation != "layerwise":
-        raise ValueError(f"head_rate={head_rate} is not accepted: allocation={allocation} has no rate for each layer.")
-    match allocation:
-        case "global":
-            return kept_after(kept(masks), rate, rounds)
-        case "layerwise":
-            own = Fraction(str(rate))
-            rates = dict.fromkeys(masks, own) | dict.fromkeys(head, own * Fraction(str(head_rate)))
-            return {name: kept_after(kept({name: mask}), rates[name], rounds) for name, mask in masks.items()}
-        case "erk":
-            return erk(masks, kept_after(kept(masks), rate, rounds))
-    raise ValueError(f"allocation={allocation} is not accepted: it takes global, layerwise or erk.")
+    if allocation == "layerwise":
+        exact = Fraction(str(rate))
+        rates = dict.fromkeys(masks, exact) | dict.fromkeys(head, exact * Fraction(str(head_rate)))
+        return {name: kept_after(count, rates[name], rounds) for name, count in kept_per_layer(masks).items()}
+    if allocation not in ("global", "erk"):
+        raise ValueError(f"allocation={allocation} is not accepted: it takes global, layerwise or erk.")
+    keep = kept_after(kept(masks), rate, rounds)
+    return erk(masks, keep) if allocation == "erk" else keep
 
 
 def erk(masks: Masks, keep: int) -> dict[str, int]:
-    """``keep`` weights spread over layers by Erdős-Rényi-Kernel (Evci et al. 2020, section 3); sums to ``keep`` exactly.
+    """Spread ``keep`` weights over layers by Erdős-Rényi-Kernel (Evci et al. 2020, section 3); the numbers add up exactly.
 
     A layer's density is proportional to (n_in + n_out + height + width) / (n_in n_out height width), so its number of
     weights to the sum of its shape. What a layer cannot take, since ``masks`` keep no more of it, goes to the others
     in the same proportion. Whole numbers by largest remainders, ties by position.
-
-    Raises ValueError where ``keep`` is below 0 or more than ``masks`` keep.
     """
-    room = {name: kept({name: mask}) for name, mask in masks.items()}
-    if not 0 <= keep <= sum(room.values()):
-        raise ValueError(f"cannot keep {keep} of {sum(room.values())} weights")
+    capacity = kept_per_layer(masks)
     share = {name: sum(mask.shape) or 1 for name, mask in masks.items()}
     left, shares = Fraction(keep), sum(share.values())
     quotas: dict[str, Fraction] = {}
-    # Layers that fill up first come first, so what they leave over is shared among all that still have room.
-    for name in sorted(masks, key=lambda name: Fraction(room[name], share[name])):
-        quotas[name] = min(Fraction(room[name]), left * share[name] / shares)
+    # Layers that fill up first come first, so what they leave over is shared among all that still have capacity.
+    for name in sorted(masks, key=lambda name: Fraction(capacity[name], share[name])):
+        quotas[name] = min(Fraction(capacity[name]), left * share[name] / shares)
         left, shares = left - quotas[name], shares - share[name]
-    return _largest_remainders({name: quotas[name] for name in masks}, keep)
-
-
-def _largest_remainders(quotas: Mapping[str, Fraction], count: int) -> dict[str, int]:
-    """Whole numbers that sum to ``count``, the sum of ``quotas``, each its quota rounded down or up."""
-    whole = {name: int(quota) for name, quota in quotas.items()}
-    by_remainder = sorted(quotas, key=lambda name: whole[name] - quotas[name])  # stable: ties stay in order
-    for name in by_remainder[: count - sum(whole.values())]:
-        whole[name] += 1
-    return whole
+    counts = {name: int(quotas[name]) for name in masks}
+    by_remainder = sorted(masks, key=lambda name: counts[name] - quotas[name])  # stable: ties stay in order
+    for name in by_remainder[: keep - sum(counts.values())]:
+        counts[name] += 1
+    return counts
 
 
 def total(keep: int | Mapping[str, int]) -> int:
-    """Number of weights to be kept in all."""
+    """Return the number of weights to be kept in all."""
     return sum(keep.values()) if isinstance(keep, Mapping) else keep

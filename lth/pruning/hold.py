@@ -1,38 +1,35 @@
-"""What keeps pruned weights at zero while an optimiser trains: one fused multiplication on gradients, one on weights."""
+"""Hold pruned weights at zero while an optimiser trains: one fused multiplication on gradients, one on weights."""
 
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from lth.pruning import masks as M
 
 
 class Hold:
-    """The pruned weights of a network; making it sets them to zero.
+    """The pruned weights of a network, set to zero here; and ``without_gradient``, the ``watched`` weights that have had none."""
 
-    Args:
-        params: the network's parameters, by name.
-        masks: those that keep everything cost nothing.
-    """
-
-    def __init__(self, params: Mapping[str, nn.Parameter], masks: M.Masks) -> None:
-        pruned = {name: mask for name, mask in masks.items() if not mask.all()}
+    def __init__(self, params: Mapping[str, nn.Parameter], masks: M.Masks, watched: Collection[str] = ()) -> None:
+        pruned = {name: mask for name, mask in masks.items() if not mask.all()}  # the others cost nothing
         self.params = [params[name] for name in pruned]
         # Of the weights' own dtype and memory format: only then is the multiplication one fused pass.
         self.multipliers = [torch.empty_like(p.data).copy_(mask) for p, mask in zip(self.params, pruned.values())]
+        self.without_gradient = {name: params[name] for name in watched}
         self._hooks: list[Any] = []
         M.multiply_(self.params, self.multipliers)
 
     def attach(self, optimizers: Iterable[Optimizer], *, manual: bool) -> None:
         """Mask weights after each step; with ``manual`` optimisation, gradients as soon as they are accumulated."""
+        self.detach()  # what a learning rate finder attached
         self._hooks = [optimizer.register_step_post_hook(self._after_step) for optimizer in optimizers]
         if manual:  # the module may clip before its optimiser's step begins
-            held = [(p, m) for p, m in zip(self.params, self.multipliers) if p.requires_grad]
-            self._hooks += [p.register_post_accumulate_grad_hook(partial(_mask_gradient, m)) for p, m in held]
+            trained = [(p, m) for p, m in zip(self.params, self.multipliers) if p.requires_grad]
+            hooks = [(p, lambda p, m=m: M.multiply_([p.grad], [m])) for p, m in trained]
+            self._hooks += [p.register_post_accumulate_grad_hook(hook) for p, hook in hooks]
 
     def detach(self) -> None:
         """Remove all hooks."""
@@ -40,15 +37,12 @@ class Hold:
             self._hooks.pop().remove()
 
     def mask_gradients(self) -> None:
-        """Set the gradients of pruned weights to zero, so that they are neither clipped by nor remembered."""
-        held = [i for i, p in enumerate(self.params) if p.grad is not None]
-        M.multiply_([self.params[i].grad for i in held], [self.multipliers[i] for i in held])
+        """Set the gradients of pruned weights to zero, so that they enter neither the clipped norm nor the moments."""
+        with_gradient = [i for i, p in enumerate(self.params) if p.grad is not None]
+        M.multiply_([self.params[i].grad for i in with_gradient], [self.multipliers[i] for i in with_gradient])
 
-    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def _after_step(self, *args: Any) -> None:
         # No optimiser moves a frozen weight; which ones are frozen may change while the network trains.
         trained = [i for i, p in enumerate(self.params) if p.requires_grad]
         M.multiply_([self.params[i] for i in trained], [self.multipliers[i] for i in trained])
-
-
-def _mask_gradient(multiplier: Tensor, parameter: nn.Parameter) -> None:
-    M.multiply_([parameter.grad], [multiplier])
+        self.without_gradient = {name: p for name, p in self.without_gradient.items() if p.grad is None}

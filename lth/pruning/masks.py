@@ -1,32 +1,28 @@
 """Masks as pure functions. A mask is a bool tensor, True = kept; masks are a dict, parameter name -> mask.
 
-The order of a dict of masks is the order of the network's parameters; with the flat index within a tensor it is the
-*position* by which ties are broken, so a mask never depends on the device, the rank or the sorting algorithm.
+Masks are in the order of the network's parameters; with the flat index within a tensor this is the *position* by which
+ties are broken, so a mask never depends on the device, the rank or the sorting algorithm.
 """
 
 import hashlib
 from collections.abc import Collection, Mapping
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lth.errors import NumberError
+from lth.errors import InvariantError, NumberError
 
 Masks = dict[str, Tensor]
 
 
 def prunable(module: nn.Module, *, spare: Collection[str] = (), scope: str = "trainable") -> list[str]:
-    """Names of the weights that may be pruned: of Conv and Linear layers, in parameter order; never biases or BatchNorm.
+    """Return the names of the weights that may be pruned: of Conv and Linear layers, in parameter order.
 
-    Args:
-        spare: names of submodules whose weights are left out, with all layers inside them: ``fc`` spares ``fc.weight`` and
-            ``fc.2.weight``, not ``fc2.weight``.
-        scope: ``trainable``: only weights that are trained; otherwise frozen ones too.
-
-    Raises:
-        AttributeError: the module has no submodule of a name in ``spare``.
+    ``spare`` names submodules that are left out, with all layers inside: ``fc`` spares ``fc.2.weight``, not ``fc2.weight``;
+    AttributeError where there is no such submodule. ``scope``: ``trainable``, or with frozen weights too.
     """
     kinds = (nn.Linear, nn.modules.conv._ConvNd)
     layers = {id(m.weight) for m in module.modules() if isinstance(m, kinds)}
@@ -36,68 +32,73 @@ def prunable(module: nn.Module, *, spare: Collection[str] = (), scope: str = "tr
 
 
 def dense(params: Mapping[str, Tensor]) -> Masks:
-    """Masks that keep everything, one for each tensor, on the CPU."""
+    """Return masks that keep everything, one for each tensor, on the CPU."""
     return {name: torch.ones(p.shape, dtype=torch.bool) for name, p in params.items()}
 
 
 def size(masks: Masks) -> int:
-    """Number of prunable weights."""
+    """Return the number of prunable weights."""
     return sum(mask.numel() for mask in masks.values())
 
 
 def kept(masks: Masks) -> int:
-    """Number of kept weights."""
+    """Return the number of kept weights."""
     return sum(int(mask.count_nonzero()) for mask in masks.values())
 
 
 def density(masks: Masks) -> float:
-    """kept / prunable, in [0, 1]."""
+    """Return kept / prunable, in [0, 1]."""
     return kept(masks) / size(masks)
 
 
-def kept_after(kept: int, rate: float | Fraction, rounds: int = 1) -> int:
-    """Weights kept after ``rounds`` rounds that each prune the fraction ``rate`` of those remaining.
+def per_layer(masks: Masks) -> dict[str, float]:
+    """Return the density of each layer, in [0, 1]."""
+    return {name: density({name: mask}) for name, mask in masks.items()}
 
-    Each round prunes rate x kept, rounded to the nearest integer (half to even), in exact arithmetic on the
-    decimal value of ``rate``; so one shot over three rounds keeps exactly what three rounds keep.
+
+def kept_per_layer(masks: Masks) -> dict[str, int]:
+    """Return the number of kept weights of each layer."""
+    return {name: kept({name: mask}) for name, mask in masks.items()}
+
+
+def kept_after(kept: int, rate: float | Fraction, rounds: int = 1) -> int:
+    """Return how many weights are kept after ``rounds`` rounds that each prune the fraction ``rate`` of those remaining.
+
+    Each prunes the nearest integer to rate x kept (half to even), in exact arithmetic on the decimal value of ``rate``;
+    so one shot over three rounds keeps exactly what three rounds keep.
     """
     if not 0 < rate < 1:
-        raise ValueError(f"rate={rate}: a fraction above 0 and below 1 is needed")
+        raise ValueError(f"rate={rate} is not accepted: it takes a fraction above 0 and below 1.")
     for _ in range(rounds):
         kept -= round(Fraction(str(rate)) * kept)
     return kept
 
 
 def keep_top(scores: Mapping[str, Tensor], masks: Masks, keep: int | Mapping[str, int]) -> Masks:
-    """The masks that keep exactly the ``keep`` best-scored of the weights that ``masks`` keep.
+    """Return masks that keep exactly the ``keep`` best-scored of the weights that ``masks`` keep.
 
-    Of equal scores the earlier position is kept. Only survivors are ranked, so a mask never regrows a weight.
+    Of equal scores the earlier position is kept. Only kept weights are ranked, so a mask never regrows a weight.
 
     Args:
-        scores: one floating-point tensor for each mask, of its shape; larger is better. Compared in float32; in float64
-            where one of those that are ranked together is float64, as SynFlow's, which leave float32's range.
+        scores: one floating-point tensor for each mask, of its shape. Compared in float32, or in float64 where one is float64.
         keep: between 0 and the number of weights that ``masks`` keep, over all tensors; or such a number for each tensor.
 
-    Raises:
-        ValueError: ``keep`` is out of range or not of these tensors, or a survivor's score is not a finite number
-            (NumberError).
+    Raises ValueError where ``keep`` is not accepted, NumberError where the score of a kept weight is not a finite number.
     """
     if isinstance(keep, Mapping):
         if keep.keys() != masks.keys():
-            raise ValueError(f"keep needs one number for each mask; it differs in {', '.join(keep.keys() ^ masks.keys())}")
+            raise ValueError(f"keep needs one number for each mask; it differs in {', '.join(keep.keys() ^ masks.keys())}.")
         return {name: keep_top(scores, {name: mask}, keep[name])[name] for name, mask in masks.items()}
     dtype = torch.float64 if any(scores[name].dtype == torch.float64 for name in masks) else torch.float32
-    survivors = np.concatenate([scores[name].detach().cpu().to(dtype)[mask].numpy() for name, mask in masks.items()])
-    if not 0 <= keep <= survivors.size:
-        place = next(iter(masks)) if len(masks) == 1 else f"{len(masks)} tensors"
-        raise ValueError(f"cannot keep {keep} of {survivors.size} weights in {place}")
-    chosen = torch.from_numpy(_largest(survivors, keep))
-    parts = chosen.split([int(mask.count_nonzero()) for mask in masks.values()])
+    ranked = np.concatenate([scores[name].detach().cpu().to(dtype)[mask].numpy() for name, mask in masks.items()])
+    if not 0 <= keep <= ranked.size:
+        raise ValueError(f"cannot keep {keep} of {ranked.size} weights in {', '.join(masks)}.")
+    parts = torch.from_numpy(_largest(ranked, keep)).split(list(kept_per_layer(masks).values()))
     return {name: torch.zeros_like(mask).masked_scatter_(mask, part) for (name, mask), part in zip(masks.items(), parts)}
 
 
 def _largest(values: np.ndarray, keep: int) -> np.ndarray:
-    """Bool array marking the ``keep`` largest of ``values``, ties by position: a partition, then a pass over the ties."""
+    """Mark the ``keep`` largest of ``values`` in a bool array, ties by position: a partition, then a pass over the ties."""
     if not np.isfinite(values).all():
         what = "not a number (NaN)" if np.isnan(values).any() else "infinite"
         raise NumberError(f"a score to be ranked is {what}: training, or the criterion, left the range of numbers.")
@@ -110,8 +111,21 @@ def _largest(values: np.ndarray, keep: int) -> np.ndarray:
     return chosen
 
 
+def shuffled(masks: Masks, seed: int) -> Masks:
+    """Return each mask with its entries permuted within the layer."""
+    generator = torch.Generator().manual_seed(seed)
+    return {n: m.flatten()[torch.randperm(m.numel(), generator=generator)].view(m.shape) for n, m in masks.items()}
+
+
+def random_like(masks: Masks, seed: int) -> Masks:
+    """Return masks that keep as many weights of each layer, drawn at random."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = {name: torch.rand(mask.shape, generator=generator) for name, mask in masks.items()}
+    return keep_top(scores, dense(masks), kept_per_layer(masks))
+
+
 def apply(state: Mapping[str, Tensor], masks: Masks) -> dict[str, Tensor]:
-    """A new state dict: +0 where a mask prunes, the same bits elsewhere; tensors without a mask are passed on as they are."""
+    """Return a new state dict: +0 where a mask prunes, the same bits elsewhere; other tensors are passed on as they are."""
     return {name: torch.where(masks[name], t, torch.zeros_like(t)) if name in masks else t for name, t in state.items()}
 
 
@@ -130,39 +144,56 @@ def rewind_(network: nn.Module, state: Mapping[str, Tensor], masks: Masks) -> No
             live[name].copy_(start)
 
 
+def mask_(network: nn.Module, masks: Masks) -> dict[str, Tensor]:
+    """Set pruned weights to 0 in place; return those with a mask, the only ones to require gradients. Raises ValueError."""
+    params = dict(network.requires_grad_(False).named_parameters())
+    for name, mask in masks.items():
+        if name not in params or params[name].shape != mask.shape:
+            raise ValueError(f"the network has no parameter {name} of shape {tuple(mask.shape)}, as the masks have.")
+        params[name].data.copy_(torch.where(mask.to(params[name].device), params[name].data, 0))
+        params[name].requires_grad_(True)
+    return {name: params[name] for name in masks}
+
+
 def regrown(child: Masks, parent: Masks) -> int:
-    """Number of weights that ``child`` keeps although ``parent`` had pruned them; 0 where masks are nested."""
+    """Count the weights that ``child`` keeps although ``parent`` had pruned them; 0 where masks are nested."""
     return sum(int((child[name] & ~parent[name]).count_nonzero()) for name in child if name in parent)
 
 
 def revived(state: Mapping[str, Tensor], masks: Masks) -> int:
-    """Number of pruned weights in ``state`` that are not exactly 0 (NaN counts)."""
+    """Count the pruned weights in ``state`` that are not exactly 0 (NaN counts)."""
     return sum(int(((state[name].detach().cpu() != 0) & ~mask).count_nonzero()) for name, mask in masks.items())
 
 
-def per_layer(masks: Masks) -> dict[str, float]:
-    """Density of each layer, in [0, 1]."""
-    return {name: int(mask.count_nonzero()) / mask.numel() for name, mask in masks.items()}
-
-
 def pack(mask: Tensor) -> Tensor:
-    """The mask at one bit a weight: uint8 of ceil(n / 8) bytes, first weight in the highest bit, zeros at the end."""
+    """Return the mask at one bit a weight: uint8 of ceil(n / 8) bytes, first weight in the highest bit, zeros at the end."""
     return torch.from_numpy(np.packbits(mask.detach().cpu().numpy().ravel()))
 
 
 def unpack(bits: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The bool tensor of ``shape`` that ``pack`` packed. Raises ValueError where the bytes cannot be of such a mask."""
+    """Return the mask of ``shape`` that ``pack`` packed. Raises ValueError where the bytes cannot be of such a mask."""
     count = int(np.prod(shape, dtype=np.int64))
     flat = np.unpackbits(bits.numpy()).astype(bool)
     if bits.numel() != (count + 7) // 8 or flat[count:].any():
-        raise ValueError(f"{bits.numel()} bytes are no mask of shape {tuple(shape)}")
+        raise ValueError(f"{bits.numel()} bytes are no mask of shape {tuple(shape)}.")
     return torch.from_numpy(flat[:count].copy()).reshape(shape)
 
 
-def digest(masks: Masks) -> str:
-    """SHA-256 over names, shapes and bits, in order; equal on every device and rank that holds the same masks."""
-    total = hashlib.sha256()
-    for name, mask in masks.items():
-        total.update(f"{name}{tuple(mask.shape)}".encode())
-        total.update(pack(mask).numpy().tobytes())
-    return total.hexdigest()
+def hash_masks(masks: Masks) -> str:
+    """Return the SHA-256 over names, shapes and bits, in order; equal on every device and rank that holds the same masks."""
+    parts = (f"{name}{tuple(mask.shape)}".encode() + pack(mask).numpy().tobytes() for name, mask in masks.items())
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def to_state(masks: Masks) -> dict[str, Any]:
+    """Return the masks at one bit a weight with their hash, as ``torch.load(weights_only=True)`` reads them."""
+    packed = {name: (pack(mask), list(mask.shape)) for name, mask in masks.items()}
+    return {"packed": packed, "hash": hash_masks(masks)}
+
+
+def from_state(state: Mapping[str, Any]) -> Masks:
+    """Return the masks that ``to_state`` packed. Raises InvariantError where they are not the ones that were saved."""
+    masks = {name: unpack(bits, shape) for name, (bits, shape) in state["packed"].items()}
+    if hash_masks(masks) != state["hash"]:
+        raise InvariantError("the masks in the checkpoint do not match their hash; the file is damaged.")
+    return masks

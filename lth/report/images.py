@@ -1,98 +1,73 @@
-"""Images that a ticket loses and gains, where rounds keep what they predicted.
-
-``rounds/<name>-<key>/predictions.npy``: int64 (n), the class given to each test image, in test order.
-``tests/<id>.json``: ``{"root": folder, "paths": [n relative paths], "labels": [n]}``; a round.json names it as ``test``,
-which is a hash of paths and labels.
-"""
+"""Images that a ticket loses (the dense network predicts them right) and gains, where rounds keep what they predicted."""
 
 import base64
 import io
-import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from lth.hashes import of_test_images
-from lth.report.read import Found, Record, intact, whole
+from lth.analysis import ends
+from lth.analysis.pairs import Arm, first
+from lth.report import read
+from lth.report.details import Part
+from lth.report.plot import spread_out
+from lth.tree.record import Found, Record
 
 SHOWN, SIDE = 12, 96  # images of a kind; pixels
+Changes = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Case:
-    """A test image, and what both networks take it for; ``picture`` is a data URI, '' where there is no such file."""
+def changes(dense: Record, ticket: Record) -> Changes:
+    """Return which test images a ticket loses and which it gains, int (k,) each, both predictions and the list of images.
 
-    path: str
-    truth: str
-    dense: str
-    ticket: str
-    picture: str
-
-
-@dataclass(frozen=True)
-class Changes:
-    """How many images of ``n`` the ticket loses and gains, and the first of them."""
-
-    n: int
-    losses: int
-    gains: int
-    lost: list[Case]
-    gained: list[Case]
+    Raises one of ``read.ERRORS`` where predictions or the list cannot be read.
+    """
+    before, after, images = read.predictions(dense), read.predictions(ticket), read.test_images(ticket)
+    labels = np.array(images["labels"], dtype=int)
+    if not len(labels) == len(images["paths"]) == len(before) == len(after):
+        raise ValueError("predictions and test images differ in number")
+    lost, gained = (before == labels) & (after != labels), (before != labels) & (after == labels)
+    return np.flatnonzero(lost), np.flatnonzero(gained), before, after, images
 
 
-def changes(dense: Record, ticket: Record, found: Found) -> Changes | None:
-    """What the ticket gets wrong that the dense network got right, and the reverse; None where predictions are absent."""
-    try:
-        given = [_predictions(record) for record in (dense, ticket)]
-        if any(one is None for one in given) or not ticket["test"]:
-            return None
-        test = _listed(ticket)
-        names, labels = [str(name) for name in whole(ticket)["classes"]], np.array(test["labels"], dtype=int)
-        if not len(labels) == len(test["paths"]) == len(given[0]) == len(given[1]):
-            raise ValueError("predictions and test images differ in number")
-        return _compare(*given, labels, names, test)
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        found.skip(ticket["folder"], f"its predictions cannot be read ({type(error).__name__}: {error})")
-        return None
+def part(both: Sequence[Arm], found: Found) -> Part:
+    """How many images are lost and gained, summed over seeds, and some of them of the first seed."""
+    title = "Images that the ticket loses and gains"
+    if len(both) < 2 or first(both[0]).round:
+        return Part(title, "There is no ticket together with its dense network.")
+    dense, tickets = both
+    records = [r for seed, r in tickets.items() if seed in dense and r.test and r.classes and "predictions.npy" in r.files]
+    results = read.each(records, lambda r: changes(dense[r.seed], r), "its predictions", found)
+    if not results:
+        return Part(title, "These rounds do not keep what they predicted for each image, so this cannot be shown.")
+    lost, gained = (sum(len(result[k]) for _, result in results) for k in (0, 1))
+    record, (*kinds, before, after, images) = results[0]
+    over = ends.seeds([len(results)]).replace("mean over", "summed over")
+    text = (
+        f"At the last epoch, {over}: of {len(results) * len(before)} test images the ticket of {record.density:.2%} of weights "
+        f"loses {lost}, which the dense network predicts right, and gains {gained}, which that predicts wrong."
+        f" At most {SHOWN} of each of seed {record.seed} are shown."
+    )
+    names = [str(name) for name in record.classes]
+    pictures = [_list(kind, where, names, before, after, images) for kind, where in zip(("Lost", "Gained"), kinds)]
+    return Part(title, text, "".join(pictures))
 
 
-def _predictions(record: Record) -> np.ndarray | None:
-    name = "predictions.npy"
-    there = (record["folder"] / name).exists() or name in (record["files"] or {})
-    return np.load(intact(record, name), allow_pickle=False) if there else None
-
-
-def _listed(record: Record) -> dict[str, Any]:
-    """The list of test images that a round names; raises OSError, ValueError or KeyError where it is not what was written."""
-    name = Path(str(record["test"])).name
-    test = json.loads((record["folder"].parent.parent / "tests" / f"{name}.json").read_bytes())
-    if of_test_images(test["paths"], test["labels"]) != name:
-        raise ValueError("the list of test images is not what was written")
-    return test
-
-
-def _compare(dense: np.ndarray, ticket: np.ndarray, labels: np.ndarray, names: list[str], test: dict) -> Changes:
-    lost = np.flatnonzero((dense == labels) & (ticket != labels))
-    gained = np.flatnonzero((dense != labels) & (ticket == labels))
-
-    def cases(where: np.ndarray) -> list[Case]:
-        some = where[np.linspace(0, len(where) - 1, min(SHOWN, len(where))).astype(int)]  # of all classes, not of the first
-        return [
-            Case(
-                str(test["paths"][i]), names[labels[i]], names[dense[i]], names[ticket[i]],
-                _picture(Path(str(test.get("root", ""))), str(test["paths"][i])),
-            )
-            for i in some
-        ]  # fmt: skip
-
-    return Changes(len(labels), len(lost), len(gained), cases(lost), cases(gained))
+def _list(title: str, where: np.ndarray, names: list[str], before: np.ndarray, after: np.ndarray, images: dict) -> str:
+    items = []
+    for i in spread_out(where, SHOWN):  # of all classes, not of the first
+        path, (label, dense, ticket) = str(images["paths"][i]), (names[k[i]] for k in (images["labels"], before, after))
+        words = escape(f"{path}: {label}; dense network: {dense}; ticket: {ticket}")
+        items.append(f"<li>{_picture(Path(str(images.get('root', ''))), path)}{words}</li>")
+    return f'<h4>{title}</h4><ul class="images">{"".join(items)}</ul>' if items else ""
 
 
 def _picture(root: Path, path: str) -> str:
-    """A small PNG of an image under ``root``, as a data URI; '' for whatever is not an image there."""
+    """A small PNG of an image below ``root``, as HTML; '' for whatever is no image there."""
     whole = (root / path).resolve()
     if not whole.is_relative_to(root.resolve()):
         return ""
@@ -104,4 +79,4 @@ def _picture(root: Path, path: str) -> str:
     small.thumbnail((SIDE, SIDE))
     file = io.BytesIO()
     small.save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return f'<img src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}" alt="">'

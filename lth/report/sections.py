@@ -1,197 +1,129 @@
-"""What stands on the page about one data set: headings, a sentence, figures or HTML."""
+"""The sections of a page: what is shown of one data set, what is shown first standing first; then all rounds and commands."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 
-from lth.analysis import barrier, compare, ends, statement, table, verdict
-from lth.report import chains as scores
-from lth.report import choose, costs, html, images, masks, plots, rows
-from lth.report.choose import Chain
-from lth.report.plot import Line, Lines, Plot
-from lth.report.read import Found, Record
+from lth.analysis import ends, naming, pairs, statement, table, verdict
+from lth.report import choose, details, html, images, scores
+from lth.report.choose import Chain, short
+from lth.report.details import Part, part
+from lth.tree.record import Found, Record
+from lth.tree.settings import setting
 
-ROWS = 200  # of a table on the page; all of them are in results.md
-
-
-@dataclass(frozen=True)
-class Part:
-    """A heading with plain ``text``, then finished ``inside`` HTML, then figures: (name of the file, plot)."""
-
-    title: str
-    text: str = ""
-    inside: str = ""
-    figures: Sequence[tuple[str, Plot]] = field(default_factory=list)
+LINES = "Solid lines are tickets, broken ones their controls, horizontals dense networks."
+USE = "Hover or tap for values, tick what to show, drag to zoom, double-click to go back."
+FOREST = "A bar that lies right of the margin shows a ticket no worse than the dense network; right of zero, better."
+COPIES = "Test error on the line between a network and its copy that saw the images in another order."
+COSTS = """What a perfectly sparse engine would compute (a multiplication and an addition are 2 FLOPs), and the size of a
+plain file: 4 bytes a remaining parameter and, for a ticket, 1 bit a prunable weight. Nothing here was timed."""
 
 
-def of_data(name: str, records: list[Record], found: Found, accuracy: str = ends.EARLY_STOP) -> list[Part]:
-    """All parts about the rounds of one data set, what is shown first; a part without anything to show says so in its sentence.
+def of_data(name: str, records: list[Record], found: Found, accuracy: str) -> list[Part]:
+    """Return the parts about the rounds of one data set; a part without anything to show says so in one sentence."""
+    every = choose.chains(records)
+    drawn = choose.drawn(records, every[: choose.SERIES]) if every else records
+    some = choose.chains(drawn)[: choose.SERIES]  # called by what sets apart those that are drawn
+    note = f" Of {len(every)} chains the {len(some)} with most seeds and rounds are drawn." * (len(every) > len(some))
+    plots = scores.figures(drawn, name, accuracy)
+    forest = {"differences": scores.differences(drawn, some[0], accuracy)} if some else {}
+    flops = scores.by_cost(some, name, accuracy, lambda r: r.flops_remaining, "theoretical FLOPs of one image, millions", 1e6)
+    size = scores.by_cost(some, name, accuracy, scores.file_bytes, "compressed file, kB", 1e3)
+    verdicts = html.markdown(statement.details(drawn, accuracy) or statement.NONE)
+    caption = f"{table.caption(records, accuracy)} Mean ± standard deviation over n seeds. {table.RUNNING}"
+    cells = html.table(*results(records, accuracy), "; all are in results.md")
+    summary, stop = html.markdown(statement.summary(drawn, accuracy)), {"early_stop": plots["early_stop"]}
+    parts = [
+        Part("Is it a winning ticket?", f"{LINES}{note} {USE}", summary, {"accuracy": plots["accuracy"]}),
+        Part("Early stop", "The iteration of lowest validation loss: lower is faster.", figures=stop),
+        part("Paired differences", FOREST, "No ticket shares a seed with its dense network or a control.", forest),
+        Part("Results", caption, cells),
+        Part("Tickets less dense networks and controls", note.strip(), verdicts),
+        *([Part("Linear mode connectivity", COPIES, figures={"barrier": plots["barrier"]})] if "barrier" in plots else []),
+        part("Accuracy against cost", COSTS + note, "No FLOPs and no parameters are on record.", {"flops": flops, "size": size}),
+        *(_details(some[0], drawn, found, accuracy) if some else []),
+    ]
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
+    return [replace(p, figures={f"{key}-{slug}": plot for key, plot in p.figures.items()}) for p in parts]
+
+
+def results(records: Sequence[Record], accuracy: str) -> tuple[list[str], list[list[str]]]:
+    """Return titles and cells of the table of results: mean ± standard deviation (n - 1) over n seeds, the chosen end first."""
+    score, names = ends.score(records), naming.headings(records)
+    others, word = [end for end in ends.ENDS if end != accuracy], ends.word(score)
+    titles = ["implementation", "weights remaining", ends.title(accuracy, score), "n", f"valid {word} {ends.ENDS[accuracy].said}"]
+    titles += [*(ends.title(end, score) for end in others), f"train {word} (running)", "early stops not seen", "learning rate"]
+    cells = []
+    for arm in (list(arm.values()) for arm in pairs.arms(records).values()):
+        name = ", ".join(filter(None, [names[arm[0].recipe, arm[0].step], naming.CONTROLS.get(arm[0].control, arm[0].control)]))
+        means = [table.mean([getattr(r, f) for r in arm]) for f in (accuracy, ends.ENDS[accuracy].val, *others, "train_acc")]
+        stops, rate = f"{ends.censored(arm)} of {len(arm)}", f"{setting(arm[0], 'optim.lr'):g}"
+        cells.append([name, f"{arm[0].density:.2%}", means[0], str(len(arm)), *means[1:], stops, rate])
+    return titles, cells
+
+
+def _details(chain: Chain, records: list[Record], found: Found, accuracy: str) -> list[Part]:
+    """The parts about one chain, and about its winning or else its sparsest ticket."""
+    both, called = chain.ends(verdict.verdicts(records, accuracy))
+    parts = [details.curves(chain, found), details.density(chain), details.overlap(chain, found)]
+    return [*parts, details.histogram(chain, both, found), details.classes(chain, both, called, found), images.part(both, found)]
+
+
+def rounds(records: Sequence[Record], accuracy: str) -> Part:
+    """The tree of rounds: every round once, below the round that it was pruned from; a branch is indented."""
+    nodes = tree(records)
+    differs, words = naming.recipes(records), naming.paces(records)
+    took, apart = seconds([record for record, _ in nodes])
+    cells = []
+    steps = {record.key: record.step for record in records}
+    for record, depth in nodes:
+        new = record.round and record.step != steps.get(record.parent)  # how a chain is pruned is said once
+        name = [short(record), words[record.step] if new else "", f"({record.key[:6]})"]
+        if not record.round:
+            name[1:1] = [f"{record.model} {record.finetune} on {record.data}", f"seed {record.seed}", differs[record.recipe]]
+        label = "\u2003" * min(depth, 8) + "└ " * bool(depth) + ", ".join(filter(None, name)).replace(", (", " (")
+        cells.append([label, f"{record.density:.2%}", f"{getattr(record, accuracy):.3f}", clock(record.seconds)])
+    text = (
+        f"Each round was trained once and then read by all that start from it: {clock(took)} of training; {clock(apart)} if each "
+        "chain, and each control with the rounds before its ticket, had been trained by itself."
+    )
+    head = ("round", "weights remaining", ends.title(accuracy, ends.score(records)), "time")
+    return Part("", text, html.table(head, cells, "; all are in results.csv"))
+
+
+def tree(records: Sequence[Record]) -> list[tuple[Record, int]]:
+    """Return every round with its depth in branches, a parent before its children; its only ticket is no branch."""
+    by_key = {record.key: record for record in records}
+    children: dict[str, list[Record]] = {}
+    for record in by_key.values():
+        children.setdefault(record.parent if record.parent in by_key else "", []).append(record)
+    nodes, stack = [], [(record, 0) for record in reversed(children.get("", []))]
+    while stack:  # chains may be deeper than Python's recursion
+        record, depth = stack.pop()
+        nodes.append((record, depth))
+        below = sorted(children.get(record.key, []), key=lambda r: (not r.control, r.round, r.name), reverse=True)
+        alone = sum(not child.control for child in below) == 1
+        stack += [(child, depth + (bool(child.control) or not alone)) for child in below]
+    return nodes
+
+
+def seconds(records: Sequence[Record]) -> tuple[float, float]:
+    """Return what the rounds took, and what they would have taken if each chain and each control had been trained by itself.
 
     Args:
-        accuracy: the end point, one of ``ends.ENDS``.
+        records: a parent before its children. A control needs the rounds before its ticket, not its ticket.
     """
-    judged = verdict.verdicts(records, accuracy)
-    chains = choose.chains(records)
-    drawn = choose.drawn(records, chains) or records
-    slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
-    parts = [_summary(drawn, chains, accuracy), _results(records, accuracy), *_scores(drawn, chains, name, slug, accuracy)]
-    parts += [_verdicts(drawn, chains, accuracy), _costs(chains, name, slug, accuracy)]
-    if not chains:
-        return parts
-    chain = choose.with_winner(chains[0], judged, records)
-    makers: tuple[Callable[[Chain, Found, str], Part], ...] = (_curves, _density, _overlap, _histogram, _classes, _images)
-    return parts + [make(chain, found, slug) for make in makers]
+    by_key, chain, tickets = {r.key: r for r in records}, {}, {r.parent for r in records if not r.control}
+    apart = 0.0
+    for record in records:
+        before = by_key.get(record.parent)
+        before = by_key.get(before.parent) if record.control and before else before
+        chain[record.key] = record.seconds + (chain[before.key] if before else 0.0)
+        apart += chain[record.key] if record.control or record.key not in tickets else 0.0
+    return sum(record.seconds for record in records), apart
 
 
-def _summary(drawn: list[Record], chains: list[Chain], accuracy: str) -> Part:
-    return Part("Is it a winning ticket?", _some(chains).strip(), html.markdown(statement.summary(drawn, accuracy)))
-
-
-def _results(records: list[Record], accuracy: str) -> Part:
-    cells = rows.rows(records, accuracy)
-    text = f"{table.caption(records, accuracy)} Fractions, mean ± standard deviation over n seeds. {table.RUNNING}"
-    text += f" The first {ROWS} of {len(cells)} rows; all are in results.md." if len(cells) > ROWS else ""
-    return Part("Results", text, html.table(rows.titles(accuracy), cells[:ROWS]))
-
-
-def _scores(drawn: list[Record], chains: list[Chain], name: str, slug: str, accuracy: str) -> list[Part]:
-    parts = [
-        Part(
-            "Accuracy against weights remaining",
-            "Solid lines are tickets, broken ones their controls, horizontals dense networks." + _some(chains),
-            figures=[(f"accuracy-{slug}", scores.accuracy(drawn, name, accuracy))],
-        ),
-        Part(
-            "Early stop against weights remaining",
-            "The iteration of lowest validation loss: lower is faster learning." + _unended(drawn) + _some(chains),
-            figures=[(f"early_stop-{slug}", scores.early_stop(drawn, name))],
-        ),
-    ]
-    if curves := barrier.curves(drawn):
-        parts.append(Part("Linear mode connectivity", _BARRIER, figures=[(f"barrier-{slug}", _barrier(curves, name))]))
-    return parts
-
-
-def _some(chains: list[Chain]) -> str:
-    """What is to be said where not all chains are drawn."""
-    more = len(chains) > choose.SERIES
-    return f" Of {len(chains)} chains the {choose.SERIES} with most seeds and rounds; filters choose others." * more
-
-
-def _unended(drawn: list[Record]) -> str:
-    """Rounds whose loss was lowest at the very end are at least that slow."""
-    last = ends.censored(drawn)
-    return f" {last} of {len(drawn)} rounds stopped at the last iteration: trained longer, they might stop later." * bool(last)
-
-
-_BARRIER = "Test error along the line between a network and its copy that saw the images in another order, mean over seeds."
-
-
-def _barrier(curves: list[dict], name: str) -> Lines:
-    lines = [
-        Line(
-            f"{'round ' + str(c['round']) if c['round'] else 'dense network'}, {c['density']:.1%} of weights: "
-            f"barrier {100 * c['barrier']:.1f} pp",
-            c["alphas"], c["errors"], marker="o", **plots.style(i),
-        )
-        for i, c in enumerate(sorted(curves, key=lambda c: -c["density"]))
-    ]  # fmt: skip
-    return Lines(
-        barrier.title(name, curves), "interpolation from one copy (0) to the other (1)", "test error", lines, y_form="percent"
-    )
-
-
-def _verdicts(drawn: list[Record], chains: list[Chain], accuracy: str) -> Part:
-    tables = statement.details(drawn, accuracy)
-    return Part("Tickets less dense networks and controls", _some(chains).strip(), html.markdown(tables or statement.NONE))
-
-
-def _costs(chains: list[Chain], name: str, slug: str, accuracy: str) -> Part:
-    found = costs.plots(chains, name, accuracy)
-    text = (
-        "What a perfectly sparse engine would compute (a multiplication and an addition are 2 FLOPs), and the size of a plain "
-        "file: 4 bytes a parameter that remains and, for a ticket, 1 bit a prunable weight. Nothing here was timed. "
-        "Points on the Pareto front are beaten in accuracy by none that costs as much or less." + _some(chains)
-    )
-    figures = [(f"{kind}-{slug}", plot) for kind, plot in zip(("flops", "size"), found)]
-    return Part(
-        "Accuracy against cost",
-        text if found else "There is no ticket or dense network whose FLOPs are on record.",
-        figures=figures,
-    )
-
-
-def _curves(chain: Chain, found: Found, slug: str) -> Part:
-    figures = plots.curves(chain, found)
-    text = f"{_where(chain)} Choose rounds above each figure." if figures else "No metrics.csv of these rounds can be read."
-    return Part("Learning curves", text, figures=[(f"curves_{k}-{slug}", p) for k, p in zip(("loss", "accuracy"), figures)])
-
-
-def _where(chain: Chain) -> str:
-    return f"Rounds of {chain.label}, seed {chain.seed}."
-
-
-def _density(chain: Chain, found: Found, slug: str) -> Part:
-    plot = plots.density(chain)
-    text = _where(chain) if plot else "There is no ticket whose layers are on record."
-    return Part("Density by layer and round", text, figures=[(f"density-{slug}", plot)] if plot else [])
-
-
-def _overlap(chain: Chain, found: Found, slug: str) -> Part:
-    between, heat = masks.between_seeds(chain, found), masks.overlap(chain, found)
-    figures = [(f"overlap_seeds-{slug}", between)] * bool(between) + [(f"overlap-{slug}", heat)] * bool(heat)
-    text = (
-        "Intersection over union of the weights that two tickets keep (Jaccard index)."
-        + " Rounds of one seed are nested, so theirs is the ratio of their densities." * (chain.rounds[-1]["levels"] == 1)
-        + f" Of {len(chain.by_seed)} seeds {masks.SEEDS} are read." * (len(chain.by_seed) > masks.SEEDS)
-    )
-    return Part("Mask overlap", text if figures else "There are no two tickets whose masks can be read.", figures=figures)
-
-
-def _histogram(chain: Chain, found: Found, slug: str) -> Part:
-    plot = masks.histogram(chain, found)
-    text = f"{_where(chain)} Weights that the masks keep; the outermost thousandth is cut off."
-    absent = "The weights of these rounds, or what they started from, cannot be read."
-    figures = [(f"weights-{slug}", plot)] if plot else []
-    return Part("Weights before and after training", text if plot else absent, figures=figures)
-
-
-def _classes(chain: Chain, found: Found, slug: str) -> Part:
-    heats, lines, note = plots.classes(chain, found)
-    names = ("dense", "ticket", "difference")
-    figures: list[tuple[str, Plot]] = [(f"confusion_{name}-{slug}", heat) for name, heat in zip(names, heats)]
-    best = "none is shown to win" if chain.winner is None else "this seed has none that is shown to win"
-    won = chain.ticket is not None and chain.wins(chain.ticket)
-    which = f"the sparsest {compare.CALLED[chain.winner.verdict]}" if won else f"the sparsest ticket ({best})"
-    first = "the densest ticket" if chain.rounds[0]["round"] else "the dense network"
-    compared = f": {first}, {which}, and the second less the first" * (len(heats) == 3)
-    text = f"{_where(chain)} Test images, last epoch{compared}.{note}"
-    figures += [(f"classes-{slug}", lines)] if lines else []
-    return Part("Classes", text if figures else "No confusion matrix of these rounds can be read.", figures=figures)
-
-
-def _images(chain: Chain, found: Found, slug: str) -> Part:
-    title = "Images that the ticket loses and gains"
-    if len(chain.ends) < 2 or chain.rounds[0]["round"]:
-        return Part(title, "There is no ticket together with its dense network.")
-    told = images.changes(*chain.ends, found)
-    if told is None:
-        return Part(title, "These rounds do not keep what they predicted for each image, so this cannot be shown.")
-    text = (
-        f"{_where(chain)} Of {told.n} test images the ticket of {chain.ticket['density']:.2%} of weights loses {told.losses}, "
-        f"which the dense network got right, and gains {told.gains}, which that got wrong."
-        + f" At most {images.SHOWN} of each are shown."
-        * (max(told.losses, told.gains) > images.SHOWN)
-    )
-    return Part(title, text, _cases("Lost", told.lost) + _cases("Gained", told.gained))
-
-
-def _cases(title: str, cases: list[images.Case]) -> str:
-    items = "".join(
-        "<li>"
-        + (f'<img src="{case.picture}" alt="">' if case.picture else "")
-        + html.escape(f"{case.path}: {case.truth}; dense network: {case.dense}; ticket: {case.ticket}")
-        + "</li>"
-        for case in cases
-    )
-    return f'<h4>{title}</h4><ul class="images">{items}</ul>' if cases else ""
+def clock(seconds: float) -> str:
+    """Return a duration for people: '37 s', '12 min', '3 h 20 min'."""
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 100 else f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,1 +1,1 @@
-"""Loggers, TensorBoard, progress."""
+"""What is shown and logged of rounds: progress, Lightning's loggers, TensorBoard."""

@@ -1,4 +1,4 @@
-"""Lightning's loggers, by the name that ``logger=`` takes. Imports no torch until one is made."""
+"""Lightning's loggers, by the name that ``logger=`` takes. Imports no torch before ``make``."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,42 +7,34 @@ from typing import Any
 from lth.config import Logger
 from lth.errors import UsageError
 
-PACKAGES = {"wandb": ("wandb",), "mlflow": ("mlflow", "sqlalchemy")}  # the extras of pyproject.toml bear these names
+PACKAGES = {"wandb": ("wandb",), "mlflow": ("mlflow", "sqlalchemy")}  # by extra of pyproject.toml
 
 
 def require(name: str) -> None:
-    """Raise UsageError where the packages of a logger are not installed."""
+    """Raise UsageError if a package of a logger is not installed."""
     for package in PACKAGES.get(name, ()):
-        found = find_spec(package)
-        if found is None or found.origin is None:  # without origin: a mere folder of that name, such as W&B's own
+        spec = find_spec(package)
+        if spec is None or spec.origin is None:  # without origin: a mere folder of that name, such as W&B's own
             raise UsageError(f"logger={name} needs the package {package}, which is not installed: pip install -e '.[{name}]'.")
 
 
 def make(logger: Logger, folder: Path, outputs: Path) -> list[Any]:
-    """The loggers of a round: TensorBoard and CSV write into its own folder, W&B and MLflow beside all rounds."""
-    from pytorch_lightning import loggers as lightning
+    """Return the loggers of a round: TensorBoard and CSV write into its folder, W&B and MLflow into ``outputs``."""
+    from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
     match logger.name:
         case "tensorboard":
-            return [lightning.TensorBoardLogger(folder, name="", version="", default_hp_metric=False)]
+            return [TensorBoardLogger(folder, name="", version="", default_hp_metric=False)]
         case "csv":
-            return [lightning.CSVLogger(folder, name="", version="lightning")]
+            return [CSVLogger(folder, name="", version="lightning")]
         case "wandb":
             import wandb
 
-            wandb.finish()  # the run of a round that failed: Lightning would write on in it
-            (outputs / "wandb").mkdir(parents=True, exist_ok=True)  # or else it takes a temporary folder
-            quiet = wandb.Settings(silent=True)
-            return [lightning.WandbLogger(folder.name, outputs, offline=logger.offline, project=logger.project, settings=quiet)]
+            wandb.finish()  # the run of a round that failed: Lightning would continue it
+            (outputs / "wandb").mkdir(parents=True, exist_ok=True)  # or else W&B takes a temporary folder
+            options = {"project": logger.project, "settings": wandb.Settings(silent=True)}
+            return [WandbLogger(folder.name, outputs, offline=logger.offline, **options)]
         case "mlflow":
-            where = logger.uri or f"sqlite:///{outputs.resolve() / 'mlflow.db'}"  # MLflow 3 takes no folder any more
-            return [lightning.MLFlowLogger(logger.project, run_name=folder.name, tracking_uri=where)]
-        case _:
-            return []
-
-
-def close(logger: Any) -> None:
-    """End a logger's run, so that the next round's is another."""
-    logger.finalize("success")
-    if type(logger).__name__ == "WandbLogger":
-        logger.experiment.finish()
+            uri = logger.uri or f"sqlite:///{outputs.resolve() / 'mlflow.db'}"  # MLflow 3 takes no folder any more
+            return [MLFlowLogger(logger.project, run_name=folder.name, tracking_uri=uri)]
+    return []

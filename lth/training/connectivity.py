@@ -12,73 +12,78 @@ import torch
 from torch import Tensor, nn
 
 from lth.data.module import ImageData
-from lth.models.classifier import Classifier
 
-STEPS = 11  # points on the line, both ends included
+STEPS = 11  # places on the line, both ends included
+NORMS = nn.modules.batchnorm._NormBase
 State = dict[str, Tensor]
 
 
-def line(model: Classifier, data: ImageData, one: State, other: State) -> dict[str, Any]:
-    """Test errors at evenly spaced points from ``one`` to ``other``, and the barrier between them.
+def line(net: nn.Module, data: ImageData, one: State, other: State) -> dict[str, Any]:
+    """Return test errors at evenly spaced places from ``one`` to ``other``, and the barrier between them.
 
-    At each point BatchNorm's running statistics are estimated anew from the training images, where they are trained at all.
+    At each place BatchNorm's running statistics are estimated anew from the training images, where they are trained at all.
     The network is left at ``other``.
 
-    Returns ``alphas`` (STEPS fractions), ``errors`` (fractions of the test images), ``barrier``: by how much the largest
-    error exceeds the mean of both ends (at least 0).
+    Args:
+        net: on the device that is to compute; trained blocks in train mode, frozen ones in their mode.
+
+    Returns:
+        ``alphas`` (STEPS fractions), ``errors`` (fractions of the test images) and ``barrier``.
     """
     alphas = np.linspace(0, 1, STEPS).tolist()
     errors = []
+    norms = trained_norms(net)
     for alpha in alphas:
-        model.net.load_state_dict(between(one, other, alpha))
-        estimate(model, data)
-        errors.append(error(model, data))
-    model.net.load_state_dict(other)
+        net.load_state_dict(between(one, other, alpha))
+        estimate(net, norms, data)
+        errors.append(error(net, data))
+    net.load_state_dict(other)
     return {"alphas": alphas, "errors": errors, "barrier": barrier(errors)}
 
 
 def barrier(errors: list[float]) -> float:
-    """By how much the largest error on the line exceeds the mean of both ends."""
+    """Return by how much the largest error on the line exceeds the mean of both ends."""
     return max(errors) - (errors[0] + errors[-1]) / 2
 
 
 def between(one: State, other: State, alpha: float) -> State:
-    """(1 - alpha) one + alpha other, of all floating tensors; counters are ``other``'s."""
+    """Return (1 - alpha) one + alpha other, of all floating tensors; counters are ``other``'s."""
     return {n: torch.lerp(one[n], t, alpha) if t.is_floating_point() else t for n, t in other.items()}
 
 
+def trained_norms(net: nn.Module) -> list[nn.Module]:
+    """Return the BatchNorms that are in train mode."""
+    return [module for module in net.modules() if isinstance(module, NORMS) and module.training]
+
+
 @torch.no_grad()
-def estimate(model: Classifier, data: ImageData) -> None:
-    """Set the running statistics of all BatchNorms that are trained to their averages over the training images."""
-    model.train()
-    norms = [m for m in model.net.modules() if isinstance(m, nn.modules.batchnorm._NormBase) and m.training]
-    if not norms:
-        return
-    for module in model.net.modules():
-        if not isinstance(module, nn.modules.batchnorm._NormBase):
-            module.training = False  # not eval(), which would reach the norms inside
+def estimate(net: nn.Module, norms: list[nn.Module], data: ImageData) -> None:
+    """Set the running statistics of ``norms`` to their averages over the training images; all else is in eval mode."""
+    net.eval()
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
+        norm.training = True
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over batches
-    for images, _ in _batches(model, data, data.splits.train_images, data.splits.train, data.batch_size):
-        model.net(images)
+    splits = data.splits
+    for images, _ in _batches(net, data, splits.train_images, splits.train, data.batch_size) if norms else ():
+        net(images)
     for norm, momentum in zip(norms, momenta):
         norm.momentum = momentum
 
 
 @torch.no_grad()
-def error(model: Classifier, data: ImageData) -> float:
-    """The fraction of the test images that the network classifies wrongly."""
-    model.eval()
-    wrong = 0
-    for images, labels in _batches(model, data, data.splits.test_images, data.splits.test, 4 * data.batch_size):
-        wrong += int((model.net(images).argmax(1).cpu() != labels).sum())
-    return wrong / len(data.splits.test)
+def error(net: nn.Module, data: ImageData) -> float:
+    """Return the fraction of the test images that the network classifies wrongly."""
+    net.eval()
+    splits, wrong = data.splits, 0
+    for images, labels in _batches(net, data, splits.test_images, splits.test, 4 * data.batch_size):
+        wrong += int((net(images).argmax(1).cpu() != labels).sum())
+    return wrong / len(splits.test)
 
 
-def _batches(model: Classifier, data: ImageData, images: Any, subset: np.ndarray, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    device = next(model.parameters()).device
+def _batches(net: nn.Module, data: ImageData, images: Any, subset: np.ndarray, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    device = next(net.parameters()).device
     for k in range(0, len(subset), size):
         chosen = subset[k : k + size]
         pixels = torch.from_numpy(images.images.take(chosen)).to(device)

@@ -4,31 +4,25 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
-from typing_extensions import override
+from torch import Tensor
 
 from lth.config import Config
-from lth.data.module import ImageData
-from lth.errors import UsageError
-from lth.invariants.monitor import Witness
-from lth.models.classifier import Classifier, lr_factor
+from lth.invariants.monitor import Monitor
 from lth.pruning.callback import LotteryTicket
-from lth.seeds import stream
 from lth.tracking.progress import Progress
-from lth.tracking.remaining import Outlook
-from lth.training import checkpoint as point
-from lth.training import resume
-from lth.training.checkpoint import Capture, Continue
-from lth.training.device import Device
-from lth.training.finite import Finite
-from lth.training.history import ENDS, SCORES, History
-from lth.training.resume import Saver
-from lth.training.start import Attempt
+from lth.tracking.remaining import Remaining
+from lth.training.callbacks import History, NaNGuard, Reseed
+from lth.training.checkpoint import Begin, Capture, Saver
+from lth.training.start import Start
+from lth.training.task import Fit, State, Task
+from lth.tree import checkpoint as checkpoints
+from lth.tree import metrics
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 NOISE = (  # what Lightning warns of and we do on purpose, or cannot help
@@ -36,132 +30,107 @@ NOISE = (  # what Lightning warns of and we do on purpose, or cannot help
     ".*number of training batches.*",
     ".*in eval mode at the start of training.*",
     ".*isinstance.treespec, LeafSpec.*",
-    ".*Encountered `nan` values in tensor.*",  # Finite says so in a sentence
+    ".*Encountered `nan` values in tensor.*",  # NaNGuard says so in a sentence
+    ".*Checkpoint directory .* exists and is not empty.*",
 )
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a training gave: ``rows`` of metrics.csv, ``scores`` (fields of a record), the predicted class of each test image
+    (int64 (n,), or None), the monitor of its invariants, ``seconds`` spent by earlier processes. The task's network holds the
+    final weights."""
+
+    rows: list[metrics.Row]
+    scores: dict[str, Any]
+    predicted: np.ndarray | None
+    monitor: Monitor
+    seconds: float
+
+
+@dataclass(frozen=True)
+class How:
+    """How a round is trained, beside its start.
+
+    Args:
+        epochs: of the whole schedule, from its beginning.
+        title: what stands before the display of progress.
+        remaining: of the experiment that this training is counted in; None: of this training alone.
+        loggers: Lightning's.
+        path: the file of the checkpoint of this round, from which it goes on if it is there; None: it has no checkpoints.
+        captures: what writes rewind checkpoints.
+        until: the capture after which training ends, untested; None: it ends after the last epoch.
+    """
+
+    epochs: int
+    title: str
+    remaining: Remaining | None = None
+    loggers: tuple[Any, ...] = ()
+    path: Path | None = None
+    captures: tuple[Capture, ...] = ()
+    until: Capture | None = None
+
+
+def fit(task: Task, config: Config, start: Start, how: How) -> Result:
+    """Train the task's network from ``start`` and test it."""
+    interrupted = checkpoints.load_valid(how.path, "the round begins anew") if how.path else None
+    begin = interrupted or start.checkpoint
+    total = task.steps_per_epoch * how.epochs if task.steps_per_epoch else None
+    made = task.fit(start.seed, begin, total, start.constant_rate)
+    before = interrupted.progress if interrupted else None
+    ticket = LotteryTicket(None, target=task.target, masks=start.ticket.masks, init=start.ticket.rewind)
+    monitor = Monitor(ticket, begin.state, begin.moments, made.first_rate)
+    if before:
+        monitor.resume(before.observed)
+    history = History(task.target, task.names, task.images_per_step, before)
+    callbacks = [
+        ticket, Begin(begin, task.target, exactly=interrupted is not None, schedules=task.restores_schedules), monitor,
+        Reseed(start.seed, begin.generators, everything=task.seeds_everything),
+        NaNGuard(task.target, task.names, how.path), history, *how.captures, *filter(None, [how.until]),
+    ]  # fmt: skip
+    if how.path:
+        callbacks.append(Saver(how.path, config.trainer, task.target, history, monitor, mid_epoch=task.mid_epoch, before=before))
+    callbacks.append(Progress(how.title, how.remaining or Remaining(how.epochs), task.names.score))
+    trainer = _trainer(config, task, made, callbacks, how, reload=begin.step > 0 and bool(task.steps_per_epoch))
+    with quiet():
+        trainer.fit(made.module, made.data)
+        if how.until:
+            return Result(history.rows, {}, None, monitor, history.seconds)
+        if not history.rows or history.rows[-1]["iteration"] != trainer.global_step:
+            trainer.validate(made.module, made.data, verbose=False)  # validations stood elsewhere than at the end
+        scores, predicted = _test(trainer, task, made, history)
+    return Result(history.rows, scores, predicted, monitor, history.seconds)
+
+
 @contextmanager
-def hush() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Leave out warnings of NOISE."""
     with warnings.catch_warnings():
         for noise in NOISE:
             warnings.filterwarnings("ignore", noise)
         yield
 
 
-class Reseed(pl.Callback):
-    """Draws an epoch's dropout from (seed, epoch, rank), so that it does not depend on what ran before.
-
-    Args:
-        first: the epoch that training starts in.
-        generators: the states of torch's generators to start with, where that is in the middle of the epoch.
-    """
-
-    def __init__(self, seed: int, first: int = 0, generators: point.State | None = None) -> None:
-        self.seed, self.first, self.generators = seed, first, generators
-
-    @override
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        torch.manual_seed(stream("dropout", self.seed, self.first + trainer.current_epoch, trainer.global_rank))
-        if self.generators and trainer.current_epoch == 0:
-            point.set_generators(self.generators)
-
-
-def fit(
-    model: Classifier,
-    data: ImageData,
-    config: Config,
-    device: Device,
-    attempt: Attempt,
-    *,
-    epochs: int,
-    loggers: list[Any],
-    title: str,
-    outlook: Outlook | None = None,
-    capture: Capture | None = None,
-    until: int = -1,
-    place: Path | None = None,
-) -> tuple[dict[str, Any], History, Witness]:
-    """Train ``model`` as ``attempt`` says and test it; it then holds the final weights.
-
-    Args:
-        epochs: of the whole schedule, from its beginning.
-        outlook: of the experiment that this training is counted in; None: of this training alone.
-        capture: what notes a point on the way.
-        until: optimiser steps after which training ends, untested; -1: after the last epoch.
-        place: the file where an interrupted training is saved, and is gone on with if it is there.
-
-    Returns the scores of the last and of the best epoch, all epochs, and what was seen of the invariants.
-    """
-    per_epoch = data.batches(config.trainer.devices)
-    total = per_epoch * epochs
-    partial = resume.load(place) if place else None
-    begin = partial.point if partial else attempt.begin
-    first, skipped = divmod(begin.step, per_epoch)
-    model.factor = _factors(config, attempt, begin.step, total)
-    model.carried = partial.sums if partial else None
-    data.seed, data.begin = attempt.order, (first, skipped)
-    callback = LotteryTicket(None, target="net", masks=attempt.ticket.masks, init=attempt.ticket.rewind)
-    expected = begin.state if partial else attempt.ticket.start
-    witness = Witness(callback, expected, begin.moments, config.optim.lr * model.factor(0))
-    history = History(len(data.splits.train) / per_epoch, first, begin.step)
-    if partial:
-        witness.resumed(partial.seen)
-        history.restore(partial.rows, partial.weights, partial.seconds)
-    if capture:
-        capture.begin = begin.step
-    saver = [Saver(place, config.trainer, history, witness, begin.step, partial)] if place else []
-    callbacks = [
-        callback, Continue(begin, exactly=partial is not None), witness, Reseed(attempt.order, first, begin.generators),
-        Finite(begin.step, first, place), history, *([capture] if capture else []), *saver,
-        Progress(title, outlook or Outlook(until / per_epoch if until >= 0 else epochs), first),
-    ]  # fmt: skip
-    trainer = _trainer(config, device, callbacks, loggers, epochs - first, until, reload=skipped > 0)
-    with hush():
-        trainer.fit(model, data)
-        if until >= 0:
-            return {}, history, witness
-        if history.rows[-1:] == [] or history.rows[-1]["iteration"] != total:
-            trainer.validate(model, data, verbose=False)  # validations stood elsewhere than at the end
-        return _test(trainer, model, data, history), history, witness
-
-
-def _factors(config: Config, attempt: Attempt, begin: int, total: int) -> Any:
-    """The factor of the learning rate for each step from ``begin`` on.
-
-    Raises UsageError where fine-tuning would have a learning rate of next to nothing.
-    """
-    optim = config.optim
-    if not attempt.finetune:
-        return lambda step: lr_factor(optim, begin + step, total)
-    last = lr_factor(optim, total - 1, total)
-    if last < 1e-3:
-        raise UsageError(
-            f"prune.retrain=finetune is not accepted with optim.schedule={optim.schedule}, which ends at a rate of about 0; "
-            "it takes constant or step."
-        )
-    return lambda step: last
-
-
-def _trainer(
-    config: Config, device: Device, callbacks: list[pl.Callback], loggers: list[Any], epochs: int, until: int, reload: bool
-) -> pl.Trainer:
-    """Fresh, and with it optimiser, schedule and counters."""
-    interval = config.trainer.val_check_interval
+def _trainer(config: Config, task: Task, made: Fit, callbacks: list[pl.Callback], how: How, *, reload: bool) -> pl.Trainer:
+    """Return a fresh Trainer, and with it a fresh optimiser, schedule and counters."""
+    interval, devices = config.trainer.val_check_interval, config.trainer.devices
+    options = {
+        "val_check_interval": interval or 1.0,
+        "check_val_every_n_epoch": None if interval else 1,
+        "accelerator": task.device.accelerator,
+        "devices": devices,
+        "strategy": "ddp" if devices > 1 else "auto",
+        "precision": task.device.precision,
+        "deterministic": config.trainer.deterministic,
+        "gradient_clip_val": config.optim.clip or None,
+    }
     return pl.Trainer(
-        max_epochs=epochs,
-        max_steps=until,
-        val_check_interval=interval or 1.0,
-        check_val_every_n_epoch=None if interval else 1,
-        reload_dataloaders_every_n_epochs=int(reload),  # the first epoch is shorter than the others
-        accelerator=device.accelerator,
-        devices=config.trainer.devices,
-        strategy="ddp" if config.trainer.devices > 1 else "auto",
-        precision=device.precision,
-        deterministic=config.trainer.deterministic,
-        gradient_clip_val=config.optim.clip or None,
+        **options | made.options,
+        max_epochs=how.epochs,
+        max_steps=how.until.step if how.until else -1,
+        reload_dataloaders_every_n_epochs=int(reload),  # the first epoch may be shorter than the others
         callbacks=callbacks,
-        logger=loggers,
-        use_distributed_sampler=False,  # ImageData deals the batches to the ranks itself
+        logger=list(how.loggers),
         inference_mode=False,  # metrics live on into the next round, and inference tensors cannot be updated there
         num_sanity_val_steps=0,
         enable_checkpointing=False,
@@ -170,31 +139,39 @@ def _trainer(
     )
 
 
-def _test(trainer: pl.Trainer, model: Classifier, data: ImageData, history: History) -> dict[str, Any]:
-    """Score the test images at early stop, at the best validation, and at the end; the last weights stay in the network."""
+def _test(trainer: pl.Trainer, task: Task, made: Fit, history: History) -> tuple[dict[str, Any], np.ndarray | None]:
+    """Score the test part at the end points and at the end; the last weights stay in the network."""
     last = history.rows[-1]
-    final = {n: t.detach().clone() for n, t in model.net.state_dict().items()}
+    final = _copy(task.network.state_dict())
     tested = {}
     for iteration, weights in history.weights.items():
         if iteration != last["iteration"]:
-            model.net.load_state_dict(weights, strict=False)
-            tested[iteration] = _score(trainer, model, data, [])
-    model.net.load_state_dict(final)
-    test = tested[last["iteration"]] = _score(trainer, model, data, trainer.loggers)
-    return {
-        **{name: last[name] for name in SCORES},
-        "test_acc": test,
-        **{name: value for end in ENDS for name, value in history.scores(end, tested).items()},
-        "censored": history.row("early_stop") is last,
+            task.network.load_state_dict(weights, strict=False)
+            tested[iteration] = _score(trainer, task, made, history, iteration, [])
+    task.network.load_state_dict(final, strict=False)
+    tested[last["iteration"]] = _score(trainer, task, made, history, last["iteration"], trainer.loggers)
+    scores = {name: last.get(name) for name in metrics.SCORES} | {"test_acc": tested[last["iteration"]]}
+    for name in metrics.END_POINTS:
+        row = metrics.end_point(history.rows, name)
+        scores |= {f"{name}_{field}": row.get(field) for field in ("epoch", "iteration", *metrics.SCORES)}
+        scores[f"{name}_test_acc"] = tested[row["iteration"]]
+    speeds = [row["images_per_second"] for row in history.rows if row["images_per_second"] is not None]
+    scores |= {
+        "censored": metrics.end_point(history.rows, "early_stop") is last,
         "iterations": last["iteration"],
-        "images_per_second": round(float(np.median([row["images_per_second"] for row in history.rows])), 1),
-        "test_class_acc": dict(zip(data.splits.classes, model.class_acc.tolist())),
-        "test_confusion": model.matrix.tolist(),
+        "images_per_second": round(float(np.median(speeds)), 1) if speeds else None,
     }
+    return scores | task.test_facts(made.module), task.predicted(made.module)
 
 
-def _score(trainer: pl.Trainer, model: Classifier, data: ImageData, loggers: list[Any]) -> float:
-    kept, trainer.loggers = trainer.loggers, loggers
-    trainer.test(model, data, verbose=False)
-    trainer.loggers = kept
-    return float(trainer.callback_metrics["test/acc"])
+def _copy(state: dict[str, Any]) -> State:
+    return {n: t.detach().clone() for n, t in state.items() if isinstance(t, Tensor)}
+
+
+def _score(trainer: pl.Trainer, task: Task, made: Fit, history: History, iteration: int, loggers: list[Any]) -> float:
+    if not task.tests:
+        return next(row["val_acc"] for row in history.rows if row["iteration"] == iteration)
+    own, trainer.loggers = trainer.loggers, loggers
+    trainer.test(made.module, made.data, verbose=False)
+    trainer.loggers = own
+    return task.names.of(trainer.callback_metrics, task.names.test)

@@ -1,4 +1,4 @@
-"""Frozen blocks run once: cuts the network, keeps the prefix's outputs, trains the suffix on them."""
+"""Frozen blocks run once: the network is cut, the prefix's outputs are cached, the suffix trains on them."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -10,63 +10,66 @@ from torch import Tensor
 from lth.config import Config
 from lth.data import features
 from lth.data.decoded import Decoded
+from lth.data.features import Features
 from lth.data.module import ImageData
 from lth.errors import UsageError
 from lth.models import cut
-from lth.models.classifier import Classifier
+from lth.models.build import Network
 from lth.training.device import Device
 
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class Prefix:
-    """The constant part of a model, if it has one; ``run`` sees to it that ``model`` and ``data`` pass it over."""
+    """The constant part of a network, if it has one.
 
-    def __init__(self, config: Config, model: Classifier, data: ImageData, device: Device, say: Callable[[str], None]) -> None:
-        self.config, self.model, self.data, self.device, self.say = config, model, data, device, say
-        usable = config.features.cache and config.data.augment in ("none", "flip") and bool(model.frozen)
-        self.cut = cut.cut(model.net) if usable else None
-        self.weights = ""
+    ``suffix`` computes the logits from ``features``; both are None where the whole network is to run.
+    """
+
+    def __init__(self, config: Config, network: Network, data: ImageData, device: Device, say: Callable[[str], None]) -> None:
+        self.config, self.network, self.data, self.device, self.say = config, network, data, device, say
+        self.suffix: Callable[[Tensor], Tensor] | None = None
+        self.features: dict[str, Features] | None = None
+        usable = config.features.cache and config.data.augment in ("none", "flip") and bool(network.frozen)
+        self.cut = cut.cut(network.net) if usable else None
+        self.hash = ""  # of the prefix that ``features`` are of
         if self.cut is None:
-            self._insist()
+            self._require_float32()
 
-    def _insist(self) -> None:
+    def _require_float32(self) -> None:
         """Rounded features are in the key, so they are used or refused."""
         if (dtype := self.config.features.dtype) != "float32":
-            raise UsageError(f"features.dtype={dtype} is not accepted here: no features are kept; it takes float32.")
+            raise UsageError(f"features.dtype={dtype} is not accepted here: no features are cached; it takes float32.")
 
     def run(self) -> None:
         """Load the features, or compute them; again only where pruning changed the frozen weights."""
-        if self.cut is None or (weights := cut.digest(self.cut.prefix)) == self.weights:
+        if self.cut is None or (found := cut.hash_prefix(self.cut.prefix)) == self.hash:
             return
-        self.weights = weights
-        self.model.suffix, self.data.features = (), {}
-        self.model.to(self.device.place())
-        self.cut.to(self.device.place())
+        self.hash, self.suffix, self.features = found, None, None
+        self.network.net.to(self.device.torch_name)
+        self.cut.to(self.device.torch_name)
         splits = self.data.splits
         parts = {"train": splits.train_images, "val": splits.val_images, "test": splits.test_images}
         if splits.val_images is splits.train_images:
             del parts["val"]
         loaded = {part: self._load(part, images) for part, images in parts.items()}
-        if any(found is None for found in loaded.values()):
-            self._insist()
+        if any(array is None for array in loaded.values()):
+            self._require_float32()
             limit = f"data.cache_limit={self.config.data.cache_limit:g} GB"
-            self.say(
-                f"features: not kept, they would be larger than the images, or than {limit}; the frozen blocks run at each step"
-            )
+            self.say(f"features: not cached, larger than the images, or than {limit}; the frozen blocks run at each step")
             return
-        suffix = torch.compile(self.cut.suffix) if self.config.trainer.compile else self.cut.suffix
-        self.model.suffix, self.data.features = (suffix,), loaded
+        self.suffix = torch.compile(self.cut.suffix) if self.config.trainer.compile else self.cut.suffix
+        self.features = loaded
         self.say(self._summary(loaded))
 
-    def _load(self, part: str, images: Decoded) -> features.Features | None:
+    def _load(self, part: str, images: Decoded) -> Features | None:
         data = self.config.data
-        key = f"{images.fingerprint} {data.image_size} {self.data.mean} {self.data.std} {self.weights} {self.device.precision}"
+        determined_by = [images.hash, data.image_size, self.data.mean, self.data.std, self.hash, self.device.precision]
         return features.load(
             self._compute,
             images,
             Path(data.cache),
-            key,
+            " ".join(map(str, determined_by)),
             mirrored=part == "train" and data.augment == "flip",
             dtype=self.config.features.dtype,
             limit=data.cache_limit,
@@ -74,17 +77,16 @@ class Prefix:
 
     def _compute(self, pixels: Tensor) -> Tensor:
         kind = AUTOCAST.get(self.device.precision)
-        where = self.model.device
+        where = next(self.network.net.parameters()).device
         with torch.no_grad(), torch.autocast(where.type, kind) if kind else nullcontext():
             return self.cut.prefix(self.data.to_float(pixels.to(where)))
 
-    def _summary(self, loaded: dict[str, features.Features]) -> str:
-        arrays = [found.array for found in loaded.values()]
-        seconds = sum(found.seconds for found in loaded.values())
-        images = sum(len(array) for array in arrays)
+    def _summary(self, loaded: dict[str, Features]) -> str:
+        arrays = [features.array for features in loaded.values()]
+        seconds = sum(features.seconds for features in loaded.values())
         shape = "x".join(str(n) for n in arrays[0].shape[1:])
         saved = loaded["train"].seconds * len(self.data.splits.train) / len(loaded["train"].array)
-        size = sum(array.nbytes for array in arrays) / 1e6
         return (
-            f"features: {images} x {shape}, {size:.1f} MB, computed once in {seconds:.1f} s; saves about {saved:.1f} s an epoch"
+            f"features: {sum(map(len, arrays))} x {shape}, {sum(array.nbytes for array in arrays) / 1e6:.1f} MB, "
+            f"computed once in {seconds:.1f} s; saves about {saved:.1f} s an epoch"
         )

@@ -1,169 +1,229 @@
-"""One round: its ticket, its training, its proofs, its folder."""
+"""One round: plan, train, record. Plain functions over values; the network, which is large, is changed in place."""
 
+import platform
+import shlex
+import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
+from omegaconf import OmegaConf
 
 from lth.config import Config
-from lth.data.module import ImageData
-from lth.data.split import Splits
 from lth.hashes import of_file, of_tensors
-from lth.invariants import monitor as proof
-from lth.models import flops
-from lth.models.build import build
+from lth.invariants import checks
+from lth.pruning import flow
 from lth.pruning import masks as M
-from lth.seeds import stream
 from lth.tracking import loggers
-from lth.tracking import round as board
-from lth.tracking.remaining import Outlook
-from lth.training import checkpoint as point
-from lth.training import connectivity, controls, device, record
-from lth.training.checkpoint import Capture, Point
-from lth.training.fit import fit
-from lth.training.history import History
-from lth.training.prefix import Prefix
-from lth.training.start import Attempt, Maker
-from lth.tree import files, predictions
+from lth.tracking.remaining import Remaining
+from lth.tracking.round import log_round
+from lth.training import device
+from lth.training.checkpoint import Capture
+from lth.training.fit import How, Result, fit
+from lth.training.start import Rewind, Start, plan
+from lth.training.task import State, Task, tensors
+from lth.tree import checkpoint as checkpoints
+from lth.tree import files, metrics, predictions
 from lth.tree import ticket as tickets
+from lth.tree.checkpoint import Checkpoint
+from lth.tree.record import Record
 from lth.tree.spec import Spec
 from lth.tree.store import Store
 
 
-class Lab:
-    """What survives from round to round in a process: the images, the network, the last ticket."""
+@dataclass(frozen=True)
+class Search:
+    """What the rounds of a search share: the configuration, the task and where rounds lie."""
 
-    def __init__(
-        self,
-        config: Config,
-        splits: Splits,
-        resolved: device.Device,
-        store: Store,
-        weights: Path | None,
-        say: Callable[[str], None],
-    ) -> None:
-        device.keep_memory()
-        if config.trainer.deterministic:
-            device.repeat()  # features and scores, too, which no Trainer computes
-        self.config, self.splits, self.device, self.store = config, splits, resolved, store
-        torch.manual_seed(stream("initialisation", config.seed))
-        self.model = build(config, len(splits.classes), weights)
-        self.initial = {n: t.clone() for n, t in self.model.net.state_dict().items()}
-        self.shapes = proof.shapes(self.model.net)
-        self.flops = flops.per_layer(self.model.net, config.data.image_size, config.data.channels)
-        if config.trainer.channels_last:
-            self.model.net.to(memory_format=torch.channels_last)
-        if config.trainer.compile:
-            self.model.net.compile()
-        data = config.data
-        self.normalize = self.model.normalize if data.normalize == "auto" else data.normalize
-        self.data = ImageData(splits, data.batch_size, config.seed, self.normalize, data.augment, data.workers, data.channels)
-        self.prefix = Prefix(config, self.model, self.data, resolved, say)
-        self.maker = Maker(config, store, self.model, self.data, self.initial, self.reach, resolved.place())
-        self.maker.require_weights()
+    config: Config
+    task: Task
+    store: Store
 
-    def train(self, spec: Spec, title: str, outlook: Outlook) -> dict[str, Any] | None:
-        """Train the round that ``spec`` asks for, write its folder, and return its record; its parent is finished.
 
-        All ranks of a distributed run train; the first one writes, the others return None.
-        """
-        begin = time.perf_counter()
-        attempt = self.maker.make(spec)
-        ticket = attempt.ticket
-        title = f"{title}, {ticket.density:.1%} of weights{f', {spec.control}' if spec.control else ''}"
-        if not device.is_first():
-            self.fit(spec, attempt, [], title, outlook)
-            return None
-        folder = self.store.start_over(spec.key, record.readable(self.config, spec, ticket))
-        files.write_bytes(folder / "config.yaml", record.resolved(self.config, spec))
-        start = tickets.save_start(folder, ticket.rewind, self._same_start(spec, ticket))
-        logging = loggers.make(self.config.logger, folder, self.store.outputs)
-        scores, history, witness = self.fit(spec, attempt, logging, title, outlook)
+def run(search: Search, spec: Spec, title: str, remaining: Remaining) -> Record | None:
+    """Plan, train and record the round that ``spec`` asks for, whose parent is finished; return its record.
 
-        portrait = record.portrait(self.config, self.splits.classes, self.normalize)
-        files.write_bytes(folder / "metrics.csv", history.csv())
-        tickets.save_ticket(folder, ticket, start)
-        files.write_tensors(folder / "final.safetensors", self.model.net.state_dict(), portrait)
-        proofs = self.prove(spec, folder, attempt, start, witness)
-        line = self._line(spec) if spec.control == "order" else {}
-        test = predictions.write(folder, torch.cat(self.model.predictions).numpy(), self.splits)
-        written = {
-            **record.facts(self.config, spec, ticket),
-            **scores,
-            "effective_density": proofs["layer_collapse"]["effective_density"],
-            "layers": M.per_layer(ticket.masks),
-            **record.sizes(sum(p.numel() for p in self.model.net.parameters()), ticket, self.flops),
-            **line,
-            "test": test,
-            "checks": proofs,
-            "start": start,
-            "begin_iteration": attempt.begin.step,
-            "files": {name: of_file(folder / name) for name in record.sealed(test)},
-            **portrait,
-            "images": {"train": len(self.splits.train), "val": len(self.splits.val), "test": len(self.splits.test)},
-            **record.machine(self.device),
-            "seconds": round(time.perf_counter() - begin + history.before, 3),
-        }
-        board.show(logging, written, self.model, self.splits)
-        return self.store.finish(folder, written)
+    All ranks of a distributed run train; the first one writes, the others return None.
+    """
+    config, task, store = search.config, search.task, search.store
+    begin = time.perf_counter()
+    start = plan(spec, task, store, config.prune, config.seed, rewinding(search))
+    title = f"{title}, {start.ticket.density:.1%} of weights{f', {spec.control}' if spec.control else ''}"
+    how = How(spec.epochs, title, remaining, captures=_captures(search, spec))
+    if not device.is_first():
+        train(task, config, start, how)
+        return None
+    folder = store.start_over(spec.key, readable(config, spec, start))
+    files.write_bytes(
+        folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(replace(config, epochs=spec.epochs))).encode()
+    )
+    init = tickets.save_start(folder, start.ticket.rewind, _same_start(search, spec, start))
+    logging = loggers.make(config.logger, folder, store.outputs)
+    path = store.checkpoint(spec.key) if config.trainer.devices == 1 else None
+    result = train(task, config, start, replace(how, loggers=tuple(logging), path=path))
+    facts = write(search, spec, start, result, folder, init)
+    facts["seconds"] = round(time.perf_counter() - begin + result.seconds, 3)
+    log_round(logging, Record.of(facts, folder), result.predicted, task.splits)
+    return store.finish(folder, facts)
 
-    def _same_start(self, spec: Spec, ticket: tickets.Ticket) -> Path | None:
-        """The folder of the parent, if it starts from the same weights."""
-        same = spec.parent is not None and self.store.read(spec.parent.key)["start"] == of_tensors(ticket.rewind)[:16]
-        return self.store.folder(spec.parent.key) if same else None
 
-    def fit(
-        self, spec: Spec, attempt: Attempt, loggers: list[Any], title: str, outlook: Outlook
-    ) -> tuple[dict[str, Any], History, proof.Witness]:
-        """Rewind, train, test; the network then holds the final weights."""
-        capture = None
-        if spec.parent is None and self.config.prune.rounds and (step := self.maker.step()):
-            capture = Capture(step, lambda found: point.save(self.store.checkpoint(spec.key, step), found))
-        place = self.store.checkpoint(spec.key) if self.config.trainer.devices == 1 else None
-        return self._run(attempt, epochs=spec.epochs, loggers=loggers, title=title, outlook=outlook, capture=capture, place=place)
+def train(task: Task, config: Config, start: Start, how: How) -> Result:
+    """Rewind, train and test; the task's network then holds the final weights."""
+    task.rewind_(start.ticket.rewind, start.ticket.masks)
+    return fit(task, config, start, how)
 
-    def _run(self, attempt: Attempt, **how: Any) -> tuple[dict[str, Any], History, proof.Witness]:
-        M.rewind_(self.model.net, attempt.ticket.rewind, attempt.ticket.masks)
-        self.prefix.run()
-        return fit(self.model.train(), self.data, self.config, self.device, attempt, **how)
 
-    def _line(self, spec: Spec) -> dict[str, Any]:
-        """How this copy of a network is connected with its ticket's round, which saw the images in another order."""
-        one, _ = files.read_tensors(self.store.valid(spec.parent.key) / "final.safetensors")
-        other = {n: t.detach().cpu().clone() for n, t in self.model.net.state_dict().items()}
-        found = connectivity.line(self.model.to(self.device.place()), self.data, one, other)
-        return {"barrier": found["barrier"], "line": found}
+def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path, init: str) -> dict[str, Any]:
+    """Write a trained round's files, check its invariants and return the fields of its record.
 
-    def reach(self, root: Spec, step: int) -> Point:
-        """The point of round 0 after ``step`` steps: noted when it was trained, or else trained again up to there."""
-        path = self.store.checkpoint(root.key, step)
-        if (found := point.found(path)) is not None:
-            return found
-        capture = Capture(step, lambda reached: point.save(path, reached))
-        title = f"round 0 again, to iteration {step}"
-        self._run(self.maker.make(root), epochs=root.epochs, loggers=[], title=title, capture=capture, until=step)
-        return point.load(path)
+    Args:
+        init: hash of the weights before masking, as they were written before training.
 
-    def prove(self, spec: Spec, folder: Path, attempt: Attempt, start: str, witness: proof.Witness) -> dict[str, dict[str, Any]]:
-        """The proofs of a round, from what it wrote where there is a file; raises InvariantError if one does not hold."""
-        ticket, parent = attempt.ticket, attempt.parent
-        weights, _ = files.read_tensors(folder / "final.safetensors")
-        data = self.config.data
-        scope = self.maker.scope(all_of_it=spec.index == 0)
-        proofs = {
-            "exact_count": proof.exact_count(tickets.load_ticket(folder).masks, attempt.asked),
-            "nested": proof.nested(ticket.masks, parent.masks if parent else None),
-            "start": witness.start,
-            "zeros": proof.zeros(witness.revived, weights, ticket.start, ticket.masks, set(M.prunable(self.model.net))),
-            "untouched": proof.untouched(self.model.net, self.shapes, ticket.masks, scope, weights, ticket.start),
-            "init_unchanged": {"holds": of_tensors(ticket.rewind)[:16] == start, "init": start},
-            "ranks": witness.ranks,
-            "layer_collapse": proof.collapse(self.model.net, ticket.masks, (data.channels, data.image_size, data.image_size)),
-        }
-        if attempt.original is not None:
-            other = attempt.order != self.config.seed
-            proofs["control"] = controls.differs_in_one(spec.control, ticket, attempt.original, self.maker.trained(), other)
-        proof.require(proofs)
-        return proofs
+    Raises:
+        InvariantError: an invariant does not hold; the round is not finished then.
+    """
+    task, ticket = search.task, start.ticket
+    facts = task.facts(ticket.masks)
+    about = {"format": "lth-final-1"} | {name: facts.get(name) for name in ("model", "classes", "image_size", "mean", "std")}
+    files.write_bytes(folder / "metrics.csv", metrics.to_csv(result.rows))
+    tickets.save_ticket(folder, ticket, init)
+    files.write_tensors(folder / "final.safetensors", tensors(task.network), about)
+    shape = task.input_shape()
+    effective = flow.effective_density(task.network, ticket.masks, shape) if shape else None
+    checked = checks.of_round(
+        folder, ticket, task.network, result.monitor.observed(), expected=start.expected, init=init, fresh=task.shapes,
+        scope=task.prunable(dense=spec.index == 0), effective_density=effective, parent=start.parent,
+        control=_control(search, spec, start),
+    )  # fmt: skip
+    line = search.task.line(_final(search, spec.parent)) if spec.control == "order" else None
+    test = predictions.write(folder, result.predicted, task.splits) if result.predicted is not None else ""
+    names = ["config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors"]
+    names += ["predictions.npy"] if test else []
+    return {
+        **_identity(search.config, spec, start),
+        **facts,
+        **result.scores,
+        **({"barrier": line["barrier"], "line": line} if line else {}),
+        "score": task.names.short,
+        "effective_density": effective,
+        "layers": M.per_layer(ticket.masks),
+        "layer_weights": {name: mask.numel() for name, mask in ticket.masks.items()},
+        "format": about["format"],
+        "test": test,
+        "checks": checked,
+        "start": init,
+        "begin_iteration": start.checkpoint.step,
+        "files": {name: of_file(folder / name) for name in names},
+        "accelerator": task.device.accelerator,
+        "precision": task.device.precision,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "pytorch_lightning": pl.__version__},
+        "command": shlex.join(sys.argv[1:]),
+        "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
+    }
+
+
+def _control(search: Search, spec: Spec, start: Start) -> checks.Entry | None:
+    if start.original is None:
+        return None
+    other_order = start.seed != search.config.seed
+    return checks.control(spec.control, start.ticket, start.original, search.task.trained(), other_order)
+
+
+def _final(search: Search, spec: Spec) -> State:
+    """Return the final weights of a finished round."""
+    return files.read_tensors(search.store.valid(spec.key) / "final.safetensors")[0]
+
+
+def readable(config: Config, spec: Spec, start: Start) -> str:
+    """Return what stands before the key in a folder's name; for people only."""
+    control = f"-{spec.control}" if spec.control else ""
+    data = "own" if "own" in spec.root.content else config.data.name
+    density = f"kept{start.ticket.density:.4f}"
+    return f"{config.model.name}-{data}-seed{config.seed}-round{spec.index:02d}-{density}{control}"
+
+
+def _identity(config: Config, spec: Spec, start: Start) -> dict[str, Any]:
+    """Return the fields of a record that say which round it is."""
+    prune, masks = config.prune, start.ticket.masks
+    names = ("rate", "criterion", "allocation", "rewind", "retrain")
+    return {
+        "key": spec.key,
+        "name": f"{readable(config, spec, start)}-{spec.key}",
+        "parent": spec.parent.key if spec.parent else None,
+        "round": spec.index,
+        "control": spec.control,
+        "model": config.model.name,
+        "finetune": spec.finetune,
+        "seed": config.seed,
+        "epochs": spec.epochs,
+        "levels": spec.levels,
+        **{name: getattr(prune, name) if spec.index else None for name in names},
+        "kept": M.kept(masks),
+        "prunable": M.size(masks),
+        "density": start.ticket.density,
+        "recipe": spec.recipe,
+        "family": spec.family,
+        "step": spec.step,
+        "settings": spec.settings,
+        "determined_by": spec.content,
+    }
+
+
+def _same_start(search: Search, spec: Spec, start: Start) -> Path | None:
+    """Return the folder of the parent, if it starts from the same weights: then one file on the disk is both."""
+    parent = search.store.read(spec.parent.key) if spec.parent else None
+    return parent.folder if parent and parent.start == of_tensors(start.ticket.rewind)[:16] else None
+
+
+def _captures(search: Search, spec: Spec) -> tuple[Capture, ...]:
+    """Return what writes the rewind checkpoint while round 0 trains."""
+    prune = search.config.prune
+    if spec.parent is not None or not prune.rounds or prune.rewind == "init":
+        return ()
+    return (_capture(search, spec),)
+
+
+def _capture(search: Search, root: Spec, *, stop: bool = False) -> Capture:
+    save = partial(checkpoints.save, _rewind_path(search, root))
+    step = _rewind_step(search, root)
+    if step is None:
+        return Capture(search.task.target, save, epoch=int(search.config.prune.rewind.removesuffix("ep")), stop=stop)
+    return Capture(search.task.target, save, step=step, stop=stop)
+
+
+def _rewind_step(search: Search, root: Spec) -> int | None:
+    """Return the optimiser steps before the rewind checkpoint; None where only training tells how many an epoch has."""
+    per_epoch = search.task.steps_per_epoch
+    return checkpoints.steps(search.config.prune.rewind, per_epoch, per_epoch * root.epochs) if per_epoch else None
+
+
+def _rewind_path(search: Search, root: Spec) -> Path:
+    return search.store.checkpoint(root.key, _rewind_step(search, root) or search.config.prune.rewind)
+
+
+def rewinding(search: Search) -> Rewind:
+    """Return a function that gives the rewind checkpoint of a round's chain; trained to again if missing."""
+
+    def rewind(spec: Spec) -> Checkpoint:
+        if search.config.prune.rewind == "init":
+            return Checkpoint(0, {})
+        root, path = spec.root, _rewind_path(search, spec.root)
+        if (found := checkpoints.load_valid(path, "it is computed again")) is None:
+            train_to_rewind(search, root)
+            found = checkpoints.load(path)
+        return found
+
+    return rewind
+
+
+def train_to_rewind(search: Search, root: Spec) -> None:
+    """Train round 0 again up to its rewind checkpoint."""
+    capture = _capture(search, root, stop=True)
+    start = plan(root, search.task, search.store, search.config.prune, search.config.seed, rewinding(search))
+    title = f"round 0 again, to {search.config.prune.rewind}"
+    train(search.task, search.config, start, How(root.epochs, title, until=capture))

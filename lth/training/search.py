@@ -4,95 +4,96 @@ Imports no torch until there is a round to train.
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lth.cli import signals
 from lth.config import Config, require
 from lth.data import overview, sources
-from lth.data.split import prepare
-from lth.errors import notice_once
+from lth.data.split import Splits, prepare
+from lth.hashes import of_file
 from lth.models import weights as pretrained
 from lth.tracking import loggers
-from lth.tracking.chains import Experiment
-from lth.tracking.remaining import Outlook
 from lth.training import device
-from lth.tree.spec import chain, controls, depth
+from lth.training.turns import Turns
+from lth.tree.record import Record
+from lth.tree.spec import Spec, chain, controls, depth
 from lth.tree.store import Store
 
+if TYPE_CHECKING:
+    from lth.training.round import Search
 
-def search(config: Config, say: Callable[[str], None] = print, job: str = "") -> list[dict[str, Any]]:
-    """The records of an experiment's rounds, dense network first, controls last; finished ones are read, missing ones trained.
+
+def rounds(specs: list[Spec], begin: "Callable[[], Search]", turns: Turns) -> list[Record]:
+    """Return the records of rounds, parents first; finished ones are read, missing ones trained.
 
     Strategy 1 of the paper (Frankle & Carbin 2019, section 2 and appendix B):
 
-    1. initialise a network at random;                           round 0 of ``chain``
-    2. train it to the end;                                      ``Lab.train``
-    3. prune the fraction ``rate`` of its remaining weights;     ``Maker.make``
-    4. rewind what is left to its values of step 1;              ``LotteryTicket``
-    5. repeat from 2.                                            the next spec of ``chain``
+    1. Initialise a network at random.                          ``begin`` makes it; round 0 starts from it.
+    2. Train it to the end.                                     ``round.train``
+    3. Prune a fraction of its remaining weights.               ``start.plan``
+    4. Rewind what remains to the values of step 1.             ``start.plan``
+    5. Repeat from 2.                                           The next spec has this one as its parent.
 
     Args:
-        job: what stands before the rounds in the display of progress, such as ``job 2/6, ``.
+        begin: makes what the rounds share, once, when there is a round to train.
+        turns: sees that each round is trained by one process, and tells how far the search is.
     """
-    loggers.require(config.logger.name)
-    _require_folder("outputs", config.outputs)
-    _require_folder("data.cache", config.data.cache)
-    sources.require(config.data)
-    pretrained.require(config.model)
-    resolved = device.resolve(config.trainer)
-    weights = pretrained.locate(config.model)
-    store, splits = Store(Path(config.outputs)), prepare(config.data, partial(_check, config, weights))
-    if device.is_first():
-        store.tidy()
-        _old(store)
-        overview.tell(splits, config.data, say)
-    specs = chain(config, splits.fingerprint, resolved.precision, pretrained.digest(weights), splits.drawn)
-    last, lab, records = len(specs) - 1, None, []
-    wanted = [*specs, *controls(config, specs)]
-    there = [store.read(spec.key) for spec in wanted]
-    outlook = Outlook(sum(spec.epochs for spec, record in zip(wanted, there) if record is None))
-    experiment = Experiment(config, specs, store) if config.logger.name == "tensorboard" and device.is_first() else None
-    for spec, record in zip(wanted, there):
+    search, records = None, []
+    for spec in specs:
+        record = turns.finished(spec)
         if record is None:
-            signals.stop("all finished rounds are kept")
-            with store.locked(spec.key, say) if device.is_first() else nullcontext():
-                record = store.read(spec.key)  # another process may have trained it while we waited
+            with turns.of(spec) as record:
                 if record is None:
-                    if lab is None:
-                        lab = _lab(config, splits, resolved, store, weights, say)
-                    record = lab.train(spec, f"{job}round {spec.index}/{last}", outlook) or store.wait_for(spec.key)
-                    say(summary(record, last))
-                    outlook.trained(spec.epochs)
-                else:
-                    outlook.found(spec.epochs)
-        store.enter(record)
-        if experiment:
-            experiment.enter(record)
+                    from lth.training.round import run
+
+                    search = search or begin()
+                    record = turns.trained(spec, run(search, spec, turns.title(spec), turns.remaining))
+        turns.enter(record)
         records.append(record)
     return records
 
 
-def score(config: Config, records: list[dict[str, Any]]) -> float:
-    """What a sweeper optimises: validation accuracy at early stop of the sparsest ticket of a search.
+def search(config: Config, say: Callable[[str], None] = print, job: str = "") -> list[Record]:
+    """Return the records of an experiment on images: dense network first, then tickets, controls last.
+
+    Args:
+        say: prints a line.
+        job: what stands before the rounds in the display of progress, such as ``job 2/6, ``.
+
+    Raises:
+        UsageError: a key is not accepted.
+        DataError: images, weights or the files of a finished round cannot be used.
+    """
+    loggers.require(config.logger.name)
+    require_folder("outputs", config.outputs)
+    require_folder("data.cache", config.data.cache)
+    sources.require(config.data)
+    resolved = device.resolve(config.trainer)
+    weights = pretrained.locate(config.model)
+    splits = prepare(config.data, partial(_check, config, weights))
+    store = Store(Path(config.outputs))
+    specs = chain(config, splits.hash, resolved.precision, of_file(weights)[:16] if weights else None, splits.drawn)
+    if device.is_first():
+        overview.tell(splits, config.data, say)
+    turns = Turns(store, specs, controls(config.prune, specs), config.logger.name, say, job)
+    return rounds(turns.specs, partial(_begin, config, splits, resolved, weights, store, say), turns)
+
+
+def score(config: Config, records: list[Record]) -> float:
+    """Return what a sweeper optimises: validation accuracy at early stop of the sparsest ticket of a search.
 
     Controls do not count, nor do the test images, which select nothing.
     """
-    return records[depth(config.prune)]["early_stop_val_acc"]
+    return records[depth(config.prune)].early_stop_val_acc
 
 
-def _old(store: Store) -> None:
-    if count := store.old():
-        what = f"{count} finished {'round is' if count == 1 else 'rounds are'} of the round format 1 of an earlier lth"
-        notice_once(f"{store.outputs}: {what}, which drew its random numbers otherwise; they stay as they are and are not used.")
-
-
-def _require_folder(key: str, value: str) -> None:
+def require_folder(key: str, value: str) -> None:
+    """Raise UsageError where a file lies in the place of a folder."""
     path = Path(value).absolute()
-    there = next(place for place in (path, *path.parents) if place.exists())
-    require(there.is_dir(), key, value, f"a folder, and {there} is none")
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    require(existing.is_dir(), key, value, f"a folder, and {existing} is none")
 
 
 def _check(config: Config, weights: Path | None) -> None:
@@ -102,19 +103,15 @@ def _check(config: Config, weights: Path | None) -> None:
     check(config, weights)
 
 
-def _lab(*args: Any) -> Any:
-    from lth.training.round import Lab  # costs seconds: torch and Lightning
+def _begin(
+    config: Config, splits: Splits, resolved: device.Device, weights: Path | None, store: Store, say: Callable[[str], None]
+) -> "Search":
+    from lth.training.images import ImageTask  # costs seconds: torch and Lightning
+    from lth.training.round import Search
+    from lth.training.start import require_weights
 
-    return Lab(*args)
-
-
-def summary(record: dict[str, Any], last: int) -> str:
-    """One line on a finished round."""
-    what = f"round {record['round']}/{last}" + (f" {record['control']}" if record["control"] else "")
-    where = "the last iteration, so it may lie beyond" if record["censored"] else f"iteration {record['early_stop_iteration']}"
-    line = (
-        f"{what}: {record['density']:6.1%} of weights, test acc {record['early_stop_test_acc']:.3f} at early stop ({where}), "
-        f"{record['test_acc']:.3f} at the end, {record['seconds']:.1f} s"
-    )
-    collapsed = record["checks"]["layer_collapse"]["collapsed"]
-    return f"{line}\nwarning: no weight is left in {', '.join(collapsed)} (layer collapse)" if collapsed else line
+    device.prepare(config.trainer.deterministic)
+    signals.stop("all finished rounds are kept")
+    task = ImageTask(config, splits, resolved, weights, say)
+    require_weights(task, config.prune)
+    return Search(config, task, store)

@@ -56,6 +56,7 @@ class Checkpoint:
     scaler: "State" = field(default_factory=dict)
     schedules: list[dict[str, Any]] = field(default_factory=list)
     progress: Progress | None = None
+    epoch: int = 0
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -65,6 +66,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "format": "lth-checkpoint-1",
         "name": path.name,
         "step": checkpoint.step,
+        "epoch": checkpoint.epoch,
         "schedules": checkpoint.schedules,
     }
     if progress := checkpoint.progress:
@@ -91,7 +93,7 @@ def load(path: Path) -> Checkpoint:
         weights = {step: _part(f"weights-{step}", tensors) for step in progress["weights"]}
         progress = Progress(**{**progress, "weights": weights, "sums": _part("sums", tensors)})
     parts = {part: _part(part, tensors) for part in PARTS}
-    return Checkpoint(about["step"], **parts, schedules=about["schedules"], progress=progress)
+    return Checkpoint(about["step"], **parts, schedules=about["schedules"], progress=progress, epoch=about["epoch"])
 
 
 def load_valid(path: Path, otherwise: str) -> Checkpoint | None:

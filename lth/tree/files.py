@@ -18,7 +18,8 @@ HOUR = 3600.0  # seconds
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically: readers see the old file or the new one, also after a crash. Raises OSError naming the file."""
-    draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}.draft")
+    name = path.name.replace("tfevents", "events")  # TensorBoard reads every file with tfevents in its name
+    draft = path.with_name(f".{name}.{os.urandom(4).hex()}.draft")
     try:
         with open(draft, "wb") as file:
             file.write(content)

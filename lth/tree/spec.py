@@ -1,8 +1,8 @@
 """What determines a round, hashed to its key. Imports no torch.
 
-Round 0 is determined by the images, the model, the recipe and the seed; round k by its parent's key and the step that
-leads to it; a control by the key of its ticket and the one thing that it changes. Fields at their default are left out,
-so a new option never renames old work; so are fields that have no effect beside the others, such as the momentum of Adam.
+Round 0 is determined by the images, the model, the recipe and the seed; round k by its parent's key and the prune step that
+leads to it; a control by the key of its ticket and the one thing that it changes. Fields at their default are left out, so a
+new option never renames old work; so are fields that have no effect beside the others, such as the momentum of Adam.
 """
 
 import dataclasses
@@ -15,14 +15,20 @@ from lth.errors import UsageError
 from lth.hashes import of_json
 
 FORMAT = 2  # of a round: what its numbers mean and which streams they are drawn from; 1 until November 2026
+DRAWN = ("val", "test")  # parts that are drawn from the training folder, where a data set has no folders of their own
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A round that is asked for: ``content`` is what its key hashes, ``levels`` the rounds that its step stands for.
+    """A round that is asked for.
 
-    ``control`` names the one thing in which it differs from its parent's ticket; the compute-matched dense network,
-    which has no parent, differs in its ``epochs``.
+    Args:
+        index: number of the round; a control has that of its ticket.
+        content: what the key hashes.
+        epochs: of its training.
+        parent: of a control, its ticket; the compute-matched dense network has none.
+        levels: rounds that its prune step stands for.
+        control: the one thing in which it differs from its parent's ticket.
     """
 
     index: int
@@ -48,25 +54,31 @@ class Spec:
         return self.root.content.get("finetune", Config.finetune)
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The keys of the configuration that determine this round and its chain, without the seed and what is at its default."""
+    def prune(self) -> dict[str, Any]:
+        """What is not at its default in the prune step that leads to this round, or to the ticket of this control."""
         ticket = self.parent if self.control else self
-        step = {"prune": _without(ticket.content["prune"], "levels")} if ticket.parent else {}
-        content = _without(self.root.content, "seed", "format", "data", "precision", "weights")
-        named = {"trainer.precision": self.root.content.get("precision"), "model.weights": self.root.content.get("weights")}
-        return _flat(content | {"data": _without(self.root.content["data"], "fingerprint")} | step) | {
-            name: value for name, value in named.items() if value is not None
+        return ticket.content["prune"] if ticket.parent else {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The dotted keys of the configuration that determine this round's chain and are not at their default, but the seed."""
+        root = self.root.content
+        named = {"trainer.precision": root.get("precision"), "model.weights": root.get("weights")}
+        groups = _without(root, "seed", "format", "data", "precision", "weights", "own") | {
+            "data": _without(root.get("data", {}), "images"),
+            "prune": _without(self.prune, "levels"),
         }
+        return _flat(groups) | {name: value for name, value in named.items() if value is not None}
 
     @property
     def recipe(self) -> str:
         """What replicates share: all that determines the dense network of this chain, but the seed. 12 digits."""
-        return of_json(_without(self.root.content, "seed"))[:12]
+        return of_json(_without(self.root.content, "seed", "initial"))[:12]
 
     @property
     def family(self) -> str:
         """What a network and the same trained for longer share: the recipe without the number of epochs. 12 digits."""
-        return of_json(_without(self.root.content, "seed", "epochs"))[:12]
+        return of_json(_without(self.root.content, "seed", "initial", "epochs"))[:12]
 
     @property
     def step(self) -> str:
@@ -81,15 +93,15 @@ def _without(content: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, value in content.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def determining(node: Any) -> dict[str, Any]:
-    """The fields of a dataclass that are part of a key and not at their default, as plain values, nested likewise."""
-    found: dict[str, Any] = {}
+    """Return the fields of a dataclass that are part of a key and not at their default, as plain values, nested likewise."""
+    content: dict[str, Any] = {}
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
         if not field.metadata.get("key", True):
@@ -99,15 +111,15 @@ def determining(node: Any) -> dict[str, Any]:
         elif value == (field.default if field.default_factory is dataclasses.MISSING else field.default_factory()):
             continue
         if value != {}:
-            found[field.name] = value
-    return found
+            content[field.name] = value
+    return content
 
 
-def idle(config: Config, drawn: Collection[str] = ("val", "test")) -> set[str]:
-    """Dotted keys that have no effect beside the others, whatever their value.
+def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
+    """Return the dotted keys that have no effect beside the others, whatever their value.
 
     Args:
-        drawn: the parts that are drawn from the training folder, for want of a folder of their own.
+        drawn: the parts of the data that are drawn from the training folder.
     """
     model, optim, prune = config.model, config.optim, config.prune
     normalize = "half" if model.name == "efficientnet_lite0" else "imagenet"  # what auto stands for
@@ -118,7 +130,7 @@ def idle(config: Config, drawn: Collection[str] = ("val", "test")) -> set[str]:
         "optim.milestones": optim.schedule != "step",
         "model.dropout": model.name != "simple_cnn",
         "model.width": model.name != "resnet20",
-        "model.head": model.name in OWN,
+        "model.head": model.name in (*OWN, "custom"),
         "model.frozen_bn": not norms,
         "prune.score_images": prune.criterion not in ("snip", "grasp"),
         "prune.scope": config.finetune == "all" and prune.scope == "all",
@@ -131,8 +143,8 @@ def idle(config: Config, drawn: Collection[str] = ("val", "test")) -> set[str]:
     return {key for key, holds in without_effect.items() if holds}
 
 
-def effective(config: Config, drawn: Collection[str] = ("val", "test")) -> dict[str, Any]:
-    """``determining`` without the keys that are ``idle``; ``finetune`` with its blocks in alphabetical order, each once."""
+def effective(config: Config, drawn: Collection[str] = DRAWN) -> dict[str, Any]:
+    """Return ``determining`` without the keys that are ``idle``; blocks in ``finetune`` are in alphabetical order, each once."""
     if config.finetune == "all" and config.prune.scope == "backbone":  # the same weights under two names
         config = replace(config, prune=replace(config.prune, scope="trainable", head=False))
     content = determining(config)
@@ -146,42 +158,50 @@ def effective(config: Config, drawn: Collection[str] = ("val", "test")) -> dict[
 
 
 def depth(prune: Prune) -> int:
-    """The number of the last round of a chain: ``prune.rounds``, or 1 where they are taken in one step."""
+    """Return the number of the last round of a chain: ``prune.rounds``, or 1 where they are taken in one step."""
     return min(prune.rounds, 1) if prune.schedule == "one_shot" else prune.rounds
 
 
-def chain(
-    config: Config,
-    fingerprint: str,
-    precision: str,
-    weights: str | None = None,
-    drawn: Collection[str] = ("val", "test"),
-) -> list[Spec]:
-    """The rounds of one experiment, from the dense network on, without controls.
+def chain(config: Config, images: str, precision: str, weights: str | None = None, drawn: Collection[str] = DRAWN) -> list[Spec]:
+    """Return the rounds of an experiment on images, from the dense network on, without controls.
 
     Args:
-        fingerprint: of the images, see ``data.split.Splits``.
-        precision: resolved, see ``rounds.device``.
-        weights: the hash of the pretrained weights' file, if there is one.
+        images: hash of the images, see ``data.split.Splits``.
+        precision: resolved, see ``training.device``.
+        weights: hash of the pretrained weights' file, if there is one.
         drawn: see ``idle``.
     """
     content = effective(config, drawn)
-    step = content.pop("prune", {})
-    content["format"] = FORMAT
-    content["data"] = {"fingerprint": fingerprint} | content.get("data", {})
+    prune = content.pop("prune", {})
+    content |= {"format": FORMAT, "data": {"images": images} | content.get("data", {})}
     content |= {"precision": precision} if precision != "32-true" else {}
     content |= {"weights": weights} if weights is not None else {}
-    specs = [Spec(0, content, config.epochs)]
-    prune = config.prune
+    return chain_of(content, config.epochs, config.prune, prune)
+
+
+def own_chain(config: Config, own: dict[str, Any], initial: str) -> list[Spec]:
+    """Return the rounds of an experiment with a module and data of one's own, see ``training.own``.
+
+    Args:
+        own: what identifies them: name, versions, hyper-parameters, plain values.
+        initial: hash of the initial weights.
+    """
+    content = determining(Config(seed=config.seed, epochs=config.epochs)) | {"format": FORMAT, "own": own, "initial": initial}
+    return chain_of(content, config.epochs, config.prune, effective(config).get("prune", {}))
+
+
+def chain_of(content: dict[str, Any], epochs: int, prune: Prune, step: dict[str, Any]) -> list[Spec]:
+    """Return round 0, determined by ``content``, and the rounds that the prune step ``step`` leads to."""
+    specs = [Spec(0, content, epochs)]
     levels = prune.rounds if prune.schedule == "one_shot" else 1
     for index in range(1, depth(prune) + 1):
-        edge = step | ({"levels": levels} if levels > 1 else {})
-        specs.append(Spec(index, {"parent": specs[-1].key, "prune": edge}, config.epochs, specs[-1], levels))
+        prune_step = step | ({"levels": levels} if levels > 1 else {})
+        specs.append(Spec(index, {"parent": specs[-1].key, "prune": prune_step}, epochs, specs[-1], levels))
     return specs
 
 
 def restored(content: dict[str, Any], parent: Spec | None) -> Spec:
-    """The spec of a finished round, from what determined it and its parent's spec."""
+    """Return the spec of a finished round, from what determined it and its parent's spec."""
     if parent is None:
         return Spec(0, content, content.get("epochs", Config.epochs))
     if control := content.get("control"):
@@ -189,12 +209,12 @@ def restored(content: dict[str, Any], parent: Spec | None) -> Spec:
     return Spec(parent.index + 1, content, parent.epochs, parent, content["prune"].get("levels", 1))
 
 
-def controls(config: Config, specs: list[Spec]) -> list[Spec]:
-    """The controls that ``config.prune`` asks for, of the rounds of a chain; round 0 has none but ``order``.
+def controls(prune: Prune, specs: list[Spec]) -> list[Spec]:
+    """Return the controls that ``prune`` asks for, of the rounds of a chain; round 0 has none but ``order``.
 
-    Raises UsageError where a round is named that the chain does not have.
+    Raises:
+        UsageError: a round is named that the chain does not have.
     """
-    prune = config.prune
     if prune.controls == "none":
         return []
     kinds = [kind for kind in CONTROLS if kind != "order"] if prune.controls == "all" else _once(prune.controls.split("+"))
@@ -208,7 +228,6 @@ def controls(config: Config, specs: list[Spec]) -> list[Spec]:
 
 
 def _once(values: Iterable[Any]) -> list[Any]:
-    """Each of them, where it comes first."""
     return list(dict.fromkeys(values))
 
 

@@ -51,7 +51,7 @@ class Store:
     def old(self) -> int:
         """Return the number of finished rounds in the format of an earlier lth."""
         contents = [(folder / "round.json").read_bytes() for folder in self.finished() if (folder / "round.json").is_file()]
-        return sum(b'"hash"' in content and b'"round_format"' not in content for content in contents)
+        return sum(b'"seal"' in content and b'"round_format"' not in content for content in contents)
 
     def read(self, key: str) -> Record | None:
         """Return the record of a finished round, else None. Raises DataError where it is damaged."""

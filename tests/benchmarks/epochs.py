@@ -15,7 +15,7 @@ from lth.config import Config, Data, Logger, Model, Optim, Prune
 from lth.data.module import ImageData
 from lth.data.split import Splits, prepare
 from lth.models import build as models
-from lth.models.classifier import build_optimizer
+from lth.models.classifier import Classifier, build_optimizer
 from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket
 from lth.training.device import keep_memory
@@ -45,7 +45,7 @@ class EpochTimes(pl.Callback):
 
 def ours(conf: Config, splits: Splits) -> float:
     """Lightning, masks, per-image pixels from the decoded array, normalisation, metrics; no validation."""
-    model = models.build(conf, 6)
+    model = Classifier(models.build(conf, 6), conf.optim, 6)
     model.net.to(memory_format=torch.channels_last)
     times = EpochTimes()
     params = dict(model.net.named_parameters())

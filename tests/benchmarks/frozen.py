@@ -13,7 +13,7 @@ from lth.config import Config, Data, Features, Logger, Model, Optim, Prune
 from lth.data.module import ImageData
 from lth.data.split import Splits, prepare
 from lth.models import build as models
-from lth.models.classifier import build_optimizer
+from lth.models.classifier import Classifier, build_optimizer
 from lth.models.cut import cut
 from lth.training.device import keep_memory
 from lth.training.search import search
@@ -45,11 +45,11 @@ def run(data: Data, model: str, finetune: str, cache: bool, epochs: int) -> list
 
 def suffix(data: Data, splits: Splits, model: str, finetune: str) -> float:
     """The limit: seconds of an epoch of the suffix alone, its batches in memory; forward, backward, optimiser; validation."""
-    net = models.build(Config(finetune=finetune, data=data, model=Model(model)), 6)
-    net.net.to(memory_format=torch.channels_last)
-    halves = cut(net.net)
+    network = models.build(Config(finetune=finetune, data=data, model=Model(model)), 6)
+    network.net.to(memory_format=torch.channels_last)
+    halves, net = cut(network.net), Classifier(network, Optim(), 6)
     batches = ImageData(splits, data.batch_size, 0)
-    take = splits.train_images.images.take
+    take = splits.train_images.take
     with torch.no_grad():
         kept = [halves.prefix(batches.to_float(torch.from_numpy(take(i)))) for i, _ in batches.train_dataloader().sampler]
         held = [halves.prefix(batches.to_float(torch.from_numpy(take(i)))) for i, _ in batches.val_dataloader().sampler]

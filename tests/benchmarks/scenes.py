@@ -15,7 +15,7 @@ from lth.training.search import search
 
 
 def _pixels(images: Decoded, side: int) -> torch.Tensor:
-    whole = torch.from_numpy(images.images.take(np.arange(len(images.labels)))).permute(0, 3, 1, 2).float() / 255
+    whole = torch.from_numpy(images.take(np.arange(len(images.labels)))).permute(0, 3, 1, 2).float() / 255
     return F.interpolate(whole, size=side, mode="area").flatten(1) if side < whole.shape[2] else whole.flatten(1)
 
 

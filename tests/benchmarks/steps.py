@@ -12,7 +12,7 @@ from torch.nn.utils import prune
 from lth.config import Optim
 from lth.models import lenet_300_100, simple_cnn
 from lth.models.classifier import build_optimizer
-from lth.models.fast import Dropout
+from lth.models.simple_cnn import Dropout
 from lth.pruning import masks as M
 from lth.training.device import keep_memory
 from tests.benchmarks.timing import medians, show

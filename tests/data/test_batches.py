@@ -2,7 +2,8 @@ import numpy as np
 import torch
 
 from lth.config import Data
-from lth.data.augment import NORMALIZE, augment, normalization, to_float
+from lth.data import features
+from lth.data.augment import NORMALIZE, augment, coins, normalization, to_float
 from lth.data.module import ImageData, Order
 from lth.data.split import prepare
 
@@ -22,16 +23,19 @@ def test_an_epoch_sees_every_image_once_in_an_order_of_its_own():
 
 
 def test_an_epoch_does_not_depend_on_those_before_it():
-    resumed = Order(np.arange(20), 8, seed=1)
     straight = Order(np.arange(20), 8, seed=1)
     batches(straight, 0), batches(straight, 1)
-    assert batches(resumed, 2) == batches(straight, 2)
+    expected = batches(straight, 2)
+    assert batches(Order(np.arange(20), 8, seed=1), 2) == expected
+    resumed = Order(np.arange(20), 8, seed=1, begin=(2, 1))
+    assert (len(resumed), batches(resumed, 0)) == (2, expected[1:])
+    assert len(batches(resumed, 1)) == 3
 
 
 def test_ranks_share_each_batch():
-    whole = batches(Order(np.arange(20), 8, seed=1), 3)
+    together = batches(Order(np.arange(20), 8, seed=1), 3)
     parts = [batches(Order(np.arange(20), 8, seed=1, rank=r, ranks=2), 3) for r in (0, 1)]
-    assert [sorted(a + b) for a, b in zip(*parts)] == [sorted(b) for b in whole]
+    assert [sorted(a + b) for a, b in zip(*parts)] == [sorted(b) for b in together]
     tails = [batches(Order(np.arange(15), 4, seed=1, rank=r, ranks=2), 0)[-1] for r in (0, 1)]
     assert [len(t) for t in tails] == [4, 4], "a tail of 3 goes with the batch before, and one image is taken twice"
     scored = [batches(Order(np.arange(9), 4, seed=None, rank=r, ranks=2), 0) for r in (0, 1)]
@@ -115,6 +119,25 @@ def test_none_is_the_identity():
 def module(images, tmp_path, **options) -> ImageData:
     data = Data(name="folder", root=str(images), image_size=20, cache=str(tmp_path), **options)
     return ImageData(prepare(data), 16, seed=3, workers=2)
+
+
+def test_training_begins_at_a_batch_and_with_features(images, tmp_path):
+    pixels = module(images, tmp_path)
+    splits = pixels.splits
+    arrays = {
+        part: features.load(lambda x: x.flip(1).float(), decoded, tmp_path, part, mirrored=part == "train")
+        for part, decoded in (("train", splits.train_images), ("test", splits.test_images))
+    }
+    resumed = ImageData(splits, 16, 3, kind="flip", begin=(1, 2), features=arrays)
+    straight = pixels.train_dataloader()
+    straight.sampler.set_epoch(1)
+    for (values, labels, seed), (x, y, drawn) in zip(resumed.train_dataloader(), list(straight)[2:], strict=True):
+        mirrored = torch.where(coins(len(x), seed).view(-1, 1, 1, 1), x.flip(2), x)
+        assert torch.equal(values, mirrored.flip(1).float())
+        assert (labels.tolist(), seed) == (y.tolist(), drawn)
+    for part in ("val", "test"):
+        batches = zip(getattr(resumed, f"{part}_dataloader")(), getattr(pixels, f"{part}_dataloader")(), strict=True)
+        assert all(torch.equal(values, x.flip(1).float()) for (values, _, _), (x, _, _) in batches)
 
 
 def test_streamed_batches_equal_the_cached_ones(images, tmp_path):

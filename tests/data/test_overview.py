@@ -21,8 +21,8 @@ def prepared(root, tmp_path, **options):
 
 def test_one_line_on_one_folder(tmp_path):
     root = write_images(tmp_path / "d", 20)
-    found = overview.line(*prepared(root, tmp_path, val_fraction=1 / 12))
-    assert found == "3 classes (across, down, plain): 45 train, 3 val (8.33% of train), 12 test (20% of all) images"
+    line = overview.line(*prepared(root, tmp_path, val_fraction=1 / 12))
+    assert line == "3 classes (across, down, plain): 45 train, 3 val (8.33% of train), 12 test (20% of all) images"
 
 
 def test_one_line_on_folders_of_parts_skipped_images_and_other_folders(tmp_path):

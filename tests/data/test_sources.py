@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lth.config import Data
-from lth.data import sources, split
+from lth.data import folders, overview, sources, split
 from lth.data.module import ImageData
 from lth.errors import DataError
 from tests.conftest import CLASSES, write_images
@@ -21,9 +21,9 @@ def data(root, tmp_path, **options):
 def test_train_and_test_folders_are_found(tmp_path, train, test, name):
     write_images(tmp_path / "d" / train, 6)
     write_images(tmp_path / "d" / test, 4, seed=1)
-    found = split.prepare(data(tmp_path / "d", tmp_path, name=name))
-    assert (len(found.train), len(found.val), len(found.test)) == (15, 3, 12)
-    assert found.train_images is not found.test_images
+    splits = split.prepare(data(tmp_path / "d", tmp_path, name=name))
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (15, 3, 12)
+    assert splits.train_images is not splits.test_images
 
 
 @pytest.mark.parametrize(
@@ -41,32 +41,32 @@ def test_parts_are_understood_in_any_case(tmp_path, train, val, test):
     write_images(root / val, 2, seed=1)
     if test:
         write_images(root / test, 4, seed=2)
-    found = split.prepare(data(root, tmp_path))
+    splits = split.prepare(data(root, tmp_path))
     held_out = 0 if test else 2 * 3  # a fifth of 8
-    assert (len(found.train), len(found.val), len(found.test)) == (24 - held_out, 6, 12 if test else held_out)
-    assert found.val_images is not found.train_images
-    assert (found.test_images is found.train_images) == (test == "")
-    assert found.val_images.root.name == val
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (24 - held_out, 6, 12 if test else held_out)
+    assert splits.val_images is not splits.train_images
+    assert (splits.test_images is splits.train_images) == (test == "")
+    assert splits.val_images.root.name == val
 
 
-def test_the_validation_folder_is_part_of_the_fingerprint(tmp_path):
+def test_the_validation_folder_is_part_of_the_hash(tmp_path):
     write_images(tmp_path / "a" / "train", 8)
     write_images(tmp_path / "a" / "val", 2, seed=1)
-    as_val = split.prepare(data(tmp_path / "a", tmp_path)).fingerprint
+    as_val = split.prepare(data(tmp_path / "a", tmp_path)).hash
     (tmp_path / "a" / "val").rename(tmp_path / "a" / "test")
-    as_test = split.prepare(data(tmp_path / "a", tmp_path)).fingerprint
+    as_test = split.prepare(data(tmp_path / "a", tmp_path)).hash
     shutil.rmtree(tmp_path / "a" / "test")
-    alone = split.prepare(data(tmp_path / "a", tmp_path)).fingerprint
+    alone = split.prepare(data(tmp_path / "a", tmp_path)).hash
     write_images(tmp_path / "a" / "val", 2, seed=2)
-    assert len({as_val, as_test, alone, split.prepare(data(tmp_path / "a", tmp_path)).fingerprint}) == 4
+    assert len({as_val, as_test, alone, split.prepare(data(tmp_path / "a", tmp_path)).hash}) == 4
 
 
 def test_batches_of_validation_come_from_the_validation_folder(tmp_path):
     write_images(tmp_path / "d" / "train", 8)
     write_images(tmp_path / "d" / "val", 2, seed=1)
-    found = split.prepare(data(tmp_path / "d", tmp_path))
-    [(pixels, labels, _)] = ImageData(found, 8, 0).val_dataloader()
-    assert np.array_equal(pixels.numpy(), found.val_images.images.take(np.arange(6)))
+    splits = split.prepare(data(tmp_path / "d", tmp_path))
+    [(pixels, labels, _)] = ImageData(splits, 8, 0).val_dataloader()
+    assert np.array_equal(pixels.numpy(), splits.val_images.take(np.arange(6)))
     assert labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
@@ -111,29 +111,31 @@ def test_duplicates_between_train_and_validation_are_counted(tmp_path):
     write_images(tmp_path / "d" / "train", 8)
     write_images(tmp_path / "d" / "val", 3, seed=1)
     write_images(tmp_path / "d" / "test", 3, seed=2)
-    found = split.prepare(data(tmp_path / "d", tmp_path))
-    assert (split.leaked(found), split.validated(found), split.contradictory(found)) == (0, 0, 0)
+    splits = split.prepare(data(tmp_path / "d", tmp_path))
+    assert overview.duplicates(splits) == (0, 0, 0)
     shutil.copy(tmp_path / "d" / "train" / "down" / "000.png", tmp_path / "d" / "val" / "down" / "a.png")
     shutil.copy(tmp_path / "d" / "train" / "down" / "001.png", tmp_path / "d" / "val" / "plain" / "b.png")
     shutil.copy(tmp_path / "d" / "val" / "plain" / "000.png", tmp_path / "d" / "test" / "plain" / "c.png")
-    found = split.prepare(data(tmp_path / "d", tmp_path))
-    assert (split.leaked(found), split.validated(found), split.contradictory(found)) == (1, 2, 1)
+    splits = split.prepare(data(tmp_path / "d", tmp_path))
+    assert overview.duplicates(splits) == (1, 2, 1)
 
 
 def test_duplicates_inside_one_folder_are_counted_where_they_are_parted(tmp_path):
     root = write_images(tmp_path / "d", 30)
     for i in range(30):
         shutil.copy(root / "down" / f"{i:03d}.png", root / "down" / f"copy{i:03d}.png")
-    found = split.prepare(data(root, tmp_path))
-    assert split.validated(found) > 0
-    assert split.leaked(found) > 0
+    splits = split.prepare(data(root, tmp_path))
+    test, val, several = overview.duplicates(splits)
+    assert test > 0
+    assert val > 0
+    assert several == 0
 
 
 def test_one_folder_is_split_in_three(tmp_path):
-    found = split.prepare(data(write_images(tmp_path / "d", 20), tmp_path))
-    assert (len(found.train), len(found.val), len(found.test)) == (42, 6, 12)
-    assert sorted([*found.train, *found.val, *found.test]) == list(range(60))
-    assert np.bincount(found.test_images.labels[found.test]).tolist() == [4, 4, 4]
+    splits = split.prepare(data(write_images(tmp_path / "d", 20), tmp_path))
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (42, 6, 12)
+    assert sorted([*splits.train, *splits.val, *splits.test]) == list(range(60))
+    assert np.bincount(splits.test_images.labels[splits.test]).tolist() == [4, 4, 4]
 
 
 def test_the_split_is_stratified_seeded_and_never_empty():
@@ -195,9 +197,9 @@ def test_other_files_and_hidden_ones_are_passed_over(tmp_path):
     (root / "down" / ".thumbnails").mkdir()
     (root / "down" / ".thumbnails" / "000.png").write_text("no image")
     (root / ".git").mkdir()
-    listing = sources.list_images(root)
+    listing = folders.list_images(root)
     assert listing.classes == ["across", "down", "plain"]
-    assert len(listing.paths) == 6
+    assert listing.names == [f"{name}/00{i}.png" for name in listing.classes for i in (0, 1)]
 
 
 def test_a_class_may_be_called_train(tmp_path):

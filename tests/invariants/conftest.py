@@ -1,11 +1,11 @@
-"""A tree of finished rounds, trained once for all tests of the doctor."""
+"""A tree of finished rounds, trained once for all tests of verify."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.invariants.patient import EXPERIMENTS, Patient, experiment
+from tests.invariants.subject import EXPERIMENTS, Subject, experiment
 
 
 @pytest.fixture(scope="session")
@@ -24,5 +24,5 @@ def tree(healthy, tmp_path) -> Path:
 
 
 @pytest.fixture
-def patient(tree) -> Patient:
-    return Patient(tree)
+def subject(tree) -> Subject:
+    return Subject(tree)

@@ -1,18 +1,17 @@
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lth.config import OWN, Config, Data, Model, Optim
+import lth
+from lth.config import OWN, Config, Data, Model
 from lth.errors import UsageError
 from lth.models import build as models
 from lth.models import conv, flops, lenet_300_100, resnet20, simple_cnn
-from lth.models.classifier import build_optimizer, lr_factor
-from lth.models.fast import Dropout
-
-
-def count(net: nn.Module) -> int:
-    return sum(p.numel() for p in net.parameters())
+from lth.models.blocks import blocks
+from lth.models.simple_cnn import Dropout
 
 
 @pytest.mark.parametrize("size", [8, 17, 128, 150])
@@ -20,7 +19,7 @@ def test_simple_cnn_fits_any_image_size(size):
     assert simple_cnn.network(6, size)(torch.zeros(2, 3, size, size)).shape == (2, 6)
 
 
-def test_simple_cnn_at_128_is_the_ancestors_network():
+def test_simple_cnn_at_128_is_the_previous_studys_network():
     net = simple_cnn.network(6, 128)
     weights = [tuple(p.shape) for p in net.parameters() if p.dim() > 1]
     assert weights == [(15, 3, 3, 3), (4, 15, 3, 3), (1024, 4096), (512, 1024), (128, 512), (64, 128), (6, 64)]
@@ -37,14 +36,10 @@ def test_lenet_300_100_has_the_papers_size_on_mnist():
     assert all(not p.detach().any() for n, p in net.named_parameters() if n.endswith("bias"))
 
 
-def weights(net: nn.Module) -> int:
-    return sum(p.numel() for p in net.parameters() if p.dim() > 1)
-
-
 @pytest.mark.parametrize(("convolutions", "total", "convolutional"), [(2, 4.3, 0.038), (4, 2.4, 0.26), (6, 2.26, 1.1)])
 def test_conv_networks_have_the_papers_sizes_on_cifar(convolutions, total, convolutional):
     net = conv.network(convolutions, 10, 32)
-    assert weights(net) / 1e6 == pytest.approx(total, rel=0.02)
+    assert sum(p.numel() for p in net.parameters() if p.dim() > 1) / 1e6 == pytest.approx(total, rel=0.02)
     assert sum(p.numel() for p in net.parameters() if p.dim() == 4) / 1e6 == pytest.approx(convolutional, rel=0.05)
     assert [n.split(".")[0] for n, _ in net.named_parameters()][::2] == [
         *(f"conv{i + 1}" for i in range(convolutions)), "fc1", "fc2", "head",
@@ -56,7 +51,7 @@ def test_conv_networks_have_the_papers_sizes_on_cifar(convolutions, total, convo
 
 def test_resnet20_has_the_papers_size_shapes_and_initialisation():
     net = resnet20.network(10)
-    assert count(net) == 269_722  # 0.27 M in the paper's table 6
+    assert sum(p.numel() for p in net.parameters()) == 269_722  # 0.27 M in the paper's table 6
     assert len([m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]) == 20
     assert sum(flops.per_layer(net, 32).values()) / 2 == pytest.approx(40.6e6, rel=0.01)
     assert net[:6](torch.zeros(2, 3, 32, 32)).shape == (2, 64, 8, 8)
@@ -84,7 +79,7 @@ def test_width_multiplies_the_channels_of_resnet20(width, wide):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_our_networks_take_any_channels_sizes_and_blocks(name, channels):
     data = Data(image_size=17, channels=channels)
-    last = models.build(Config(data=data, model=Model(name)), 5).blocks[-2]
+    last = list(blocks(models.build(Config(data=data, model=Model(name)), 5).net))[-2]
     model = models.build(Config(data=data, model=Model(name), finetune=last), 5)
     assert model.net(torch.zeros(2, channels, 17, 17)).shape == (2, 5)
     assert {n.split(".")[0] for n, p in model.net.named_parameters() if p.requires_grad} == {last, "head"}
@@ -94,12 +89,17 @@ def test_our_networks_take_any_channels_sizes_and_blocks(name, channels):
     assert counted[next(iter(counted))] % (2 * first[0].numel()) == 0
 
 
+def test_every_network_of_the_table_has_its_yaml_and_its_place_in_the_schema():
+    assert set(models.NETWORKS) == {*OWN, "efficientnet_lite0", "custom"}
+    assert set(models.NETWORKS) <= {path.stem for path in (Path(lth.__file__).parents[1] / "conf" / "model").glob("*.yaml")}
+
+
 def test_the_same_seed_builds_the_same_network():
     config = Config(data=Data(image_size=16))
     built = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        built.append(torch.cat([p.flatten() for p in models.build(config, 6).parameters()]))
+        built.append(torch.cat([p.flatten() for p in models.build(config, 6).net.parameters()]))
     assert torch.equal(built[0], built[1])
     assert not torch.equal(built[0], built[2])
 
@@ -109,8 +109,6 @@ def test_finetune_trains_the_named_blocks_and_the_head():
     net = models.build(config, 6).net
     trained = {name.split(".")[0] for name, p in net.named_parameters() if p.requires_grad}
     assert trained == {"fc2", "fc4", "head"}
-    head = models.build(Config(data=Data(image_size=16), finetune="head", model=Model("lenet_300_100")), 6).net
-    assert {n.split(".")[0] for n, p in head.named_parameters() if p.requires_grad} == {"head"}
 
 
 def test_an_unknown_block_is_named_with_the_right_ones():
@@ -140,26 +138,3 @@ def test_our_dropout_passes_gradients_where_it_passes_values():
     out = Dropout(0.5)(x)
     out.sum().backward()
     assert torch.equal(x.grad, out.detach())
-
-
-def test_schedules():
-    assert lr_factor(Optim(), 77, 100) == 1
-    cosine = Optim(schedule="cosine")
-    assert lr_factor(cosine, 0, 100) == 1
-    assert abs(lr_factor(cosine, 50, 100) - 0.5) < 1e-12
-    assert lr_factor(cosine, 99, 100) > 0
-    step = Optim(schedule="step", milestones=[0.07, 0.57], gamma=0.5, warmup=2)
-    assert [lr_factor(step, i, 100) for i in (2, 6, 7, 56, 57, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
-    assert lr_factor(step, 0, 100) == 1 / 3
-    assert lr_factor(Optim(schedule="step"), 0, 1) == 1, "the first step is never reduced, however short the training"
-    warm = Optim(warmup=4)
-    assert [lr_factor(warm, i, 100) for i in range(6)] == [0.2, 0.4, 0.6, 0.8, 1, 1]
-
-
-def test_optimisers_are_fused_unless_a_loss_scaler_must_clip():
-    params = [nn.Parameter(torch.zeros(2))]
-    for name, kind in {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}.items():
-        optimizer = build_optimizer(Optim(name=name), params)
-        assert type(optimizer) is kind
-        assert optimizer.defaults["fused"]
-    assert not build_optimizer(Optim(clip=1.0), params, "16-mixed").defaults["fused"]

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lth.data import decoded, sources
+from lth.config import Data
+from lth.data import decoded
+from lth.data.folders import list_images
 from lth.data.module import Order
 from tests.properties import few
 
@@ -39,9 +41,9 @@ def test_the_cache_is_what_pillow_decodes(kinds, size, channels, stream, seed):
             (root / f"class {i % 2}").mkdir(parents=True, exist_ok=True)
             image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).convert(mode)
             image.save(root / f"class {i % 2}" / f"{i}.{FORMATS[mode]}")
-        found = decoded.load(sources.list_images(root), size, Path(place, "cache"), 0.0 if stream else 1.0, channels=channels)
-        got = found.images.take(np.arange(len(kinds)))
-        for pixels, path in zip(got, found.paths):
+        data = Data(image_size=size, channels=channels, cache=str(Path(place, "cache")), cache_limit=0.0 if stream else 1.0)
+        images = decoded.load(list_images(root), data)
+        for pixels, path in zip(images.take(np.arange(len(kinds))), images.paths):
             with Image.open(path) as image:
                 expected = over_white(image).convert("L" if channels == 1 else "RGB")
             expected = expected.resize((size, size), Image.Resampling.BILINEAR) if expected.size != (size, size) else expected
@@ -57,7 +59,7 @@ def test_an_epoch_holds_every_image_and_ranks_share_them_evenly(count, batch, se
     for order in orders:
         order.set_epoch(epoch)
         parts = [indices for indices, _ in order]
-        assert len(parts) == len(order) == order.whole
+        assert len(parts) == len(order) == order.per_epoch
         seen += np.concatenate(parts).tolist()
         sizes.append([len(part) for part in parts])
     assert set(seen) == set(range(count))

@@ -1,10 +1,13 @@
 """LotteryTicket in a plain Lightning script, with a module and optimisers that know nothing of it."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -62,12 +65,10 @@ def loader():
     return DataLoader(TensorDataset(x, (x.mean((1, 2, 3)) > 0).long()), batch_size=16)
 
 
-def fit(module, *callbacks, epochs=2, **options):
-    trainer = pl.Trainer(
-        max_epochs=epochs, accelerator="cpu", callbacks=list(callbacks), logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, **options,
-    )  # fmt: skip
-    trainer.fit(module, loader(), ckpt_path=options.get("ckpt"))
+def fit(module, *callbacks, epochs=2, resume=None, **options):
+    defaults = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = pl.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=list(callbacks), **(defaults | options))
+    trainer.fit(module, loader(), ckpt_path=resume, weights_only=bool(resume) or None)
     return trainer
 
 
@@ -130,11 +131,9 @@ def test_negative_weights_learn_as_positive_ones_do():
     module, ticket = Plain(), LotteryTicket(rate=0.2)
     fit(module, ticket)
     fit(module, ticket)
-    for sign in (-1, 1):
-        for name in ("body.4.weight", "classifier.weight"):
-            there = (ticket.init[name].sign() == sign) & ticket.masks[name]
-            moved = module.state_dict()[name] != ticket.init[name]
-            assert moved[there].float().mean() > 0.6
+    for sign, name in itertools.product((-1, 1), ("body.4.weight", "classifier.weight")):
+        of_sign = (ticket.init[name].sign() == sign) & ticket.masks[name]
+        assert (module.state_dict()[name] != ticket.init[name])[of_sign].float().mean() > 0.6
 
 
 def test_masks_are_nested_and_keys_stay_stock():
@@ -147,11 +146,7 @@ def test_masks_are_nested_and_keys_stay_stock():
     assert [M.regrown(b, a) for a, b in itertools.pairwise(masks)] == [0, 0]
     assert list(module.state_dict()) == keys
     assert set(ticket.masks) == {"body.0.weight", "body.4.weight", "classifier.weight"}
-    assert not trainer_hooks(module)
-
-
-def trainer_hooks(module):
-    return [m for m in module.modules() if m._forward_hooks or m._forward_pre_hooks or m._backward_hooks]
+    assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in module.modules())
 
 
 def test_target_and_head_narrow_what_is_pruned():
@@ -172,15 +167,11 @@ def test_a_resumed_round_keeps_its_masks_and_is_not_rewound(tmp_path):
     torch.load(path, weights_only=True)
     trained = {n: t.clone() for n, t in module.state_dict().items()}
 
-    fresh, other, start, watch = Plain(), LotteryTicket(rate=0.6), StartOf(), None
+    fresh, other, start = Plain(), LotteryTicket(rate=0.6), StartOf()
     watch = AfterEachStep(other)
-    resumed = pl.Trainer(
-        max_epochs=4, accelerator="cpu", callbacks=[other, start, watch], logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False,
-    )  # fmt: skip
-    resumed.fit(fresh, loader(), ckpt_path=path, weights_only=True)
+    fit(fresh, other, start, watch, epochs=4, resume=path)
     assert all(torch.equal(start.state[n], trained[n]) for n in trained)
-    assert M.digest(other.masks) == M.digest(ticket.masks)
+    assert M.hash_masks(other.masks) == M.hash_masks(ticket.masks)
     assert (other.round, watch.revived) == (1, 0)
     fit(fresh, other)
     assert other.round == 2
@@ -190,7 +181,7 @@ def test_a_resumed_round_keeps_its_masks_and_is_not_rewound(tmp_path):
 def test_a_checkpoint_whose_masks_were_changed_is_refused():
     ticket = LotteryTicket(rate=0.5, masks={"w": torch.tensor([True, False])}, init={"w": torch.ones(2)})
     state = ticket.state_dict()
-    state["masks"]["w"] = torch.tensor([192], dtype=torch.uint8)
+    state["masks"]["packed"]["w"] = (torch.tensor([192], dtype=torch.uint8), [2])
     with pytest.raises(InvariantError, match="do not match their hash"):
         LotteryTicket().load_state_dict(state)
 
@@ -209,14 +200,63 @@ def test_an_interrupted_fit_leaves_no_hook_and_is_repeated_as_the_same_round():
     start = StartOf()
     fit(module, ticket, start)
     assert ticket.round == 1
-    assert M.digest(ticket.masks) == M.digest(masks)
+    assert M.hash_masks(ticket.masks) == M.hash_masks(masks)
     assert torch.equal(start.state["classifier.weight"], M.apply(ticket.init, masks)["classifier.weight"])
 
 
-@pytest.mark.parametrize("bad", [{"rate": 0}, {"rate": 1.0}, {"masks": {}}, {"init": {}}])
+@pytest.mark.parametrize("bad", [
+    {"rate": 0}, {"rate": 1.0}, {"masks": {}}, {"init": {}}, {"criterion": "snip"}, {"rewind": "0it"}, {"rewind": "2"},
+    {"masks": {}, "init": {}, "rewind": "2ep"},
+])  # fmt: skip
 def test_bad_arguments_are_refused(bad):
-    with pytest.raises(ValueError, match=r"rate|together"):
+    with pytest.raises(
+        UsageError, match=r"rate|together|rewind|criterion=snip is not accepted: it takes magnitude, random or a func"
+    ):
         LotteryTicket(**bad)
+
+
+def test_a_trainer_that_has_trained_is_refused():
+    module, ticket = Plain(), LotteryTicket()
+    trainer = fit(module, ticket)
+    with pytest.raises(UsageError, match="this Trainer has trained already: a round is one fit of a new Trainer"):
+        trainer.fit(module, loader())
+    assert (ticket.round, ticket.density) == (0, 1.0)
+
+
+def test_two_targets_have_rates_and_densities_of_their_own_and_resume_from_one_checkpoint(tmp_path):
+    def tickets():
+        return [LotteryTicket(rate=0.5, target="body"), LotteryTicket(rate=0.25, target="classifier")]
+
+    module, both = Plain(), tickets()
+    for k in range(3):
+        trainer = fit(module, *both)
+        assert [ticket.density for ticket in both] == pytest.approx([0.5**k, 0.75**k], abs=0.01)
+    assert {name for name in trainer.callback_metrics if "density" in name} == {"density/body", "density/classifier"}
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    others = tickets()
+    fit(Plain(), *others, epochs=3, resume=tmp_path / "last.ckpt")
+    assert [M.hash_masks(a.masks) for a in others] == [M.hash_masks(a.masks) for a in both]
+
+
+def test_loggers_and_model_checkpoint_see_the_density(tmp_path):
+    class Validated(Plain):
+        def validation_step(self, batch, batch_idx):
+            pass
+
+        def val_dataloader(self):
+            return loader()
+
+    module, ticket = Validated(), LotteryTicket(rate=0.2)
+    for k in range(2):
+        saver = ModelCheckpoint(
+            dirpath=tmp_path / f"checkpoints{k}", filename=f"{k}-{{density:.2f}}", monitor="density", mode="min"
+        )
+        options = {"logger": CSVLogger(tmp_path, name="", version=str(k)), "enable_checkpointing": True, "log_every_n_steps": 1}
+        fit(module, ticket, saver, **options)
+        assert Path(saver.best_model_path).name == f"{k}-density={0.8**k:.2f}.ckpt"
+        header, *rows = (tmp_path / str(k) / "metrics.csv").read_text().splitlines()
+        column = header.split(",").index("density")
+        assert {row.split(",")[column] for row in rows} - {""} == {str(float(torch.tensor(ticket.density)))}
 
 
 def test_a_module_with_nothing_to_prune_is_refused():

@@ -1,11 +1,10 @@
-"""Other loggers: an absent package is one sentence before there is any work; what is there leaves its files."""
+"""Other loggers: an absent package is one sentence before there is any work; each leaves its files."""
 
 import sqlite3
 from importlib.util import find_spec
 
 import pytest
 
-from lth.config import Logger
 from lth.errors import UsageError
 from lth.tracking import loggers
 from lth.training.search import search
@@ -27,18 +26,9 @@ def test_a_mere_folder_of_that_name_is_no_package(tmp_path, monkeypatch):
         loggers.require("mlflow")
 
 
-def test_every_name_has_a_config_and_is_accepted():
-    from lth.run import CONF
-
-    for path in (CONF / "logger").glob("*.yaml"):
-        assert Logger(name=path.stem).name == path.stem
-    with pytest.raises(UsageError, match="tensorboard, csv, wandb, mlflow, none"):
-        Logger(name="neptune")
-
-
 def test_csv_leaves_a_file_in_the_rounds_folder(make_config, tmp_path):
     [record] = search(make_config(rounds=0, epochs=1, logger="csv"), say=lambda line: None)
-    folder = tmp_path / "outputs" / "rounds" / record["name"] / "lightning"
+    folder = tmp_path / "outputs" / "rounds" / record.name / "lightning"
     assert "val/acc" in (folder / "metrics.csv").read_text()
     assert "control: none" in (folder / "hparams.yaml").read_text()
     assert not (tmp_path / "outputs" / "experiments").exists()
@@ -60,5 +50,5 @@ def test_mlflow_has_a_run_a_round_in_one_file(make_config, tmp_path):
     with sqlite3.connect(tmp_path / "outputs" / "mlflow.db") as database:
         runs = database.execute("select name, status from runs").fetchall()
         scores = database.execute("select value from metrics where key = 'hp/test_acc'").fetchall()
-    assert sorted(runs) == [(record["name"], "FINISHED") for record in records]
-    assert sorted(score for (score,) in scores) == pytest.approx(sorted(record["test_acc"] for record in records))
+    assert sorted(runs) == [(record.name, "FINISHED") for record in records]
+    assert sorted(score for (score,) in scores) == pytest.approx(sorted(record.test_acc for record in records))

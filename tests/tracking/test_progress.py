@@ -1,16 +1,35 @@
 """What is shown while rounds train: plain lines in a log, a live bar in a terminal."""
 
-import os
+import io
 import re
-import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 
-from lth.cli import sweep
 from lth.tracking import progress
-from lth.tracking import remaining as outlook
+from lth.tracking.progress import Progress
+from lth.tracking.remaining import Remaining
 from lth.training.search import search
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def trainer(epoch: int, **metrics: float) -> SimpleNamespace:
+    metrics = {name.replace("_", "/"): value for name, value in metrics.items()}
+    facts = {"current_epoch": epoch, "max_epochs": 4, "num_training_batches": 2, "is_global_zero": True}
+    return SimpleNamespace(**facts, callback_metrics=metrics)
+
+
+def in_terminal(monkeypatch, refresh: float = 0.0) -> Terminal:
+    """Not a fixture: pytest takes stderr back before a test begins."""
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setattr(progress, "REFRESH", refresh or progress.REFRESH)
+    return terminal
 
 
 def test_a_log_has_one_line_an_epoch_also_with_more_validations(make_config, capsys):
@@ -24,61 +43,51 @@ def test_a_log_has_one_line_an_epoch_also_with_more_validations(make_config, cap
     assert [re.sub(r"\d+\.\d+", "x", line) for line in lines] == expected
 
 
-def test_time_left_is_that_of_all_missing_rounds_at_the_pace_so_far(monkeypatch):
-    clock = iter([0.0, 2.0, 12.0, 20.0])
-    monkeypatch.setattr(outlook.time, "monotonic", lambda: next(clock))
-    left = outlook.Outlook(12)
-    left.start()
-    assert left.left(1) == 22
-    left.trained(4)
-    assert left.left(2) == 12
-    left.found(4)
-    assert left.left(4) == 0
+def test_a_terminal_has_a_bar_of_the_whole_experiment_with_the_time_remaining(monkeypatch):
+    terminal = in_terminal(monkeypatch, 1e-9)
+    remaining = Remaining(10, done=4, started=time.time() - 50)  # 10 seconds an epoch, the present one included
+    bar = Progress("round 1/2, 80.0% of weights", remaining)
+    bar.on_train_start(trainer(0), None)
+    bar.on_train_batch_end(trainer(0), None, {"loss": 0.25}, None, 0)
+    bar.on_train_batch_end(trainer(0, val_acc=0.5), None, {"loss": 0.125}, None, 1)
+    bar.on_train_epoch_end(trainer(0, val_acc=0.5), None)
+    shown = terminal.getvalue().split("\r")[-1]
+    expected = r"round 1/2, 80\.0% of weights, epoch 1/4 \|.*\| 50%, 00:(49|50|51) left, loss 0\.125, val acc 0\.500 *"
+    assert re.fullmatch(expected, shown), shown
+    bar.teardown(trainer(0), None, "fit")
+    assert bar.bar is None
 
 
-def _read(handle: int) -> bytes:
-    try:
-        return os.read(handle, 4096)
-    except BlockingIOError:
-        return b""
+@pytest.mark.parametrize(("outputs", "loss"), [(None, ""), ({}, ""), ({"other": 1}, ""), (0.5, "loss 0.500, ")])
+def test_a_module_of_ones_own_may_give_no_loss_and_have_another_score(monkeypatch, outputs, loss):
+    terminal = in_terminal(monkeypatch, 1e-9)
+    bar = Progress("round 0/1", Remaining(4), score="val/r2")
+    bar.on_train_start(trainer(2), None)
+    bar.on_train_batch_end(trainer(2, val_r2=0.75), None, outputs, None, 0)
+    assert re.fullmatch(rf"round 0/1, epoch 3/4 .* 62%, .* left, {loss}val r2 0\.750 *", terminal.getvalue().split("\r")[-1])
 
 
-def test_a_terminal_has_a_bar_of_the_whole_experiment(images, tmp_path):
-    pty = pytest.importorskip("pty")
-    ours, theirs = pty.openpty()
-    pytest.importorskip("termios").tcsetwinsize(theirs, (30, 120))
-    options = "data=folder data.image_size=20 data.batch_size=16 epochs=2 model=lenet_300_100 trainer=cpu logger=none"
-    command = [sys.executable, "-m", "lth.run", *options.split(), f"data.root={images}", f"outputs={tmp_path}", "prune.rounds=1"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=theirs, env=environment)
-    os.set_blocking(ours, False)  # read before the other end is closed: what it holds would be lost
-    shown = b"".join(iter(lambda: _read(ours), b"")).decode()
-    os.close(theirs)
-    os.close(ours)
-    assert re.search(r"round 0/1, 100\.0% of weights, epoch 1/2 \|.*\| +\d+%, \d\d:\d\d left, loss \d", shown)
-    assert re.search(r"round 1/1, 80\.0% of weights, epoch \d/2 \|.*\| +[5-9]\d%, \d\d:\d\d left", shown)
-    assert "val loss" not in shown
-    assert b"round 1/1:  80.0% of weights" in told.stdout
+def test_the_loss_is_read_a_few_times_a_second_at_most(monkeypatch):
+    in_terminal(monkeypatch)
+    bar = Progress("round 0/1", Remaining(4))
+    bar.on_train_start(trainer(0), None)
+    reads = []
+
+    class Loss:
+        def __float__(self) -> float:
+            reads.append(time.monotonic())
+            return 0.0
+
+    begin = time.monotonic()
+    while time.monotonic() - begin < 0.7:
+        bar.on_train_batch_end(trainer(0), None, {"loss": Loss()}, None, 0)
+    assert len(reads) == 2
 
 
-def test_the_loss_is_read_a_few_times_a_second_at_most():
-    assert progress.REFRESH >= 0.3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "jobs"),
-    [
-        ("-m seed=0,1,2 prune.rate=0.2,0.5", 6),
-        ("--multirun prune.rounds=range(1,4) epochs=5", 3),
-        ("seed=choice(1,2)", 2),
-        ("epochs=2", 1),
-        ("optim.lr=interval(0,1)", None),
-        ("model=glob(*)", None),
-    ],
-)
-def test_a_command_line_tells_the_number_of_its_jobs(arguments, jobs):
-    assert sweep.total(arguments.split()) == jobs
-
-
-def test_outside_of_a_sweep_no_job_is_named():
-    assert sweep.job() == ""
+def test_other_ranks_and_epochs_without_validation(capsys):
+    first, second = trainer(0), SimpleNamespace(**vars(trainer(0)) | {"is_global_zero": False})
+    for rank in (first, second):
+        bar = Progress("round 0/1", Remaining(4))
+        bar.on_train_start(rank, None)
+        bar.on_train_epoch_end(rank, None)
+    assert capsys.readouterr().err == "round 0/1, epoch 1/4\n"

@@ -10,6 +10,7 @@ import torch
 from lth.data.module import ImageData
 from lth.data.split import prepare
 from lth.models.build import build
+from lth.models.classifier import Classifier
 from lth.training import connectivity
 from lth.training.search import search
 from lth.tree import files
@@ -20,7 +21,7 @@ def parts(make_config):
     config = make_config(model="resnet20", rounds=0)
     splits = prepare(config.data)
     torch.manual_seed(0)
-    return build(config, 3), ImageData(splits, 16, 0)
+    return Classifier(build(config, 3), config.optim, 3), ImageData(splits, 16, 0)
 
 
 def test_the_barrier_is_the_largest_error_over_the_mean_of_both_ends():
@@ -66,7 +67,7 @@ def test_statistics_are_those_of_the_training_images(parts):
 
 def test_frozen_statistics_stay(make_config):
     config = make_config(model="resnet18", rounds=0, finetune="layer4", image_size=32)
-    model, data = build(config, 3), ImageData(prepare(config.data), 16, 0)
+    model, data = Classifier(build(config, 3), config.optim, 3), ImageData(prepare(config.data), 16, 0)
     before = model.net.bn1.running_mean.clone()
     trained = model.net.layer4[1].bn2.running_mean.clone()
     connectivity.estimate(model, data)

@@ -13,7 +13,6 @@ from lth.training import controls
 from lth.training.search import search
 from lth.tree import files
 from lth.tree import spec as keys
-from lth.tree.ticket import Ticket
 
 
 def run(config, **prune):
@@ -144,31 +143,6 @@ def test_a_round_that_is_not_there_has_no_controls():
 def test_unknown_controls_are_refused(value):
     with pytest.raises(UsageError, match=f"prune.controls=.*{CONTROLS[0]}"):
         Prune(controls=value)
-
-
-def test_the_proof_of_each_control_fails_where_something_else_differs():
-    torch.manual_seed(0)
-    mask = {"w": torch.rand(40, 10) < 0.5}
-    original = Ticket(mask, {"w": torch.randn(40, 10), "frozen": torch.randn(3)})
-    other = {"w": torch.randn(40, 10)}
-    shuffled = Ticket(controls.shuffled(mask, 1), original.rewind)
-
-    def holds(control, ticket, order=False):
-        return controls.differs_in_one(control, ticket, original, ["w"], order)["holds"]
-
-    assert holds("reinit", Ticket(mask, original.rewind | other))
-    assert not holds("reinit", original)
-    assert not holds("reinit", Ticket(shuffled.masks, original.rewind | other))
-    assert not holds("reinit", Ticket(mask, original.rewind | {"frozen": torch.zeros(3)}))
-    for control in ("shuffle", "random"):
-        assert holds(control, shuffled)
-        assert not holds(control, original)
-        assert not holds(control, Ticket(shuffled.masks, original.rewind | other))
-        assert not holds(control, Ticket({"w": torch.rand(40, 10) < 0.6}, original.rewind))
-        assert not holds(control, shuffled, order=True)
-    assert holds("order", original, order=True)
-    assert not holds("order", original)
-    assert not holds("order", shuffled, order=True)
 
 
 def test_a_shuffle_that_does_nothing_is_not_kept(make_config, monkeypatch):

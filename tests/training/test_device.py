@@ -22,14 +22,14 @@ def test_each_rank_has_its_own_device(monkeypatch, kind, rank, place):
 
 
 @pytest.mark.parametrize(("criterion", "module", "name"), [
-    ("snip", criteria, "snip"), ("grasp", criteria, "grasp"), ("magnitude", connectivity, "line"),
+    ("snip", criteria, "_loss"), ("grasp", criteria, "_loss"), ("magnitude", connectivity, "line"),
 ])  # fmt: skip
 def test_a_network_is_moved_to_the_device_before_it_is_scored(make_config, monkeypatch, criterion, module, name):
     """Lightning has left it on the CPU; another name of the CPU stands for the device here."""
     events, to, score = [], Classifier.to, getattr(module, name)
     monkeypatch.setattr(Device, "place", lambda self: "cpu:0")
     monkeypatch.setattr(Classifier, "to", lambda self, where, *rest: events.append(str(where)) or to(self, where, *rest))
-    monkeypatch.setattr(module, name, lambda *args: events.append(name) or score(*args))
+    monkeypatch.setattr(module, name, lambda *args, **options: events.append(name) or score(*args, **options))
     config = make_config(rounds=1, epochs=1)
     config.prune.criterion, config.prune.controls = criterion, "order"
     search(config, say=lambda line: None)

@@ -45,7 +45,7 @@ def test_the_network_predicts_what_the_round_predicted(make_config):
     from lth.data.split import prepare
 
     splits = prepare(config.data)
-    images = torch.from_numpy(splits.test_images.images.take(splits.test)).permute(0, 3, 1, 2) / 255
+    images = torch.from_numpy(splits.test_images.take(splits.test)).permute(0, 3, 1, 2) / 255
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (net.mean, net.std))
     with torch.no_grad():
         predicted = net((images - mean) / std).argmax(1).numpy()

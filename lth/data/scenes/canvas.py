@@ -1,8 +1,7 @@
 """The canvas on which the synthetic scenes are painted, its light, and the palettes that all the classes share.
 
 Coordinates are fractions of the picture: x runs 0..1 from left to right, y 0..1 from top to bottom; colours are float32
-RGB, 0..1. Light and weather are drawn from one table for all the classes and most palettes are shared too, so that
-what tells a class is its structure more than its colour.
+RGB, 0..1. Light and palettes are shared, so that what tells a class is its structure more than its colour.
 """
 
 import numpy as np
@@ -15,21 +14,19 @@ _MOODS = np.array(
     [
         [(0.25, 0.47, 0.80), (0.70, 0.83, 0.95), (1.00, 1.00, 0.96)],  # clear
         [(0.60, 0.64, 0.69), (0.80, 0.82, 0.84), (0.84, 0.87, 0.92)],  # overcast
-        [(0.30, 0.30, 0.50), (0.98, 0.62, 0.35), (0.95, 0.68, 0.52)],  # sunset
-        [(0.10, 0.13, 0.28), (0.42, 0.37, 0.47), (0.42, 0.43, 0.60)],  # dusk
-        [(0.75, 0.77, 0.78), (0.82, 0.83, 0.83), (0.90, 0.92, 0.93)],  # fog
         [(0.45, 0.60, 0.80), (0.97, 0.87, 0.65), (1.08, 0.92, 0.70)],  # golden hour
-        [(0.30, 0.34, 0.40), (0.62, 0.66, 0.68), (0.64, 0.68, 0.74)],  # storm
+        [(0.30, 0.30, 0.50), (0.98, 0.62, 0.35), (0.95, 0.68, 0.52)],  # sunset
+        [(0.20, 0.23, 0.34), (0.52, 0.52, 0.58), (0.53, 0.56, 0.67)],  # dusk
     ],
     np.float32,
 )
-_MOOD_ODDS = (0.42, 0.18, 0.06, 0.04, 0.08, 0.16, 0.06)
+_MOOD_ODDS = (0.44, 0.24, 0.16, 0.07, 0.09)
 
 Colours = list[tuple[float, float, float]]
 # Under white light; the mood of a picture tints them.
 EARTH = [(0.36, 0.33, 0.31), (0.45, 0.37, 0.29), (0.30, 0.36, 0.24), (0.27, 0.31, 0.38), (0.40, 0.42, 0.45)]
-LEAVES = [(0.20, 0.34, 0.13), (0.33, 0.40, 0.16), (0.58, 0.36, 0.12), (0.14, 0.25, 0.20), (0.72, 0.75, 0.80)]
-GREENS = LEAVES[:2] + LEAVES[3:4]
+LEAVES = [(0.20, 0.34, 0.13), (0.33, 0.40, 0.16), (0.14, 0.25, 0.20), (0.58, 0.36, 0.12), (0.72, 0.75, 0.80)]
+GREENS = LEAVES[:3]
 WALLS = [(0.62, 0.56, 0.48), (0.55, 0.33, 0.26), (0.74, 0.72, 0.68), (0.50, 0.44, 0.38), (0.38, 0.44, 0.52)]
 ICE = [(0.88, 0.94, 0.98), (0.74, 0.87, 0.96), (0.80, 0.90, 0.94), (0.68, 0.72, 0.76)]
 GROUND = [(0.38, 0.37, 0.36), (0.52, 0.47, 0.40), (0.30, 0.31, 0.34), (0.76, 0.70, 0.58)]
@@ -61,48 +58,36 @@ class Canvas:
         colour = np.asarray(table[self.rng.integers(len(table))], np.float32)
         return (colour + self.rng.normal(0, 0.04, 3).astype(np.float32)).clip(0, 1) * self.tint
 
-    def lay(self, mask: Array, colour: Array) -> None:
-        """Blend a colour (3,) or picture (n, n, 3) over the canvas where mask, (n, n) in 0..1, says so."""
-        mask = np.broadcast_to(mask, (self.n, self.n))
-        rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if rows.size:
-            part = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-            below = self.img[part]
-            below += mask[part][..., None] * ((colour if colour.ndim == 1 else colour[part]) - below)
+    def lay(self, mask: Array, colour: Array, columns: slice = slice(None)) -> None:
+        """Blend a colour (3,) or picture (n, w, 3) over some columns, all by default, by mask (n, w) in 0..1."""
+        below = self.img[:, columns]
+        below += mask[..., None] * (colour - below)
 
-    def lay_strip(self, strip: slice, mask: Array, picture: Array) -> None:
-        """Blend a picture (n, w, 3) into a strip of w columns, by mask (n, w) in 0..1."""
-        self.img[:, strip] += mask[..., None] * (picture - self.img[:, strip])
-
-    def strip(self, x0: float, x1: float) -> slice:
+    def columns(self, x0: float, x1: float) -> slice:
         """The columns that x0..x1 touch."""
         return slice(max(0, int(x0 * self.n) - 1), max(0, min(self.n, int(x1 * self.n) + 2)))
 
-    def edge(self, distance: Array) -> Array:
-        """Antialiased mask of the points at which `distance`, in fractions of the picture, is positive."""
+    def inside(self, distance: Array) -> Array:
+        """Antialiased mask of where ``distance``, in fractions of the picture, is positive."""
         return (distance * self.n + 0.5).clip(0, 1)
 
-    def box(self, x0: float, x1: float, y0: Array | float, y1: Array | float) -> Array:
-        """Antialiased mask of x0..x1 by y0..y1; the two y may be (1, n) outlines."""
-        across = np.minimum(self.edge(self.x - x0), self.edge(x1 - self.x))
-        return across * np.minimum(self.edge(self.y - y0), self.edge(y1 - self.y))
-
-    def blob(self, x: float, y: float, rx: float, ry: float) -> Array:
-        """Soft elliptic mask about (x, y)."""
-        return self.edge((1 - ((self.x - x) / rx) ** 2 - ((self.y - y) / ry) ** 2) * min(rx, ry) / 2)
+    def box(self, x0: float, x1: float, y0: float, y1: float, colour: Array) -> None:
+        """Paint x0..x1 by y0..y1 in one colour."""
+        at = self.columns(x0, x1)
+        x = self.x[:, at]
+        self.lay(self.inside(np.minimum(x - x0, x1 - x)) * self.inside(np.minimum(self.y - y0, y1 - self.y)), colour, at)
 
     def noise(self, across: float, down: float, octaves: int = 3) -> Array:
-        """Fractal noise (n, n) in 0..1 whose coarsest grains number `across` by `down`."""
-        total, weight = np.zeros((self.n, self.n), np.float32), 1.0
+        """Fractal noise (n, n) in 0..1 whose coarsest grains number ``across`` by ``down``."""
+        total = np.zeros((self.n, self.n), np.float32)
         for octave in range(octaves):
             shape = [min(self.n, max(2, round(k * 2**octave))) for k in (down, across)]
             grains = Image.fromarray(self.rng.random(shape, np.float32) - 0.5)
-            total += weight * np.asarray(grains.resize((self.n, self.n), Image.Resampling.BICUBIC))
-            weight *= 0.55
+            total += 0.55**octave * np.asarray(grains.resize((self.n, self.n), Image.Resampling.BICUBIC))
         return (total + 0.5).clip(0, 1)
 
     def outline(self, cells: float, rough: float = 0.5, octaves: int = 5) -> Array:
-        """Angular fractal curve (1, n), about -0.5..0.5, with `cells` peaks across."""
+        """Angular fractal curve (1, n), about -0.5..0.5, with ``cells`` peaks across."""
         total = np.zeros(self.n, np.float32)
         for octave in range(octaves):
             knots = int(cells * 2**octave) + 3

@@ -2,62 +2,56 @@
 
 import numpy as np
 
-from lth.data.scenes.canvas import EARTH, GREENS, GROUND, ICE, LEAVES, WALLS, Array, Canvas, Colours
+from lth.data.scenes.canvas import EARTH, GREENS, GROUND, ICE, LEAVES, Array, Canvas, Colours
 
 _BARK = [(0.70, 0.70, 0.68), (0.20, 0.16, 0.13)]
 _WATERS = [(0.08, 0.30, 0.45), (0.14, 0.42, 0.50), (0.26, 0.35, 0.43), (0.10, 0.22, 0.40)]
-# Contrast of the waves on lakes and between floes; the open sea has more.
-_CALM = 0.5
 
 
 def sky(c: Canvas, horizon: float) -> None:
-    """Fill the canvas with a sky whose gradient ends at y = horizon."""
+    """Fill the canvas with a cloudy sky whose gradient ends at y = horizon."""
     t = (c.y / max(horizon, 0.1)).clip(0, 1) ** c.u(0.7, 1.6)
     c.img[:] = c.zenith + (c.horizon - c.zenith) * t[..., None]
-    if c.chance(0.75):
-        cover = ((c.noise(c.u(2, 4), c.u(3, 8)) - c.u(0.35, 0.6)) * c.u(1.5, 4)).clip(0, 1)
-        c.lay(cover * c.u(0.3, 0.9), c.horizon * c.u(0.75, 1.1) + 0.08)
-    if c.chance(0.3):
-        distance = (c.x - c.u(0, 1)) ** 2 + (c.y - c.u(0, horizon)) ** 2
-        c.lay(np.exp(-distance / c.u(0.002, 0.05)) * 0.8, c.horizon * 0.3 + 0.75)
-
-
-def ridge(c: Canvas, line: Array, rock: Array, snow: float, haze: float) -> None:
-    """One range of hills below the outline `line` (1, n), with snow to `snow` below its crest."""
-    grain = c.noise(7, 5)
-    slope = np.gradient(line[0]) * c.n
-    # A face takes the slope of the crest above it; noise moves the border so that it zigzags downhill.
-    at = (c.x * c.n + (grain - 0.5) * 0.35 * c.n).astype(np.int32).clip(0, c.n - 1)
-    shade = 0.75 + 0.35 * np.tanh(slope)[at] + 0.7 * (grain - 0.5)
-    cap = ((snow - (c.y - line) + (grain - 0.5) * 0.5) * 12).clip(0, 1) if snow > 0 else np.zeros_like(shade)
-    weights = np.stack([shade * (1 - cap), (0.52 + 0.4 * shade) * cap], axis=2) * np.float32(1 - haze)
-    c.lay(c.edge(c.y - line), weights @ np.stack([rock, c.tint]) + np.float32(haze) * c.horizon)
+    cover = ((c.noise(c.u(2, 4), c.u(3, 8)) - c.u(0.35, 0.7)) * c.u(1.5, 4)).clip(0, 1)
+    c.lay(cover * c.u(0.3, 0.9), c.horizon * c.u(0.75, 1.1) + 0.08)
 
 
 def ranges(c: Canvas, base: float, height: float, snow_odds: float, count: int) -> None:
-    """`count` ridges from far to near, the farthest with crests `height` above y = base."""
+    """``count`` ridges from far to near, the farthest with crests ``height`` above y = base."""
     rock = c.pick(EARTH)
     for k in range(count):
-        near = (k + 1) / count
-        rise = height * (1 - 0.75 * k / count)
-        line = base - rise * (0.55 + c.outline(c.u(1.5, 4), c.u(0.38, 0.55)))
+        line = base - height * (1 - 0.75 * k / count) * (0.55 + c.outline(c.u(1.5, 4), c.u(0.38, 0.55)))
         if k == 0 and c.chance(0.5):
             line = line - height * 0.6 * (1 - abs(c.x - c.u(0.1, 0.9)) * c.u(2, 5)).clip(0)
-        snow = c.u(0.05, 0.35) if c.chance(snow_odds) else 0.0
-        ridge(c, line, rock if c.chance(0.6) else c.pick(EARTH + LEAVES), snow, c.haze * (1.2 - near))
+        snow = c.u(0.05, 0.35) if c.chance(snow_odds) else -1.0
+        ridge(c, line, rock if c.chance(0.6) else c.pick(EARTH + LEAVES), snow, c.haze * (1.2 - (k + 1) / count))
 
 
-def water(c: Canvas, top: Array | float, horizon: float, swell: float = 1.4) -> None:
-    """Water below y = top (a height or an outline), with waves in perspective and foam; swell is their contrast."""
-    deep = c.pick(_WATERS) + c.u(0, 0.3) * (c.horizon - c.pick(_WATERS))
+def ridge(c: Canvas, line: Array, rock: Array, snow: float, haze: float) -> None:
+    """One range of hills below the outline ``line`` (1, n), with snow to ``snow`` below its crest; -1: none."""
+    grain = c.noise(7, 5)
+    # A face takes the slope of the crest above it; noise moves the border so that it zigzags downhill.
+    at = (c.x * c.n + (grain - 0.5) * 0.35 * c.n).astype(np.int32).clip(0, c.n - 1)
+    shade = 0.75 + 0.35 * np.tanh(np.gradient(line[0]) * c.n)[at] + 0.7 * (grain - 0.5)
+    cap = ((snow - (c.y - line) + (grain - 0.5) * 0.5) * 12).clip(0, 1)
+    weights = np.stack([shade * (1 - cap), (0.52 + 0.4 * shade) * cap], axis=2) * np.float32(1 - haze)
+    c.lay(c.inside(c.y - line), weights @ np.stack([rock, c.tint]) + np.float32(haze) * c.horizon)
+
+
+def water(c: Canvas, top: float, horizon: float, swell: float = 0.5) -> None:
+    """Water below y = top, with waves in perspective and foam; swell is their contrast, low on lakes."""
     waves = swell * (c.plane(c.noise(c.u(10, 18), c.u(28, 45), 2), horizon, c.u(0.15, 0.5)) - 0.5)
-    picture = deep + (c.u(0.5, 1.0) * waves)[..., None] * c.horizon
-    if c.chance(0.35):
-        glitter = np.exp(-(((c.x - c.u(0.1, 0.9)) / c.u(0.05, 0.2)) ** 2))
-        picture = picture + (glitter * (waves + 0.3).clip(0))[..., None] * c.horizon
-    c.lay(c.edge(c.y - top), picture)
+    deep = c.pick(_WATERS) * c.u(0.7, 1.0) + c.u(0, 0.3) * c.horizon
+    below = c.inside(c.y - top)
+    c.lay(below, deep + (c.u(0.5, 1.0) * waves)[..., None] * c.horizon)
     if c.chance(0.6):
-        c.lay(c.edge(c.y - top) * ((waves - c.u(0.12, 0.3)) * 8).clip(0, 1), 0.9 * c.tint)
+        c.lay(below * ((waves - c.u(0.12, 0.3)) * 8).clip(0, 1), 0.9 * c.tint)
+
+
+def meadow(c: Canvas, top: Array | float, table: Colours) -> None:
+    """Textured open ground below y = top, a height or an outline (1, n)."""
+    texture = c.plane(c.noise(8, 16, 3), float(np.mean(top)) - 0.02, 0.2)
+    c.lay(c.inside(c.y - top), c.pick(table) * (0.8 + 0.4 * texture[..., None]))
 
 
 def foliage(c: Canvas, grains: float) -> Array:
@@ -67,47 +61,17 @@ def foliage(c: Canvas, grains: float) -> Array:
 
 def conifers(c: Canvas, base: float, height: float, count: int) -> None:
     """A row of dark pointed trees standing on y = base."""
-    line = np.full((1, c.n), 1.0, np.float32)
-    for _ in range(count):
-        tall = height * c.u(0.5, 1.0)
-        line = np.minimum(line, base - tall + abs(c.x - c.u(0, 1)) * c.u(3, 6))
+    x, slope, tall = c.rng.random(count), c.rng.uniform(3, 6, count), height * c.rng.uniform(0.5, 1.0, count)
+    line = (base - tall + abs(c.x.T - x) * slope).min(axis=1)[None, :].astype(np.float32)
     ragged = line + 0.25 * height * (c.noise(20, 14, 2) - 0.5)
-    c.lay(c.edge(c.y - ragged) * c.edge(base + 0.03 - c.y), foliage(c, 30))
-
-
-def trees(c: Canvas, ground: float, count: int) -> None:
-    """Round-crowned trees standing on y = ground."""
-    for _ in range(count):
-        x, r = c.u(0, 1), c.u(0.06, 0.16)
-        y = ground - r * c.u(1.2, 2.2)
-        c.lay(c.box(x - r * 0.1, x + r * 0.1, y, ground), c.pick(EARTH) * 0.6)
-        crown = 1 - ((c.x - x) / r) ** 2 - ((c.y - y) / r) ** 2 + 2.0 * (c.noise(12, 12, 2) - 0.5)
-        c.lay((crown * 4).clip(0, 1), foliage(c, 40))
-
-
-def meadow(c: Canvas, top: Array | float, table: Colours) -> None:
-    """Textured open ground below y = top."""
-    texture = c.plane(c.noise(8, 16, 3), float(np.mean(top)) - 0.02, 0.2)
-    c.lay(c.edge(c.y - top), c.pick(table) * (0.8 + 0.4 * texture[..., None]))
-
-
-def people(c: Canvas, ground: float, count: int) -> None:
-    """Small standing figures with their feet about y = ground."""
-    for _ in range(count):
-        x, tall, feet = c.u(0, 1), c.u(0.04, 0.14), ground + c.u(0, 0.1)
-        coat = c.rng.random(3).astype(np.float32) * 0.7 * c.tint
-        c.lay(c.box(x - tall * 0.14, x + tall * 0.14, feet - tall * 0.8, feet), coat)
-        c.lay(c.blob(x, feet - tall * 0.9, tall * 0.1, tall * 0.12), coat * 0.6 + 0.15)
+    c.lay(c.inside(c.y - ragged) * c.inside(base + 0.03 - c.y), foliage(c, 30))
 
 
 def paint_mountain(c: Canvas) -> None:
     base = c.u(0.6, 1.0)
     sky(c, base)
     ranges(c, base, c.u(0.35, 0.75), 0.3, int(c.rng.integers(2, 5)))
-    kind = c.rng.random()
-    if kind < 0.1:
-        water(c, base - 0.02, base - 0.1, _CALM)
-    elif kind < 0.65:
+    if c.chance(0.6):
         meadow(c, base + 0.06 * c.outline(2), LEAVES + GREENS + EARTH + ICE[:1])
     if c.chance(0.35):
         conifers(c, base + c.u(0, 0.15), c.u(0.08, 0.3), 16)
@@ -116,58 +80,32 @@ def paint_mountain(c: Canvas) -> None:
 def paint_glacier(c: Canvas) -> None:
     base = c.u(0.15, 0.45)
     sky(c, base)
-    if c.chance(0.65):
-        ranges(c, base + 0.1, c.u(0.1, 0.4), 0.7, int(c.rng.integers(1, 4)))
-    else:
-        meadow(c, base + 0.1 * c.outline(2), ICE + EARTH[:1])
-    kind = c.rng.random()
-    if kind < 0.4:
-        ice_plain(c, base)
-    elif kind < 0.9:
-        ice_wall(c, base)
-    else:
-        water(c, base, base - 0.05, _CALM)
-        icebergs(c, base)
+    ranges(c, base + 0.1, c.u(0.1, 0.4), 0.7, int(c.rng.integers(1, 4)))
+    (ice_plain if c.chance(0.45) else ice_wall)(c, base)
 
 
 def ice_plain(c: Canvas, top: float) -> None:
     """A tongue of ice that comes towards the viewer, with crevasses across it and moraine along it."""
-    ice, blue = c.pick(ICE), c.pick([(0.30, 0.55, 0.75), (0.25, 0.35, 0.45)])
     warp = c.noise(4, 4, 3) - 0.5
     lane = (c.x - c.u(0.2, 0.8)) / (c.y - top + c.u(0.1, 0.8)).clip(0.05) + 0.25 * warp
     across = np.sin(c.u(14, 28) / (c.y - top + 0.25).clip(0.05) * 2 + 5 * lane**2 + c.u(10, 25) * warp)
-    cracks = ((across - c.u(0.2, 0.7)) * 4).clip(0, 1) * c.u(0.7, 1)
-    picture = ice * (0.8 + 0.6 * (c.noise(20, 20, 2) - 0.5) + 0.4 * warp)[..., None]
-    picture = picture + cracks[..., None] * (blue - picture)
-    moraine = ((np.sin(lane * c.u(5, 14)) - c.u(0.6, 1.1)) * 4).clip(0, 1)[..., None]
-    picture = picture + 0.8 * moraine * (c.pick(EARTH) - picture)
-    side = c.u(0.3, 1.2)
-    c.lay(c.edge(c.y - top - 0.1 * c.outline(2)) * c.edge((side - abs(lane)) * 0.5), picture)
+    picture = c.pick(ICE) * (0.8 + 0.6 * (c.noise(20, 20, 2) - 0.5) + 0.4 * warp)[..., None]
+    cracks = (((across - c.u(0.2, 0.7)) * 4).clip(0, 1) * c.u(0.7, 1))[..., None]
+    picture = picture + cracks * (c.pick([(0.30, 0.55, 0.75), (0.25, 0.35, 0.45)]) - picture)
+    moraine = ((np.sin(lane * c.u(5, 14)) - c.u(0.6, 1.1)) * 4).clip(0, 0.8)[..., None]
+    picture = picture + moraine * (c.pick(EARTH) - picture)
+    c.lay(c.inside(c.y - top - 0.1 * c.outline(2)) * c.inside((c.u(0.3, 1.2) - abs(lane)) * 0.5), picture)
 
 
 def ice_wall(c: Canvas, top: float) -> None:
     """The broken front of a glacier, over water or bare ground."""
-    foot = top + c.u(0.3, 0.8)
-    crest = top + c.u(0.05, 0.2) * c.outline(5, 0.7)
+    foot, crest = top + c.u(0.3, 0.8), top + c.u(0.05, 0.2) * c.outline(5, 0.7)
     flutes = c.noise(c.u(30, 50), 4, 2) + 0.6 * (c.noise(8, 8, 3) - 0.5)
     blue = c.pick([(0.35, 0.62, 0.82), (0.40, 0.50, 0.60)])
-    picture = blue + ((flutes - 0.2) * 1.8).clip(0, 1)[..., None] * (c.pick(ICE) - blue)
-    c.lay(c.edge(c.y - crest), picture)
-    if c.chance(0.65):
-        water(c, foot, foot - c.u(0.05, 0.2), _CALM)
-        if c.chance(0.4):
-            icebergs(c, foot)
-    else:
+    c.lay(c.inside(c.y - crest), blue + ((flutes - 0.2) * 1.8).clip(0, 1)[..., None] * (c.pick(ICE) - blue))
+    water(c, foot, foot - c.u(0.05, 0.2))
+    if c.chance(0.35):
         meadow(c, foot + 0.05 * c.outline(4), EARTH + ICE)
-
-
-def icebergs(c: Canvas, top: float) -> None:
-    """Ragged floes on the water, larger nearer to the viewer."""
-    for _ in range(int(c.rng.integers(2, 9))):
-        y = c.u(min(top, 0.85) + 0.08, 1.0)
-        x, wide = c.u(0, 1), (y - top + 0.05) * c.u(0.15, 0.5)
-        crest = y - wide * c.u(0.3, 1.0) * (0.5 + c.outline(6, 0.6)) * (1 - ((c.x - x) / wide) ** 2)
-        c.lay(c.box(x - wide, x + wide, crest, y), c.pick(ICE) * (0.6 + 0.7 * c.noise(16, 8, 1)[..., None]))
 
 
 def paint_sea(c: Canvas) -> None:
@@ -175,75 +113,34 @@ def paint_sea(c: Canvas) -> None:
     sky(c, top)
     if c.chance(0.3):
         ranges(c, top + 0.03, c.u(0.06, 0.3), 0.3, int(c.rng.integers(1, 3)))
-    water(c, top, top)
-    if c.chance(0.3):
-        cliff = c.u(0.1, 0.5) + c.u(0.2, 0.6) * c.y + 0.1 * (c.noise(3, 8, 3) - 0.5)
-        fall = c.edge(cliff - c.x) * c.edge(c.y - c.u(0.0, top) - 0.15 * c.outline(3))
-        c.lay(fall, c.pick(EARTH + ICE[3:]) * (0.4 + c.noise(8, 12)[..., None]))
+    water(c, top, top, 1.4)
     if c.chance(0.5):
         shore = c.u(0.6, 1.0) + c.u(-0.4, 0.4) * (c.x - 0.5) + 0.08 * c.outline(3, 0.4)
-        c.lay(c.edge(c.y - shore + c.u(0.01, 0.06)), 0.92 * c.tint)
+        c.lay(c.inside(c.y - shore + c.u(0.01, 0.06)), 0.92 * c.tint)
         meadow(c, shore, GROUND + EARTH)
-        people(c, float(shore.mean()), int(c.rng.integers(0, 4)))
-    if c.chance(0.35):
-        boat(c, top)
-
-
-def boat(c: Canvas, top: float) -> None:
-    """A boat with a sail or a cabin, near the horizon."""
-    x, y, s = c.u(0.1, 0.9), top + c.u(0.01, 0.25), c.u(0.04, 0.2)
-    if c.chance(0.5):
-        sail = np.minimum((c.x - x) * 2.2 + (c.y - y) + s, x + s * 0.5 - c.x)
-        c.lay(c.edge(sail) * c.edge(y - c.y) * c.edge(c.x - x), 0.9 * c.tint)
-    else:
-        c.lay(c.box(x - s * 0.3, x + s * 0.3, y - s * 0.5, y), c.pick(WALLS))
-    c.lay(c.box(x - s, x + s, y, y + s * (0.3 - 0.2 * ((c.x - x) / s) ** 2)), c.pick(WALLS) * 0.6)
 
 
 def paint_forest(c: Canvas) -> None:
-    kind = c.rng.random()
-    top = c.u(0.05, 0.3)
     sky(c, 1.0)
-    if kind < 0.25:
-        edge_of_wood(c, top)
-        return
     cover = ((c.noise(6, 6, 4) - c.u(0.1, 0.45)) * 8).clip(0, 1)
-    c.lay(np.maximum(cover, c.edge(c.y - top)), foliage(c, 40))
-    ground = c.u(0.55, 0.95)
+    c.lay(np.maximum(cover, c.inside(c.y - c.u(0.05, 0.3))), foliage(c, 40))
+    ground = c.u(0.55, 1.1)
     meadow(c, ground + 0.06 * c.outline(3), LEAVES + 3 * GREENS + EARTH)
-    trunks(c, ground)
+    if c.chance(0.85):
+        trunks(c, ground)
     if c.chance(0.7):
         cover = ((c.noise(10, 10, 4) - c.u(0.45, 0.6) - 0.5 * (c.y - c.u(0, 0.5))) * 10).clip(0, 1)
         c.lay(cover, foliage(c, 50))
-    if c.chance(0.3):
-        beams = np.sin((c.x + c.u(-0.8, 0.8) * c.y) * c.u(15, 40)).clip(0) * (1 - c.y)
-        c.lay(beams * c.u(0.2, 0.5), c.horizon * 0.5 + 0.5)
 
 
 def trunks(c: Canvas, ground: float) -> None:
     """Tree trunks from far and thin to near and thick, leaning a little."""
-    bark, lean = c.pick(EARTH + _BARK), c.u(0.0, 0.12)
-    count, thick = int(c.rng.integers(5, 26)), c.u(0.03, 0.12)
-    for near in np.sort(c.rng.random(count)).tolist():
+    bark, lean, thick = c.pick(EARTH + _BARK), c.u(0.0, 0.12), c.u(0.03, 0.12)
+    for near in np.sort(c.rng.random(c.rng.integers(5, 26))).tolist():
         half, middle, tilt = (0.004 + thick * near**3) / 2, c.u(-0.05, 1.05), float(c.rng.normal(0, lean))
         reach = half * 1.3 + abs(tilt) / 2
-        strip = c.strip(middle - reach, middle + reach)
-        across = (c.x[:, strip] - middle - tilt * (c.y - 0.5)) / (half * (0.8 + 0.5 * c.y))
+        at = c.columns(middle - reach, middle + reach)
+        across = (c.x[:, at] - middle - tilt * (c.y - 0.5)) / (half * (0.8 + 0.5 * c.y))
         colour = bark * (0.75 - 0.4 * across.clip(-1, 1))[..., None] * c.u(0.6, 1.1)
         colour = colour + (1 - near) * 0.7 * c.haze * (c.horizon - colour)
-        mask = c.edge((1 - abs(across)) * half) * c.edge(ground + 0.25 * near**2 - c.y)
-        c.lay_strip(strip, mask, colour)
-
-
-def edge_of_wood(c: Canvas, top: float) -> None:
-    """A wood seen from outside or above: crowns in rows down the picture."""
-    if c.chance(0.25):
-        ranges(c, top + 0.1, 0.2, 0.3, 1)
-    rows = int(c.rng.integers(2, 6))
-    for k in range(rows):
-        y = top + (1.05 - top) * (k + 1) / rows
-        if c.chance(0.7):
-            conifers(c, y + 0.1, c.u(0.2, 0.5), 14)
-        else:
-            crest = y - 0.3 + 0.12 * c.outline(8, 0.7)
-            c.lay(c.edge(c.y - crest), foliage(c, 40))
+        c.lay(c.inside((1 - abs(across)) * half) * c.inside(ground + 0.25 * near**2 - c.y), colour, at)

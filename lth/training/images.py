@@ -1,0 +1,152 @@
+"""The task of the commands: one of lth's networks, or torchvision's, or one's own, on folders of images."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from lth.config import Config
+from lth.data.augment import normalization
+from lth.data.module import ImageData
+from lth.data.split import Splits
+from lth.errors import UsageError
+from lth.models import flops
+from lth.models.build import build
+from lth.models.classifier import Classifier, lr_factor
+from lth.pruning import masks as M
+from lth.seeds import stream
+from lth.training import connectivity
+from lth.training.device import Device
+from lth.training.prefix import Prefix
+from lth.training.task import Fit, Names, State, Task
+from lth.tree.checkpoint import Checkpoint
+
+
+class ImageTask(Task):
+    """Classification of images by a network that ``config.model`` names; initialised from the seed.
+
+    Args:
+        weights: the file of the pretrained weights, if there is one.
+        say: called with one line on the cached features.
+    """
+
+    mid_epoch, seeds_everything, restores_schedules = True, False, False
+    criterion_inputs = ("weights", "seed", "network", "batch", "input_shape")
+
+    def __init__(self, config: Config, splits: Splits, device: Device, weights: Path | None, say: Callable[[str], None]) -> None:
+        self.config, self.splits = config, splits
+        torch.manual_seed(stream("initialisation", config.seed))
+        self.made = build(config, len(splits.classes), weights)
+        super().__init__(self.made.net, "net", device, Names())
+        data, net = config.data, self.made.net
+        self.layer_flops = flops.per_layer(net, data.image_size, data.channels)
+        if config.trainer.channels_last:
+            net.to(memory_format=torch.channels_last)
+        if config.trainer.compile:
+            net.compile()
+        self.normalize = self.made.normalize if data.normalize == "auto" else data.normalize
+        batches = self._data(config.seed)
+        self.steps_per_epoch = batches.batches(config.trainer.devices)
+        self.images_per_step = len(splits.train) / self.steps_per_epoch
+        self.prefix = Prefix(config, self.made, batches, device, say)
+
+    def _data(self, seed: int, **position: Any) -> ImageData:
+        data = self.config.data
+        return ImageData(
+            self.splits, data.batch_size, seed, self.normalize, data.augment, data.workers, data.channels, **position
+        )
+
+    @override
+    def build(self) -> nn.Module:
+        return build(self.config, len(self.splits.classes)).net
+
+    @override
+    def rewind_(self, weights: State, masks: M.Masks) -> None:
+        super().rewind_(weights, masks)
+        self.prefix.run()
+
+    @override
+    def fit(self, seed: int, checkpoint: Checkpoint, total: int | None, constant_rate: bool) -> Fit:
+        optim, begin = self.config.optim, checkpoint.step
+        last = lr_factor(optim, total - 1, total)
+        if constant_rate and last < 1e-3:
+            raise UsageError(
+                f"prune.retrain=finetune is not accepted with optim.schedule={optim.schedule}, which ends at a rate of about 0; "
+                "it takes constant or step."
+            )
+
+        def factor(step: int) -> float:
+            return last if constant_rate else lr_factor(optim, begin + step, total)
+
+        progress = checkpoint.progress
+        module = Classifier(
+            self.made, optim, len(self.splits.classes), self.config.model.frozen_bn, factor=factor,
+            sums=progress.sums.get("sums") if progress else None, suffix=self.prefix.suffix,
+        )  # fmt: skip
+        skipped = begin - checkpoint.epoch * self.steps_per_epoch
+        data = self._data(seed, begin=(checkpoint.epoch, skipped), features=self.prefix.features)
+        return Fit(module, data, optim.lr * factor(0))
+
+    @override
+    def prunable(self, *, dense: bool = False) -> list[str]:
+        if dense:
+            return M.prunable(self.network, scope="all")
+        prune = self.config.prune
+        spare = [] if prune.head and prune.scope != "backbone" else [self.made.head]
+        return M.prunable(self.network, spare=spare, scope=prune.scope)
+
+    @override
+    def head_weights(self) -> list[str]:
+        backbone = set(M.prunable(self.network, spare=[self.made.head], scope="all"))
+        return [name for name in M.prunable(self.network, scope="all") if name not in backbone]
+
+    @override
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """``prune.score_images`` training images of each class, drawn by the seed, without augmentation, on the device."""
+        splits, generator = self.splits, np.random.default_rng(stream("score images", self.config.seed))
+        labels, count = splits.train_images.labels[splits.train], self.config.prune.score_images
+        chosen = np.concatenate([generator.permutation(splits.train[labels == k])[:count] for k in np.unique(labels)])
+        pixels = torch.from_numpy(splits.train_images.images.take(chosen))
+        images = self._data(self.config.seed).to_float(pixels)
+        return images.to(self.device.torch_name), torch.from_numpy(splits.train_images.labels[chosen]).to(self.device.torch_name)
+
+    @override
+    def input_shape(self) -> tuple[int, ...]:
+        data = self.config.data
+        return data.channels, data.image_size, data.image_size
+
+    @override
+    def facts(self, masks: M.Masks) -> dict[str, Any]:
+        splits, data = self.splits, self.config.data
+        mean, std = normalization(self.normalize, data.channels)
+        return {
+            "model": self.config.model.name,
+            "data": data.name,
+            "pretrained": self.config.model.weights != "none",
+            **flops.sizes(sum(p.numel() for p in self.network.parameters()), masks, self.layer_flops),
+            "classes": splits.classes,
+            "image_size": data.image_size,
+            "mean": mean,
+            "std": std,
+            "images": {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)},
+        }
+
+    @override
+    def test_facts(self, module: pl.LightningModule) -> dict[str, Any]:
+        accuracies = dict(zip(self.splits.classes, module.class_acc.tolist()))
+        return {"test_class_acc": accuracies, "test_confusion": module.matrix.tolist()}
+
+    @override
+    def predicted(self, module: pl.LightningModule) -> np.ndarray:
+        return torch.cat(module.predictions).numpy()
+
+    @override
+    def line(self, one: State) -> dict[str, Any]:
+        other = {n: t.detach().cpu().clone() for n, t in self.network.state_dict().items()}
+        module = Classifier(self.made, self.config.optim, len(self.splits.classes), self.config.model.frozen_bn)
+        return connectivity.line(module.net.to(self.device.torch_name), self._data(self.config.seed), one, other)

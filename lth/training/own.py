@@ -1,0 +1,227 @@
+"""``lth.search``: the search with a LightningModule and data of one's own, for any task."""
+
+import inspect
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch import nn
+from typing_extensions import override
+
+from lth.config import Config, Data, Logger, Model, Prune, Trainer, require
+from lth.errors import UsageError, notice_once
+from lth.hashes import of_json, of_tensors
+from lth.pruning import masks as M
+from lth.pruning import selection
+from lth.seeds import stream
+from lth.tracking import loggers
+from lth.training import device
+from lth.training.round import Search
+from lth.training.search import require_folder, rounds
+from lth.training.start import require_weights
+from lth.training.task import Fit, Names, Task
+from lth.training.turns import Turns
+from lth.tree.checkpoint import Checkpoint
+from lth.tree.record import Record
+from lth.tree.spec import controls, own_chain
+from lth.tree.store import Store
+
+OURS = {  # arguments of pl.Trainer that the search sets
+    "max_epochs", "max_steps", "max_time", "min_epochs", "min_steps", "callbacks", "logger", "enable_checkpointing", "barebones",
+    "reload_dataloaders_every_n_epochs", "inference_mode", "num_sanity_val_steps", "enable_progress_bar", "fast_dev_run",
+    "enable_model_summary", "val_check_interval", "check_val_every_n_epoch", "devices", "num_nodes", "strategy",
+}  # fmt: skip
+NO_EFFECT = {"accelerator", "profiler", "log_every_n_steps", "default_root_dir", "plugins", "benchmark"}  # on a round's result
+
+
+class OwnTask(Task):
+    """A LightningModule and a LightningDataModule of one's own.
+
+    Args:
+        make: returns the LightningModule; it is called after seeding, once for each round.
+        data: batches for training and validation, and for the test where it has any.
+        seed: of the replicate.
+        parameters, head: see ``LotteryTicket``.
+        options: further arguments of ``pl.Trainer``.
+    """
+
+    def __init__(
+        self, make: Callable[[], pl.LightningModule], data: pl.LightningDataModule, seed: int, resolved: device.Device,
+        names: Names, parameters: selection.Choice | None, head: bool | str, options: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self.make, self.own_data, self.options = make, data, options
+        torch.manual_seed(stream("initialisation", seed))
+        super().__init__(self.build(), "", resolved, names)
+        self.names_of_prunable = list(selection.select(self.network, parameters, head))
+        self.tests = (
+            is_overridden("test_step", self.network) and type(data).test_dataloader is not pl.LightningDataModule.test_dataloader
+        )
+        if not self.tests:
+            notice_once(f"there is no test part: columns of the test hold {names.score}, which also selected early stop.")
+
+    @override
+    def build(self) -> pl.LightningModule:
+        module = self.make()
+        if not isinstance(module, pl.LightningModule):
+            raise UsageError(f"model returned {type(module).__name__}; it takes a function that returns a LightningModule.")
+        return module
+
+    @override
+    def fit(self, seed: int, checkpoint: Checkpoint, total: int | None, constant_rate: bool) -> Fit:
+        return Fit(self.network, self.own_data, None, self.options)
+
+    @override
+    def rewind_(self, weights: dict[str, torch.Tensor], masks: M.Masks) -> None:
+        torch.manual_seed(0)
+        self.network = self.build()  # a fresh module: what it holds besides its state_dict is that of a new one
+        super().rewind_(weights, masks)
+
+    @override
+    def prunable(self, *, dense: bool = False) -> list[str]:
+        return self.names_of_prunable
+
+    @override
+    def facts(self, masks: M.Masks) -> dict[str, Any]:
+        parameters = sum(p.numel() for p in self.network.parameters())
+        pruned = M.size(masks) - M.kept(masks)
+        return {
+            "data": type(self.own_data).__name__,
+            "parameters": parameters,
+            "model_density": (parameters - pruned) / parameters,
+        }
+
+    def identity(self, version: str, data_version: str) -> dict[str, Any]:
+        """Return what identifies the module, its data and its training in keys; code is covered by ``version`` alone."""
+        state = {name: list(t.shape) for name, t in self.initial.items()}
+        own = {
+            "version": version,
+            "data": {"name": type(self.own_data).__name__, "version": data_version, "hparams": _plain(self.own_data.hparams)},
+            "hparams": _plain(self.network.hparams),
+            "shapes": of_json(state)[:16],
+            "prunable": of_json(self.names_of_prunable)[:16],
+            "metrics": [self.names.loss, self.names.score],
+            "trainer": _plain({name: value for name, value in self.options.items() if name not in NO_EFFECT}),
+        }
+        return own | ({"precision": self.device.precision} if self.device.precision != "32-true" else {})
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it; what it cannot hold, as the name of its type or function."""
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {str(name): _plain(v) for name, v in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(v) for v in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def search(
+    model: Callable[[], pl.LightningModule],
+    data: pl.LightningDataModule,
+    *,
+    name: str,
+    seed: int = 0,
+    epochs: int = 30,
+    outputs: str | Path = "outputs",
+    score: str = "val/acc",
+    loss: str = "val/loss",
+    version: str = "",
+    data_version: str = "",
+    parameters: Collection[str] | Callable[[str, nn.Parameter], bool] | None = None,
+    head: bool | str = True,
+    trainer: dict[str, Any] | None = None,
+    logger: str = "tensorboard",
+    say: Callable[[str], None] = print,
+    **prune: Any,
+) -> list[Record]:
+    """Search for a winning ticket of your own LightningModule; return the records, dense network first, controls last.
+
+    The module brings its own loss, optimiser and metrics, and may be for any task: it logs a validation loss and one score.
+    Rounds are resumed, shared between searches, checked, judged, verified and reported as those of ``python -m lth.run``.
+
+    The key of a round hashes the name, the initial weights (by the seed), shapes, hyper-parameters (``save_hyperparameters``),
+    the Trainer's arguments and the versions. It cannot see code or data: change ``version`` when the module's code changes what
+    it computes, and ``data_version`` when the data change.
+
+    Args:
+        model: returns the LightningModule; it is called after seeding, once for each round.
+        data: a LightningDataModule; each epoch seeds torch, numpy and Python before it iterates.
+        name: of the experiment, for folders and tables.
+        seed: of initial weights, data order, dropout and controls.
+        epochs: of each round.
+        outputs: the folder of rounds.
+        score: the logged metric that is compared, larger is better, such as ``val/acc``; of the test part it is ``test/acc``.
+        loss: the logged validation loss, which is lowest at early stop.
+        version, data_version: see above.
+        parameters, head: what is pruned, see ``LotteryTicket``.
+        trainer: further arguments of ``pl.Trainer``, such as ``{"accelerator": "cpu", "gradient_clip_val": 1.0}``.
+        logger: as the key ``logger``.
+        say: prints a line.
+        prune: keys of ``prune``: rounds, rate, schedule, criterion (magnitude, random or a function of (weights, masks)),
+            allocation, rewind (``init`` or epochs such as ``2ep``), retrain (rewind or lr), controls, control_rounds.
+
+    Raises:
+        UsageError: an argument is not accepted.
+        DataError: a finished round is damaged.
+
+    Example::
+
+        records = lth.search(model=MyModule, data=MyData(), name="mine", rounds=3, rate=0.2, epochs=5)
+        print([(r.density, r.early_stop_test_acc) for r in records])
+    """
+    config = _config(name, seed, epochs, outputs, logger, prune)
+    options = dict(trainer or {})
+    _require(options, config.prune)
+    resolved = device.resolve(Trainer(accelerator=_accelerator(options), precision=str(options.get("precision", "32-true"))))
+    options.pop("accelerator", None)
+    options.pop("precision", None)
+    device.prepare(bool(options.get("deterministic")))
+    task = OwnTask(model, data, seed, resolved, Names(loss, score), parameters, head, options)
+    task.criterion = prune["criterion"] if callable(prune.get("criterion")) else None
+    require_weights(task, config.prune)
+    own = {"name": name} | task.identity(version, data_version)
+    if task.criterion:
+        own["criterion"] = _plain(task.criterion)
+    specs = own_chain(config, own, of_tensors(task.initial)[:16])
+    store = Store(Path(outputs))
+    turns = Turns(store, specs, controls(config.prune, specs), logger, say)
+    return rounds(turns.specs, partial(Search, config, task, store), turns)
+
+
+def _config(name: str, seed: int, epochs: int, outputs: str | Path, logger: str, prune: dict[str, Any]) -> Config:
+    accepted = [f.name for f in fields(Prune) if f.name not in ("head", "scope", "head_rate", "score_images")]
+    if unknown := sorted(set(prune) - set(accepted)):
+        raise UsageError(f"{unknown[0]} is no argument of lth.search; it takes {', '.join(accepted)} beside its own.")
+    require(bool(name) and not set(name) & set("/\\"), "name", name, "a name without slashes")
+    values = {key: "magnitude" if callable(value) else value for key, value in prune.items()}
+    loggers.require(logger)
+    require_folder("outputs", str(outputs))
+    return Config(
+        seed=seed, epochs=epochs, outputs=str(outputs), data=Data(name="folder"), model=Model(name=name),
+        prune=Prune(**values), logger=Logger(name=logger),
+    )  # fmt: skip
+
+
+def _require(options: dict[str, Any], prune: Prune) -> None:
+    if ours := sorted(OURS & options.keys()):
+        raise UsageError(f"trainer={{{ours[0]!r}: ...}} is not accepted: the search sets it.")
+    known = inspect.signature(pl.Trainer.__init__).parameters
+    if unknown := sorted(options.keys() - known.keys()):
+        raise UsageError(f"trainer={{{unknown[0]!r}: ...}} is not accepted: it takes arguments of pl.Trainer.")
+    if prune.criterion not in ("magnitude", "random"):
+        raise UsageError(f"criterion={prune.criterion} is not accepted: it takes magnitude, random or a function here.")
+    if prune.rewind != "init" and prune.rewind.endswith("it"):
+        raise UsageError(f"rewind={prune.rewind} is not accepted with data of your own: it takes init, or epochs such as 2ep.")
+    if prune.retrain == "finetune":
+        raise UsageError("retrain=finetune is not accepted with a module of your own: it takes rewind or lr.")
+
+
+def _accelerator(options: dict[str, Any]) -> str:
+    accelerator = str(options.get("accelerator", "auto"))
+    return {"cuda": "gpu", "mps": "gpu"}.get(accelerator, accelerator)

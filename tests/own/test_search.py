@@ -1,0 +1,151 @@
+"""``lth.search`` with somebody else's modules: exact, resumed to the bit, verified, reported."""
+
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+import lth
+from lth.cli import signals
+from lth.errors import Interrupted, UsageError
+from lth.invariants.verify import verify
+from lth.pruning import masks as M
+from lth.report.__main__ import report
+from lth.training.checkpoint import Saver
+from tests.own.modules import Regression, Table, TextClassifier, Texts
+
+CPU = {"accelerator": "cpu"}
+
+
+def tables(outputs: Path, **changes):
+    arguments = {
+        "model": Regression, "data": Table(), "name": "table", "score": "val/r2", "loss": "val/mse", "epochs": 4, "rounds": 2,
+        "rate": 0.3, "trainer": CPU, "logger": "none", "say": lambda line: None, "outputs": outputs,
+    }  # fmt: skip
+    return lth.search(**arguments | changes)
+
+
+def texts(outputs: Path, **changes):
+    def recurrent(name, parameter):
+        return not name.startswith("embed")
+
+    arguments = {
+        "model": TextClassifier, "data": Texts(), "name": "text", "score": "val_right", "loss": "val_ce", "epochs": 3,
+        "rounds": 1, "parameters": recurrent, "trainer": CPU, "logger": "none", "say": lambda line: None, "outputs": outputs,
+    }  # fmt: skip
+    return lth.search(**arguments | changes)
+
+
+def finals(outputs: Path) -> dict[str, bytes]:
+    return {p.parent.name: p.read_bytes() for p in sorted(outputs.glob("rounds/*/final.safetensors"))}
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory) -> Path:
+    outputs = tmp_path_factory.mktemp("own")
+    tables(outputs, controls="reinit+shuffle+order+dense", rewind="2ep", logger="tensorboard")
+    return outputs
+
+
+def test_a_regression_is_searched(tmp_path):
+    records = tables(tmp_path)
+    weights = 12 * 64 + 64
+    assert [r.kept for r in records] == [weights, M.kept_after(weights, 0.3), M.kept_after(weights, 0.3, 2)]
+    assert [r.score for r in records] == ["r2"] * 3
+    assert all(r.held and r.model == "table" and r.data == "Table" and r.flops is None for r in records)
+    assert records[0].early_stop_test_acc > 0.3
+    start = lth.load_ticket(records[1].folder).start
+    assert torch.equal(
+        start["net.0.weight"], lth.load_ticket(records[0].folder).start["net.0.weight"] * (start["net.0.weight"] != 0)
+    )
+    module = lth.load_model(records[2].folder, model=Regression)
+    assert int((module.net[0].weight != 0).sum() + (module.net[4].weight != 0).sum()) <= records[2].kept
+    assert not module.training
+
+
+def test_finished_rounds_are_read_and_more_are_added(tmp_path, monkeypatch):
+    first = tables(tmp_path, rounds=1)
+    assert [r.key for r in tables(tmp_path, rounds=2)][:2] == [r.key for r in first]
+    monkeypatch.setattr("lth.training.round.run", None)
+    assert len(tables(tmp_path, rounds=2)) == 3
+
+
+def test_what_may_change_a_result_changes_the_key(tmp_path):
+    key = tables(tmp_path, rounds=0)[0].key
+    changes = [
+        {"model": lambda: Regression(width=32)}, {"model": lambda: Regression(lr=0.1)}, {"data": Table(noise=0.2)}, {"seed": 1},
+        {"version": "2"}, {"data_version": "2"}, {"epochs": 1}, {"trainer": CPU | {"gradient_clip_val": 0.5}}, {"name": "other"},
+    ]  # fmt: skip
+    keys = [tables(tmp_path, rounds=0, **change)[0].key for change in changes]
+    assert len({key, *keys}) == 1 + len(changes)
+    recipe = {tables(tmp_path, rounds=0, seed=seed)[0].recipe for seed in (0, 1)}
+    assert len(recipe) == 1, "seeds are replicates"
+
+
+def test_late_rewinding_and_controls(searched):
+    frame = lth.rounds(searched)
+    assert sorted(frame.control.dropna()) == ["order"] * 3 + ["reinit"] * 2 + ["shuffle"] * 2
+    assert set(frame["begin_iteration"]) == {0, 16}
+    assert len(frame) == 3 + 7 + 2
+
+
+def test_its_rounds_are_verified_and_reported(searched, tmp_path, capsys):
+    lines = []
+    assert verify(searched, lines.append) == 0
+    assert lines[-1] == "12 rounds: 12 ok, 0 broken"
+    assert report([str(searched), "--to", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "r2 at early stop" in page
+    folder = shutil.copytree(searched, tmp_path / "damaged")
+    broken = next(folder.glob("rounds/*round02*/final.safetensors"))
+    broken.write_bytes(broken.read_bytes()[:-1] + b"\x01")
+    assert verify(folder, lines.append) >= 1
+    assert "final.safetensors" in "\n".join(lines[12:])
+
+
+@pytest.mark.parametrize("search", [tables, texts])
+def test_a_search_that_is_stopped_at_every_epoch_ends_with_the_same_bits(search, tmp_path, monkeypatch):
+    expected = search(tmp_path / "whole")
+    monkeypatch.setattr(Saver, "_due", lambda saver: signals._asked.append("SIGTERM") or True)
+    stops, records = 0, None
+    while records is None:
+        try:
+            records = search(tmp_path / "parts")
+        except Interrupted:
+            signals._asked.clear()
+            stops += 1
+    assert stops == sum(r.epochs - 1 for r in records)
+    assert finals(tmp_path / "parts") == finals(tmp_path / "whole")
+    assert [(r.early_stop_iteration, r.test_acc) for r in records] == [(r.early_stop_iteration, r.test_acc) for r in expected]
+    assert not list(tmp_path.glob("parts/checkpoints/*"))
+
+
+def test_a_text_model_that_optimises_by_hand(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        records = texts(tmp_path, rounds=2)
+    assert all(r.held for r in records)
+    assert records[0].prunable == 3 * 24 * (16 + 24) + 48
+    assert records[0].test_acc == records[0].val_acc, "there is no test part"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"model": lambda: torch.nn.Linear(2, 2)}, "a function that returns a LightningModule"),
+        ({"score": "val/acc"}, r"val/acc"),
+        ({"rat": 0.2}, "rat is no argument of lth.search; it takes schedule, rounds, rate"),
+        ({"rate": 1.5}, "prune.rate=1.5 is not accepted"),
+        ({"rewind": "5it"}, "it takes init, or epochs such as 2ep"),
+        ({"retrain": "finetune"}, "it takes rewind or lr"),
+        ({"criterion": "snip"}, "it takes magnitude, random or a function"),
+        ({"trainer": {"max_epochs": 3}}, "the search sets it"),
+        ({"trainer": {"max_epoch": 3}}, "it takes arguments of pl.Trainer"),
+        ({"name": "a/b"}, "a name without slashes"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence(changes, sentence, tmp_path):
+    with pytest.raises(UsageError, match=sentence):
+        tables(tmp_path, **changes)

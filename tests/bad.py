@@ -56,7 +56,7 @@ COMMANDS = [  # an argument that Hydra or the search refuses
     ("data.root=", "a folder, or null"), ("model.name=resnet19", "one of alexnet, .*resnet18"),
     ("model=resnet19", "one of .*conv2"),
     ("model.weights=/nowhere.pth", "imagenet, none, or a .pth or .safetensors file"),
-    ("model.weights=imagenet", "with model=lenet_300_100"), ("features.dtype=float16", "no features are kept"),
+    ("model.weights=imagenet", "with model=lenet_300_100"), ("features.dtype=float16", "no features are cached"),
     ("optim=lion", "one of adam"), ("logger=neptune", "one of csv, mlflow, none"), ("experiment=foo", "one of controls"),
     ("prune.rat=0.2", r"did you mean prune\.rate=\?"), ("+prune.rat=0.2", r"did you mean prune\.rate=\?"),
     ("+foo=1", "foo is no key. The top level takes .*groups data, model"), ("modle=resnet18", r"did you mean model=\?"),

@@ -21,11 +21,8 @@ demo: setup ## search for a lottery ticket, about two minutes, then say where to
 test: setup ## run the tests, one process a core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
-faults: setup ## kill an experiment at every write boundary, fill its disk, crowd its folder, damage its files
+faults: setup ## kill an experiment at every write boundary, start many on one folder, fill its disk, damage its files
 	$(BIN)/python -m tests.faults
-	$(BIN)/python -m tests.faults.crowd 8
-	$(BIN)/python -m tests.faults.disk
-	$(BIN)/python -m tests.faults.damages
 
 bench: setup ## measure what docs/results.md claims about speed
 	$(BIN)/python -m tests.benchmarks

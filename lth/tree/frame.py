@@ -34,8 +34,7 @@ def rounds(outputs: str | Path = "outputs") -> pd.DataFrame:
     if not (folder := Path(outputs) / "rounds").is_dir():
         raise DataError(f"{outputs} holds no rounds; train some with python -m lth.run outputs={outputs}.")
     read = record.read(Path(outputs))
-    if read.skipped:
-        left_out = "; ".join(f"{name} ({why})" for name, why in read.skipped)
+    if left_out := "; ".join(f"{name} ({why})" for name, why in read.skipped):
         warnings.warn(f"left out of {folder}: {left_out}", stacklevel=2)
     keys = settings.varied(read.records)
     frame = pd.DataFrame([_row(r) | {key: settings.setting(r, key) for key in keys} for r in read.records])

@@ -25,8 +25,7 @@ def _defaults(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         if dataclasses.is_dataclass(field.type):
             yield from _defaults(field.type, f"{prefix}{field.name}.")
         else:
-            has_factory = field.default_factory is not dataclasses.MISSING
-            yield prefix + field.name, field.default_factory() if has_factory else field.default
+            yield prefix + field.name, field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def setting(record: Record, key: str) -> Any:

@@ -112,11 +112,7 @@ class Store:
             lock.release()
 
     def finish(self, folder: Path, facts: Mapping[str, Any]) -> Record:
-        """Finish a round: write round.json, the last file of its folder. Returns its record.
-
-        Args:
-            facts: the fields of ``Record`` but ``hash`` and ``round_format``.
-        """
+        """Write round.json, the last file of a round's folder, from the fields of ``Record`` but ``hash``; return the record."""
         facts = {"round_format": FORMAT, **facts}
         facts["hash"] = of_record(facts)
         record = Record.of(facts, folder)

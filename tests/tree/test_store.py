@@ -117,7 +117,7 @@ def test_results_csv_is_rewritten_from_the_rounds_whatever_it_held(tmp_path, cap
 def test_rounds_of_an_earlier_format_are_counted(tmp_path):
     finish(tmp_path)
     (tmp_path / "rounds" / "old").mkdir()
-    (tmp_path / "rounds" / "old" / "round.json").write_text('{"key": "k", "hash": "h"}')
+    (tmp_path / "rounds" / "old" / "round.json").write_text('{"key": "k", "seal": "h"}')
     assert Store(tmp_path).old() == 1
 
 

@@ -97,8 +97,11 @@ def _controls_run(judged: Sequence[Verdict]) -> list[str]:
 
 def _shown(judged: Sequence[Verdict]) -> str:
     if best := sparsest(judged):
-        facts = [f"at {best.density:.2%} of weights {_reaches(best)}", _beats(best, "these tickets")]
-        return f"{'; '.join(filter(None, facts))}."
+        speed = f" and its early stop no later ({_delay(best)})"
+        if best.at_most == IN_ACCURACY:
+            speed = "; its weights start trained, so speed is not compared"
+        gain = f"{best.title} is no lower than the dense network's ({_gain(best)})"
+        return "; ".join(filter(None, [f"at {best.density:.2%} of weights {gain}{speed}", _beats(best, "these tickets")])) + "."
     facts, tested = [], [v for v in judged if v.p is not None]
     if accurate := [v for v in tested if v.dense.accuracy.bounds[0] > -MARGIN]:
         v = accurate[-1]
@@ -109,18 +112,11 @@ def _shown(judged: Sequence[Verdict]) -> str:
     if worse := [v for v in tested if v.verdict != NOT_SHOWN]:
         facts.append(f"at {worse[0].density:.2%} of weights {_fails(worse[0])}")
     if ahead := [v for v in judged if _beats(v, "")]:
-        v = max(ahead, key=lambda v: (len(_better(v)), len(_sooner(v)), -v.density))
+        v = max(ahead, key=lambda v: (len(_better(v)), [c.iterations_verdict for c in v.controls].count("better"), -v.density))
         facts.append(_beats(v, f"tickets at {v.density:.2%} of weights"))
     if not facts:
         return "nothing, neither against the dense network nor against a control."
     return f"{'; '.join(facts)}{' (each at its own 95%)' * (len(facts) > 1)}."
-
-
-def _reaches(v: Verdict) -> str:
-    text = f"{v.title} is no lower than the dense network's ({_gain(v)})"
-    if v.at_most == IN_ACCURACY:
-        return f"{text}; its weights start trained, so speed is not compared"
-    return f"{text} and its early stop no later ({_delay(v)})"
 
 
 def _gain(v: Verdict) -> str:
@@ -150,15 +146,12 @@ def _better(v: Verdict) -> list[str]:
     ]
 
 
-def _sooner(v: Verdict) -> list[str]:
-    return [ARMS.get(c.control, c.control) for c in v.controls if c.iterations_verdict == "better"]
-
-
 def _beats(v: Verdict, tickets: str) -> str:
     """Return by how much ``tickets`` are better than which controls; '' where they are better than none."""
     more = "more accurate" if v.word == "accuracy" else f"better in {v.word}"
-    facts = [f"{more} {' and '.join(_better(v))}"] if _better(v) else []
-    facts += [f"sooner at early stop than {' and '.join(_sooner(v))}"] if _sooner(v) else []
+    sooner = [f"than {ARMS.get(c.control, c.control)}" for c in v.controls if c.iterations_verdict == "better"]
+    facts = {more: _better(v), "sooner at early stop": sooner}
+    facts = [f"{what} {' and '.join(controls)}" for what, controls in facts.items() if controls]
     return f"{tickets} are {' and '.join(facts)}" if facts else ""
 
 

@@ -1,10 +1,10 @@
 """The verdicts in words and tables: Markdown for files and pages, lines for a terminal. ``accuracy``: one of ``ends.ENDS``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-from lth.analysis import ends, naming, sentences, table, verdict
+from lth.analysis import ends, sentences, table, verdict
 from lth.analysis.ends import EARLY_STOP
 from lth.analysis.statistics import ALPHA
 from lth.analysis.verdict import MARGIN, SLACK, Verdict
@@ -37,7 +37,7 @@ def brief(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[str]:
 
 
 def details(records: Sequence[Record], accuracy: str = EARLY_STOP) -> str:
-    """Return Markdown: for each chain a table, a row a density, and one of its controls; then what the test is."""
+    """Return Markdown: for each chain a table, a row a density and arm that a ticket is compared with; then what the test is."""
     parts = verdict.by_chain(records, accuracy)
     return "\n\n".join([*map(_part, parts), _test(accuracy, records)]) if parts else ""
 
@@ -45,43 +45,25 @@ def details(records: Sequence[Record], accuracy: str = EARLY_STOP) -> str:
 def _part(judged: list[Verdict]) -> str:
     first, over = judged[0], ends.seeds([len(v.dense.seeds) for v in judged])
     heading = f"**{first.name}**: {first.title}, {over} (recipe {first.ticket.recipe[:6]})"
-    controls = _with_controls(judged) if any(v.controls for v in judged) else ""
-    return "\n\n".join(filter(None, [heading, _with_dense(judged), controls, _notes(judged)]))
+    rows = [row for v in judged for row in _rows(v)]
+    unit = ends.scale(first.ticket.score)[1].replace(" ", ", ")
+    titles = ["weights remaining", "against", "n", f"{first.word} less it{unit}", "verdict", "early-stop iteration less it"]
+    titles += ["early stop is", "early stops not seen", "p", "p (Holm)"]
+    return "\n\n".join(filter(None, [heading, table.markdown(pd.DataFrame(rows, columns=titles)), _notes(judged)]))
 
 
-def _with_dense(judged: list[Verdict]) -> str:
-    titles = ["weights remaining", "n", _less(judged, "dense"), "early-stop iteration less dense", "early stops not seen"]
-    longer = ["dense of equal compute or more, epochs", "n", _less(judged, "it"), "verdict on compute"]
-    longer = longer if any(v.matched for v in judged) else []
-    rows = []
-    for v in judged:
-        d, m, n = v.dense, v.matched, len(v.dense.seeds)
-        stop = _signed(d.iterations.value, d.iterations.bounds) + (f" of {d.other_stop:.0f}" if n else "")
-        row = [f"{v.density:.2%}", str(n), _gain(v, d.accuracy.value, d.accuracy.bounds), stop, f"{d.censored} of {2 * n}"]
-        row += [*("-" if p is None else f"{p:.3f}" for p in (v.p, v.p_corrected)), sentences.verdict(v)]
-        compute = [m.epochs, len(m.seeds), _gain(v, m.accuracy.value, m.accuracy.bounds), v.matched_verdict] if m else "----"
-        rows.append([*row, *map(str, compute if longer else "")])
-    return table.markdown(pd.DataFrame(rows, columns=[*titles, "p", "p (Holm)", "verdict", *longer]))
-
-
-def _with_controls(judged: list[Verdict]) -> str:
-    titles = ["weights remaining", "control", "n", _less(judged, "control"), f"{judged[0].word} is"]
-    rows = []
-    for v in judged:
-        for c in v.controls:
-            row = [f"{v.density:.2%}", naming.CONTROLS.get(c.control, c.control), str(len(c.seeds))]
-            row += [_gain(v, c.accuracy.value, c.accuracy.interval), c.accuracy_verdict]
-            rows.append([*row, _signed(c.iterations.value, c.iterations.interval), c.iterations_verdict])
-    return table.markdown(pd.DataFrame(rows, columns=[*titles, "early-stop iteration less control", "early stop is"]))
-
-
-def _less(judged: list[Verdict], other: str) -> str:
-    unit = ends.scale(judged[0].ticket.score)[1].strip()
-    return ", ".join(filter(None, [f"{judged[0].word} less {other}", unit]))
-
-
-def _gain(v: Verdict, mean: float | None, interval: tuple[float, float] | None) -> str:
-    return _signed(mean, interval, lambda x: v.points(x, unit=False))
+def _rows(v: Verdict) -> Iterator[list[str]]:
+    """Yield the cells of each comparison of a ticket; the verdict on it stands beside its dense network."""
+    words = {id(v.dense): sentences.verdict(v), id(v.matched): v.matched_verdict}
+    for name, c in v.comparisons.items():
+        against_dense = id(c) in words
+        gain = c.accuracy.bounds if against_dense else c.accuracy.interval
+        delay = c.iterations.bounds if against_dense else c.iterations.interval
+        stop = _signed(c.iterations.value, delay) + (f" of {c.other_stop:.0f}" if c.seeds else "")
+        row = [f"{v.density:.2%}", name + f" ({c.epochs} epochs)" * (c is v.matched), str(len(c.seeds))]
+        row += [_signed(c.accuracy.value, gain, lambda x: v.points(x, unit=False)), words.get(id(c), c.accuracy_verdict)]
+        row += [stop, "-" if against_dense else c.iterations_verdict, f"{c.censored} of {2 * len(c.seeds)}"]
+        yield [*row, *(f"{p:.3f}" if p is not None and c is v.dense else "-" for p in (v.p, v.p_corrected))]
 
 
 def _signed(mean: float | None, interval: tuple[float, float] | None, form: Callable[[float], str] = "{:+.0f}".format) -> str:
@@ -93,12 +75,10 @@ def _notes(judged: list[Verdict]) -> str:
     """Return a line for each thing to say beside the tables, with the densities that it holds for."""
     densities: dict[str, list[str]] = {}
     for v in judged:
-        for name, c in v.comparisons.items():
-            if c.dropped:
-                note = f"left out against {name}, in one arm alone: seed {', '.join(map(str, c.dropped))}"
-                densities.setdefault(note, []).append(f"{v.density:.2%}")
-        if v.note:
-            densities.setdefault(v.note, []).append(f"{v.density:.2%}")
+        lost = {name: ", ".join(map(str, c.dropped)) for name, c in v.comparisons.items() if c.dropped}
+        notes = [f"left out against {name}, in one arm alone: seed {seeds}" for name, seeds in lost.items()]
+        for note in [*notes, *filter(None, [v.note])]:
+            densities.setdefault(note, []).append(f"{v.density:.2%}")
     return "\n".join(f"- {', '.join(where)}: {note}." for note, where in densities.items())
 
 

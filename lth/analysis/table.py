@@ -83,7 +83,8 @@ def summary(records: Sequence[Record]) -> str:
     arms = [list(arm.values()) for arm in pairs.arms(records).values()]
     of_first: Columns = {"recipe": lambda r: r.recipe[:6], "model": lambda r: r.model, "finetune": lambda r: r.finetune}
     of_first |= {"data": lambda r: r.data} if len({record.data for record in records}) > 1 else {}
-    of_first |= {"pruned by": _rate} | _what(records) | {"round": lambda r: str(r.round)}
+    of_first["pruned by"] = lambda r: (f"{r.rate:g}" + f" x {r.levels}" * (r.levels > 1)) if r.round else "dense"
+    of_first |= _what(records) | {"round": lambda r: str(r.round)}
     columns: Columns = {title: lambda arm, cell=cell: cell(arm[0]) for title, cell in of_first.items()}
     columns["weights remaining"] = lambda arm: f"{fmean(r.density for r in arm):.2%}"
     columns["n"] = lambda arm: str(len(arm))
@@ -92,7 +93,11 @@ def summary(records: Sequence[Record]) -> str:
     if ends.censored(records):
         columns[UNSEEN] = lambda arm: f"{ends.censored(arm)} of {len(arm)}"
     if any(len(arm) >= ENOUGH for arm in arms):
-        columns[INTERVAL] = _interval
+        columns[INTERVAL] = lambda arm: (
+            "{:.3f} to {:.3f}".format(*statistics.mean([r.early_stop_test_acc for r in arm]).interval)
+            if len(arm) >= ENOUGH
+            else ""
+        )
     return _rows(columns, arms)
 
 
@@ -158,13 +163,3 @@ def _scores(records: Sequence[Record], fields: dict[str, tuple[str, str]]) -> di
 
 def _cell(name: str, form: str, record: Record) -> str:
     return "" if (value := getattr(record, name)) is None else form.format(value)
-
-
-def _rate(record: Record) -> str:
-    many = f" x {record.levels}" if record.levels > 1 else ""
-    return f"{record.rate:g}{many}" if record.round else "dense"
-
-
-def _interval(arm: Sequence[Record]) -> str:
-    interval = statistics.mean([record.early_stop_test_acc for record in arm]).interval
-    return "{:.3f} to {:.3f}".format(*interval) if len(arm) >= ENOUGH else ""

@@ -23,7 +23,7 @@ def verify(outputs: Path, say: Callable[[str], None] = print) -> int:
     if not outputs.is_dir():
         raise UsageError(f"{outputs} is no folder; name the outputs of an experiment.")
     store = Store(outputs)
-    folders, lost, valid = sorted(store.finished(), key=_generation), _lost(store), Valid()
+    folders, lost, valid = sorted(store.finished(), key=generation), _lost(store), Valid()
     if not folders and not lost:
         raise UsageError(f"{outputs} holds no finished round; name the outputs of an experiment.")
     for name in lost:
@@ -67,8 +67,8 @@ def _lost(store: Store) -> list[str]:
         return []
 
 
-def _generation(folder: Path) -> tuple[int, bool, str]:
-    """Sort parents before their children: by round, then tickets before controls. Damaged records come first."""
+def generation(folder: Path) -> tuple[int, bool, str]:
+    """Return what sorts parents before their children: the round, then whether it is a control. Damaged records come first."""
     try:
         record = load(folder)
     except (LthError, OSError):

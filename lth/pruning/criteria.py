@@ -17,9 +17,10 @@ from torch.overrides import TorchFunctionMode
 from torchvision.ops import StochasticDepth
 
 from lth.errors import NumberError, UsageError
+from lth.pruning import masks as M
 from lth.pruning.allocation import Keep
 from lth.pruning.flow import ACTIVATIONS, GATES, NORMS, SOFTMAX
-from lth.pruning.masks import Masks, keep_top, kept, kept_per_layer, mask_
+from lth.pruning.masks import Masks
 
 Scores = dict[str, Tensor]
 Batch = tuple[Tensor, Tensor]  # images (n, ...) and class numbers (n,)
@@ -84,7 +85,7 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> S
     for module in net.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
             module.running_mean.zero_()
-    weights = mask_(net, masks)
+    weights = M.mask_(net, masks)
     with torch.random.fork_rng([]), _SynapticFlow():
         flow = net(torch.ones(1, *input_shape, dtype=torch.float64)).sum()
     if not flow.isfinite():
@@ -114,7 +115,7 @@ def _loss(network: nn.Module, batch: Batch, masks: Masks, temperature: float = 1
             module.eval()
         elif isinstance(module, nn.Hardsigmoid):
             module.forward = lambda x: F.relu6(x + 3) / 6  # torch's has no second derivative, which grasp needs
-    weights = mask_(net, masks)
+    weights = M.mask_(net, masks)
     device = next(net.parameters()).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []), sdpa_kernel(SDPBackend.MATH):
         logits = net(images.to(device))  # without the fused attention, which has no second derivative either
@@ -158,20 +159,19 @@ def prune(criterion: str | Function, masks: Masks, keep: Keep, **inputs: Callabl
             ``weights``: the trained weights that have masks, by name; ``seed``: an integer; ``network``: the module with the
             weights that training starts from, on the device to score on; ``batch``: images and labels; ``input_shape``.
 
-    Raises UsageError where there is no such criterion, or it does not return one floating-point tensor of each mask's shape;
-    ValueError as ``keep_top`` or the criterion.
+    Raises UsageError where there is no such criterion, or scores are missing or of other shapes; ValueError as ``keep_top``.
     """
     chosen = lookup(criterion, inputs)
     values = [inputs[name]() for name in chosen.needs]
     # Each step leaves the same fraction of the weights (Tanaka et al. 2020, algorithm 1).
-    start = kept_per_layer(masks) if isinstance(keep, Mapping) else kept(masks)
+    start = M.kept_per_layer(masks) if isinstance(keep, Mapping) else M.kept(masks)
     for step in range(1, chosen.steps + 1):
         scores = chosen.score(*values, masks)
         for name, mask in masks.items():
             score = scores.get(name) if isinstance(scores, Mapping) else None
             if not isinstance(score, Tensor) or score.shape != mask.shape or not score.is_floating_point():
                 raise UsageError(f"criterion returned no floating-point scores of shape {tuple(mask.shape)} for {name}.")
-        masks = keep_top(scores, masks, _between(start, keep, step / chosen.steps))
+        masks = M.keep_top(scores, masks, _between(start, keep, step / chosen.steps))
     return masks
 
 

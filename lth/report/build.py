@@ -28,7 +28,7 @@ def files(title: str, found: Found, accuracy: str = ends.EARLY_STOP) -> Iterator
         found.skip(name, f"the page shows {DATA_SETS} data sets; data={name} shows this one")
     parts = {name: sections.of_data(name, records, found, accuracy) for name, records in list(data.items())[:DATA_SETS]}
     pictures = {}
-    for name, plot in (figure for own in parts.values() for part in own for figure in part.figures.items()):
+    for name, plot in (figure for some in parts.values() for part in some for figure in part.figures.items()):
         figure = draw(plot)
         yield f"figures/{name}.png", saved(figure, "png")
         pictures[name] = saved(figure, "svg")
@@ -39,7 +39,7 @@ def files(title: str, found: Found, accuracy: str = ends.EARLY_STOP) -> Iterator
 def markdown(records: Sequence[Record], accuracy: str) -> str:
     """Return results.md: the table of results of each data set."""
     blocks = []
-    for name, own in choose.by_data(records).items():
-        titles, cells = sections.results(own, accuracy)
-        blocks.append(f"{name}: {table.caption(own, accuracy)}\n\n{table.markdown(pd.DataFrame(cells, columns=titles))}\n")
+    for name, some in choose.by_data(records).items():
+        titles, cells = sections.results(some, accuracy)
+        blocks.append(f"{name}: {table.caption(some, accuracy)}\n\n{table.markdown(pd.DataFrame(cells, columns=titles))}\n")
     return "\n".join([*blocks, f"{table.RUNNING}\n"])

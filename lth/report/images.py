@@ -68,11 +68,11 @@ def _list(title: str, where: np.ndarray, names: list[str], before: np.ndarray, a
 
 def _picture(root: Path, path: str) -> str:
     """A small PNG of an image below ``root``, as HTML; '' for whatever is no image there."""
-    whole = (root / path).resolve()
-    if not whole.is_relative_to(root.resolve()):
+    place = (root / path).resolve()
+    if not place.is_relative_to(root.resolve()):
         return ""
     try:
-        with Image.open(whole) as image:
+        with Image.open(place) as image:
             small = image.convert("RGB")
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
         return ""

@@ -19,11 +19,11 @@ def spec(plot: Plot) -> dict[str, Any]:
 def _lines(plot: Lines) -> dict[str, Any]:
     traces, series = [], []
     for line in plot.lines:
-        own = _traces(line, plot)
-        numbers = list(range(len(traces), len(traces) + len(own)))
+        drawn = _traces(line, plot)
+        numbers = list(range(len(traces), len(traces) + len(drawn)))
         dash = DASHES.get(line.dash, "longdashdot") if line.dash else ""
         series.append({"label": line.label, "traces": numbers, "colour": line.colour, "dash": dash, "shown": line.shown})
-        traces += own
+        traces += drawn
     across = _axis(plot.x, plot.x_form, [x for line in plot.lines for x in line.x], plot.names)
     up = _axis(plot.y, plot.y_form, [y for line in plot.lines for y in line.y], plot.names)
     if plot.x_form == "weights":
@@ -54,7 +54,7 @@ def _traces(line: Line, plot: Lines) -> list[dict[str, Any]]:
 
 
 def _hover(line: Line, plot: Lines) -> str:
-    """What the hover of a point says; names of an axis are said by the notes. A %{...} in a label would be filled in."""
+    """What the hover of a point shows; the notes name what an axis of names would. A %{...} in a label would be filled in."""
     parts = [f"<b>{escape(line.label).replace('%{', '% {')}</b>"]
     for which, title, form in (("y", plot.y, plot.y_form), ("x", plot.x, plot.x_form)):
         if form != "names":

@@ -23,7 +23,7 @@ def page(title: str, found: Found, parts: dict[str, list[Part]], pictures: dict[
         parts: data set -> what is shown of it.
         pictures: name of a figure -> its SVG, for readers without scripts.
     """
-    blocks = [(name, "".join(_part(part, pictures) for part in own)) for name, own in parts.items()]
+    blocks = [(name, "".join(_part(part, pictures) for part in some)) for name, some in parts.items()]
     blocks.append(("Rounds", _part(sections.rounds(found.records, accuracy), pictures)))
     blocks.append(("Commands", _commands(found.records)))
     if found.skipped:

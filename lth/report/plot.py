@@ -36,7 +36,7 @@ class Line:
     marker: str = ""
     spread: Sequence[float | None] | None = None
     spread_as: str = "band"  # around y; or error bars along 'y' or 'x'
-    notes: Sequence[str] | None = None  # what the hover of each point says beside x and y
+    notes: Sequence[str] | None = None  # what the hover of each point shows beside x and y
     shown: bool = True  # whether the page shows it at first
 
 
@@ -94,7 +94,7 @@ def over_seeds(
 
     Args:
         samples: of each point, one value a ``unit``, one or more.
-        notes: what the hover of each point says before its deviation and n.
+        notes: what the hover of each point shows before its deviation and n.
 
     A point of values that are not all finite is a gap.
     """

@@ -85,9 +85,9 @@ def _line(group: list[Arm], field: str, label: str, **style: str) -> Line:
 
 def _horizontals(records: Sequence[Record], arms: dict[pairs.Key, Arm], field: str) -> list[Line]:
     """Dense networks; those of another number of epochs than their family's tickets where accuracies are drawn."""
-    pruned = {r.recipe: r for r in records if r.round}
-    families = {r.family for r in pruned.values()}
-    low, names = min(r.density for r in records), naming.headings(records)
+    pruned, families = {r.recipe for r in records if r.round}, {r.family for r in records if r.round}
+    low, names, chain = min(r.density for r in records), naming.headings(records), naming.chains(records)
+    of_chains = [recipe for recipe, _ in dict.fromkeys((r.recipe, chain[r.step]) for r in records if r.round)]
     lines = []
     for (recipe, _, index, control), arm in arms.items():
         dense, longer = first(arm), recipe not in pruned and first(arm).family in families
@@ -96,11 +96,13 @@ def _horizontals(records: Sequence[Record], arms: dict[pairs.Key, Arm], field: s
         score = sum(getattr(r, field) for r in arm.values()) / len(arm)
         name = "dense network" if len(pruned) <= 1 else names[recipe, ""]
         if longer:
-            chain = max(r.epochs * (r.round + 1) for r in pruned.values() if r.family == dense.family)
-            name = f"{'compute-matched ' * (dense.epochs >= chain)}{name} of {dense.epochs} epochs"
-        value = pretty(score) if field.endswith("acc") and dense.score == "acc" else f"{score:.4g}"
-        ends_at = [1.0, low if low < 1 else 0.5]
-        lines.append(Line(f"{name}, {value}", ends_at, [score] * 2, "#666666", (0, (1, 2)) if longer else LONG))
+            enough = max(r.epochs * (r.round + 1) for r in records if r.round and r.family == dense.family)
+            name = f"{'compute-matched ' * (dense.epochs >= enough)}{name} of {dense.epochs} epochs"
+        speed, accuracy = field == "early_stop_iteration", dense.score == "acc"
+        value = f"{score:.0f}" if speed else pretty(score) if accuracy else f"{score:.3g}"
+        colour = COLOURS[of_chains.index(recipe) % len(COLOURS)] if len(pruned) > 1 and recipe in pruned else "#666666"
+        dash, x = (0, (1, 2)) if longer else LONG, [1.0, low if low < 1 else 0.5]
+        lines.append(Line(f"{name}, {value}", x, [score] * 2, colour, dash))
     return lines
 
 

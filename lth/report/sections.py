@@ -77,7 +77,7 @@ def rounds(records: Sequence[Record], accuracy: str) -> Part:
     cells = []
     steps = {record.key: record.step for record in records}
     for record, depth in nodes:
-        new = record.round and record.step != steps.get(record.parent)  # how a chain is pruned is said once
+        new = record.round and record.step != steps.get(record.parent)  # how a chain is pruned is named once
         name = [short(record), words[record.step] if new else "", f"({record.key[:6]})"]
         if not record.round:
             name[1:1] = [f"{record.model} {record.finetune} on {record.data}", f"seed {record.seed}", differs[record.recipe]]

@@ -43,11 +43,8 @@ def _tables(records: list[Record], every: list[Record]) -> str:
 
 def _ticket(records: list[Record]) -> Path | None:
     """Return the folder of the sparsest ticket that is shown to win or to match, of its first seed."""
-    if (best := verdict.sparsest(verdict.verdicts(records))) is None:
-        return None
-    which = (best.recipe, best.step, best.round, None)
-    seeds = [r for r in records if (r.recipe, r.step, r.round, r.control) == which and r.seed in best.seeds]
-    return min(seeds, key=lambda record: record.seed).folder
+    best = verdict.sparsest(verdict.verdicts(records))
+    return best.ticket.folder if best else None
 
 
 def _draw(outputs: Path, records: list[Record]) -> list[Path]:

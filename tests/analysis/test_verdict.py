@@ -91,7 +91,7 @@ def test_seeds_without_a_pair_are_left_out_and_named():
 def test_without_a_dense_network_nothing_is_shown():
     v = only(arm(1, DENSE))
     assert (v.dense.seeds, v.verdict, v.dense.accuracy.value) == ([], "not shown", None)
-    assert "| 80.00% | 0 |" in " ".join(text(arm(1, DENSE)).split())
+    assert "| 80.00% | dense network | 0 | - | not shown | - |" in " ".join(text(arm(1, DENSE)).split())
 
 
 def test_controls_are_compared_and_never_mixed_in():
@@ -126,7 +126,8 @@ def test_the_dense_network_of_equal_compute_is_met_in_accuracy_alone(accuracies,
     v = only([*tickets, *longer])
     assert (v.matched.epochs, v.matched_verdict) == (30, verdict)
     assert v.verdict == "winning", "it is no part of the paper's definition"
-    assert "dense of equal compute or more" in text([*tickets, *longer])
+    row = " ".join(text([*tickets, *longer]).split()).partition("| dense network of equal compute (30 epochs) | 3 |")[2]
+    assert row.split("|")[1].strip() == verdict
 
 
 def test_the_nearest_dense_network_of_enough_epochs_is_taken():
@@ -188,7 +189,7 @@ def test_another_score_has_its_name_and_its_unit():
     assert only(records).verdict == "winning"
     assert "test r2 at early stop is no lower than the dense network's (+0.0040, at least +0.0040)" in words
     assert "better in r2 than re-initialised ones by 0.104 [0.104, 0.104]" in words
-    assert "| r2 less dense |" in " ".join(words.split())
+    assert "| r2 less it |" in " ".join(words.split())
     assert "accuracy" not in words
     assert " pp" not in words
     (tuned, *_) = text([replace(r, retrain="finetune") if r.round else r for r in records]).splitlines()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lth.config import Config, Data, Logger, Model, Prune, Trainer
 from lth.hashes import of_file, of_record
-from lth.invariants.verify import check, verify
+from lth.invariants.verify import check, generation, verify
 from lth.models import flops
 from lth.pruning import masks as M
 from lth.training.search import search
@@ -55,8 +55,7 @@ class Subject:
     def __init__(self, outputs: Path, **fields: Any) -> None:
         fields = TICKET | fields
         self.store, self.valid = Store(outputs), {}
-        names = [line.split()[1] for line in lines(outputs)[:-1]]  # parents first
-        assert [check(outputs / "rounds" / name, self.store, self.valid) for name in names] == [""] * len(names)
+        assert not any(check(folder, self.store, self.valid) for folder in sorted(self.store.finished(), key=generation))
         self.folder = next(f for f in self.store.finished() if all(getattr(load(f), k) == v for k, v in fields.items()))
         self.record = load(self.folder)
         self.facts = json.loads((self.folder / "round.json").read_text())

@@ -18,6 +18,6 @@ def test_every_experiment_runs(name: str, images: Path, tmp_path: Path):
         "prune.rounds=1", "prune.control_rounds=all", "model.weights=none", "trainer=cpu", "logger=none", f"outputs={tmp_path}",
     )  # fmt: skip
     records = search(config, say=lambda line: None)
-    assert [r["round"] for r in records[:2]] == [0, 1]
-    assert records[0]["iterations"] == 2
-    assert all(entry["holds"] for record in records for entry in record["checks"].values())
+    assert [r.round for r in records[:2]] == [0, 1]
+    assert records[0].iterations == 2
+    assert all(entry["holds"] for record in records for entry in record.checks.values())

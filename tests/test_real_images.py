@@ -16,8 +16,8 @@ def test_a_ticket_on_the_intel_scenes(tmp_path):
     common = {"data": data, "prune": Prune(rounds=1), "trainer": Trainer(accelerator="cpu"), "logger": Logger("none")}
     config = Config(seed=0, epochs=2, outputs=str(tmp_path), **common)
     dense, ticket = search(config, say=lambda line: None)
-    assert dense["classes"] == ["buildings", "forest", "glacier", "mountain", "sea", "street"]
-    assert dense["images"] == {"train": 3060, "val": 540, "test": 900}
-    assert dense["test_acc"] > 0.4
-    assert ticket["test_acc"] > 0.4
-    assert ticket["kept"] == dense["kept"] - round(dense["kept"] * 0.2)
+    assert dense.classes == ["buildings", "forest", "glacier", "mountain", "sea", "street"]
+    assert dense.images == {"train": 3060, "val": 540, "test": 900}
+    assert dense.test_acc > 0.4
+    assert ticket.test_acc > 0.4
+    assert ticket.kept == dense.kept - round(dense.kept * 0.2)

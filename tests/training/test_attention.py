@@ -26,14 +26,14 @@ def test_a_search_on_an_attention_network(make_config, monkeypatch, tmp_path, na
     monkeypatch.setattr(zoo.torchvision_models, "get_model", lambda name, weights: make())
     monkeypatch.setattr(train, "build", lambda *args: networks.append(built(*args)) or networks[-1])
     dense, ticket = search(make_config(rounds=1, model=name, epochs=1, logger="tensorboard"), say=lambda line: None)
-    assert dense["parameters"] == sum(p.numel() for p in networks[0].net.parameters())
-    assert dense["effective_density"] == 1
-    assert 0 < ticket["effective_density"] <= ticket["density"]
-    whole = dense["layer_flops"]
-    assert dense["flops"] == dense["flops_remaining"] == sum(whole.values())
-    left = sum(flops * ticket["layers"].get(layer, 1) for layer, flops in whole.items())
-    assert ticket["flops_remaining"] == round(left)
-    assert min(whole[layer] for layer in ticket["layers"]) > 0
+    assert dense.parameters == sum(p.numel() for p in networks[0].net.parameters())
+    assert dense.effective_density == 1
+    assert 0 < ticket.effective_density <= ticket.density
+    whole = dense.layer_flops
+    assert dense.flops == dense.flops_remaining == sum(whole.values())
+    left = sum(flops * ticket.layers.get(layer, 1) for layer, flops in whole.items())
+    assert ticket.flops_remaining == round(left)
+    assert min(whole[layer] for layer in ticket.layers) > 0
     row = next(line for line in table.layers(ticket).splitlines() if " attention " in line)
     products = str(whole["attention"])
     assert row.replace("|", " ").split() == ["attention", "-", "100.00%", products, products]
@@ -52,7 +52,7 @@ def test_a_network_that_cannot_be_followed_has_no_effective_density_and_one_sent
     monkeypatch.setattr(zoo.torchvision_models, "get_model", lambda name, weights: own)
     config = make_config(rounds=1, model="resnet18", epochs=1, logger="tensorboard")
     records = search(config, say=lambda line: None)
-    assert [record["effective_density"] for record in records] == [None, None]
+    assert [record.effective_density for record in records] == [None, None]
     told = [line for line in capsys.readouterr().err.splitlines() if "effective density" in line]
     assert len(told) == 1
     assert told[0].startswith("lth: the effective density of Own is not known: ")

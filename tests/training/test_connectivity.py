@@ -43,7 +43,7 @@ def test_between_is_a_straight_line_and_keeps_zeros():
 def test_a_network_and_itself_have_no_barrier_and_a_mirrored_one_has(parts):
     model, data = parts
     one = {n: t.clone() for n, t in model.net.state_dict().items()}
-    found = connectivity.line(model, data, one, one)
+    found = connectivity.line(model.net, data, one, one)
     assert found["barrier"] == 0
     assert found["alphas"][0] == 0
     assert found["alphas"][-1] == 1
@@ -57,7 +57,7 @@ def test_statistics_are_those_of_the_training_images(parts):
     momentum = norm.momentum
     seen = []
     handle = norm.register_forward_pre_hook(lambda module, args: seen.append(args[0].detach()))
-    connectivity.estimate(model, data)
+    connectivity.estimate(model.net, connectivity.trained_norms(model.net), data)
     handle.remove()
     batches = torch.stack([x.mean((0, 2, 3)) for x in seen])
     assert torch.allclose(norm.running_mean, batches.mean(0), atol=1e-5)
@@ -70,7 +70,7 @@ def test_frozen_statistics_stay(make_config):
     model, data = Classifier(build(config, 3), config.optim, 3), ImageData(prepare(config.data), 16, 0)
     before = model.net.bn1.running_mean.clone()
     trained = model.net.layer4[1].bn2.running_mean.clone()
-    connectivity.estimate(model, data)
+    connectivity.estimate(model.net, connectivity.trained_norms(model.net), data)
     assert torch.equal(model.net.bn1.running_mean, before)
     assert not torch.equal(model.net.layer4[1].bn2.running_mean, trained)
 
@@ -79,15 +79,13 @@ def test_copies_of_a_round_have_a_barrier_in_their_row(make_config):
     config = make_config(rounds=1, epochs=4)
     config.prune.controls = "order"
     records = search(config, say=lambda line: None)
-    copies = [record for record in records if record["control"] == "order"]
-    assert [record["round"] for record in copies] == [0, 1]
+    copies = [record for record in records if record.control == "order"]
+    assert [record.round for record in copies] == [0, 1]
     for copy, original in zip(copies, records):
-        assert copy["line"]["errors"][0] == pytest.approx(1 - original["test_acc"], abs=1e-6), (
-            "LeNet has no statistics to estimate"
-        )
-        assert copy["line"]["errors"][-1] == pytest.approx(1 - copy["test_acc"], abs=1e-6)
-        assert copy["barrier"] >= 0
-        final = files.read_tensors(Path(config.outputs) / "rounds" / copy["name"] / "final.safetensors")[0]
+        assert copy.line["errors"][0] == pytest.approx(1 - original.test_acc, abs=1e-6), "LeNet has no statistics to estimate"
+        assert copy.line["errors"][-1] == pytest.approx(1 - copy.test_acc, abs=1e-6)
+        assert copy.barrier >= 0
+        final = files.read_tensors(Path(config.outputs) / "rounds" / copy.name / "final.safetensors")[0]
         assert all(math.isfinite(t.sum()) for t in final.values())
     rows = list(csv.DictReader((Path(config.outputs) / "results.csv").read_text().splitlines()))
     assert [(row["control"], row["round"], row["barrier"] != "") for row in rows] == [

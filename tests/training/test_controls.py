@@ -24,14 +24,14 @@ def run(config, **prune):
 def folder(config, record):
     from pathlib import Path
 
-    return Path(config.outputs) / "rounds" / record["name"]
+    return Path(config.outputs) / "rounds" / record.name
 
 
 @pytest.fixture
 def suite(make_config):
     config = make_config(rounds=2, rate=0.4)
     records = run(config, controls="reinit+shuffle+random+order", control_rounds="2")
-    found = {record["control"]: record for record in records if record["control"]}
+    found = {record.control: record for record in records if record.control}
     return config, records[2], found, {n: load_ticket(folder(config, r)) for n, r in [("ticket", records[2]), *found.items()]}
 
 
@@ -39,11 +39,11 @@ def test_controls_are_children_of_their_ticket_with_its_density_and_recipe(suite
     _, ticket, found, _ = suite
     assert set(found) == {"reinit", "shuffle", "random", "order"}
     for record in found.values():
-        assert record["parent"] == ticket["key"]
+        assert record.parent == ticket.key
         for name in ("round", "kept", "density", "layers", "recipe", "step", "epochs", "iterations", "seed", "rate"):
             assert record[name] == ticket[name], name
-        assert all(entry["holds"] for entry in record["checks"].values())
-        assert record["name"].count(record["control"]) == 1
+        assert all(entry["holds"] for entry in record.checks.values())
+        assert record.name.count(record.control) == 1
 
 
 def test_reinit_changes_the_weights_alone(suite):
@@ -85,8 +85,8 @@ def test_order_changes_nothing_that_training_starts_from(suite):
 def test_a_control_is_the_same_whenever_it_is_trained(make_config, tmp_path):
     def final(outputs, **prune):
         config = make_config(outputs=tmp_path / outputs, rounds=1)
-        [control] = [r for r in run(config, **prune) if r["control"] == "shuffle"]
-        return control["key"], (folder(config, control) / "final.safetensors").read_bytes()
+        [control] = [r for r in run(config, **prune) if r.control == "shuffle"]
+        return control.key, (folder(config, control) / "final.safetensors").read_bytes()
 
     once = final("a", controls="reinit+shuffle")
     run(make_config(outputs=tmp_path / "b", rounds=3))
@@ -95,12 +95,12 @@ def test_a_control_is_the_same_whenever_it_is_trained(make_config, tmp_path):
 
 def test_the_compute_matched_dense_network_trains_as_long_as_the_chain(make_config):
     records = run(make_config(rounds=2, epochs=2), controls="dense", control_rounds="1+2")
-    dense = [record for record in records if record["round"] == 0]
-    assert [record["epochs"] for record in dense] == [2, 4, 6]
-    assert [record["iterations"] for record in dense] == [14, 28, 42]
-    assert len({record["family"] for record in dense}) == 1
-    assert len({record["recipe"] for record in dense}) == 3
-    assert all(record["density"] == 1 and record["control"] is None for record in dense)
+    dense = [record for record in records if record.round == 0]
+    assert [record.epochs for record in dense] == [2, 4, 6]
+    assert [record.iterations for record in dense] == [14, 28, 42]
+    assert len({record.family for record in dense}) == 1
+    assert len({record.recipe for record in dense}) == 3
+    assert all(record.density == 1 and record.control is None for record in dense)
 
 
 def test_reinit_leaves_frozen_weights_alone(make_config):

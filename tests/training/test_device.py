@@ -3,8 +3,8 @@
 from itertools import pairwise
 
 import pytest
+from torch import nn
 
-from lth.models.classifier import Classifier
 from lth.pruning import criteria
 from lth.training import connectivity
 from lth.training.device import Device
@@ -18,7 +18,7 @@ def test_each_rank_has_its_own_device(monkeypatch, kind, rank, place):
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     if rank:
         monkeypatch.setenv("LOCAL_RANK", rank)
-    assert Device(kind, "32-true").place() == place
+    assert Device(kind, "32-true").torch_name == place
 
 
 @pytest.mark.parametrize(("criterion", "module", "name"), [
@@ -26,9 +26,9 @@ def test_each_rank_has_its_own_device(monkeypatch, kind, rank, place):
 ])  # fmt: skip
 def test_a_network_is_moved_to_the_device_before_it_is_scored(make_config, monkeypatch, criterion, module, name):
     """Lightning has left it on the CPU; another name of the CPU stands for the device here."""
-    events, to, score = [], Classifier.to, getattr(module, name)
-    monkeypatch.setattr(Device, "place", lambda self: "cpu:0")
-    monkeypatch.setattr(Classifier, "to", lambda self, where, *rest: events.append(str(where)) or to(self, where, *rest))
+    events, to, score = [], nn.Module.to, getattr(module, name)
+    monkeypatch.setattr(Device, "torch_name", "cpu:0")
+    monkeypatch.setattr(nn.Module, "to", lambda self, *args, **how: events.append(str(*args)) or to(self, *args, **how))
     monkeypatch.setattr(module, name, lambda *args, **options: events.append(name) or score(*args, **options))
     config = make_config(rounds=1, epochs=1)
     config.prune.criterion, config.prune.controls = criterion, "order"

@@ -20,7 +20,7 @@ from lth.training.search import search
 def test_a_copied_folder_gives_the_network_and_the_ticket(make_config, tmp_path, model):
     config = make_config(rounds=1, model=model)
     record = search(config, say=lambda line: None)[1]
-    copy = shutil.copytree(Path(config.outputs) / "rounds" / record["name"], tmp_path / "copy")
+    copy = shutil.copytree(Path(config.outputs) / "rounds" / record.name, tmp_path / "copy")
     shutil.rmtree(config.outputs)
     net = lth.load_model(copy)
     assert type(net).__module__.startswith(("torch", "lth.models"))
@@ -40,7 +40,7 @@ def test_a_copied_folder_gives_the_network_and_the_ticket(make_config, tmp_path,
 def test_the_network_predicts_what_the_round_predicted(make_config):
     config = make_config(rounds=0, model="resnet20", epochs=3)
     [record] = search(config, say=lambda line: None)
-    folder = Path(config.outputs) / "rounds" / record["name"]
+    folder = Path(config.outputs) / "rounds" / record.name
     net = lth.load_model(folder)
     from lth.data.split import prepare
 
@@ -57,7 +57,7 @@ def test_final_weights_load_strictly_into_torchvision(make_config, name):
     config = make_config(rounds=0, epochs=1, model=name, image_size=32)
     [record] = search(config, say=lambda line: None)
     net = torchvision.models.get_model(name, num_classes=3)
-    net.load_state_dict(load_file(Path(config.outputs) / "rounds" / record["name"] / "final.safetensors"), strict=True)
+    net.load_state_dict(load_file(Path(config.outputs) / "rounds" / record.name / "final.safetensors"), strict=True)
 
 
 def test_what_is_no_finished_round_is_refused(make_config, tmp_path):
@@ -65,7 +65,7 @@ def test_what_is_no_finished_round_is_refused(make_config, tmp_path):
         lth.load_model(tmp_path)
     config = make_config(rounds=0, epochs=1)
     [record] = search(config, say=lambda line: None)
-    folder = Path(config.outputs) / "rounds" / record["name"]
+    folder = Path(config.outputs) / "rounds" / record.name
     (folder / "config.yaml").write_text("seed: 1\n")
     with pytest.raises(DataError, match=r"config.yaml is damaged"):
         lth.load_model(folder)
@@ -78,7 +78,7 @@ def test_a_folder_of_the_old_format_is_named_once_and_left_alone(make_config, ca
     record = {"key": "0123456789ab"}
     (old / "round.json").write_text(json.dumps(record | {"hash": of_record(record)}))
     [record] = search(config, say=lambda line: None)
-    assert record["round_format"] == 2
+    assert record.round_format == 2
     assert "1 finished round is of the round format 1 of an earlier lth" in capsys.readouterr().err
     with pytest.raises(DataError, match="is of round format 1; this lth reads format 2 alone"):
         lth.load_model(old)

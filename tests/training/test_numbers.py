@@ -9,7 +9,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from lth.errors import NumberError
 from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket
-from lth.training.finite import finite
+from lth.training.callbacks import finite
 from lth.training.search import search
 from tests.test_run import run, small
 

@@ -1,6 +1,5 @@
-"""A round that is stopped at any moment and gone on with ends with the same bits, the same rows and the same proofs."""
+"""A round that is interrupted at any moment and resumed ends with the same bits, the same rows and the same checks."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,14 +10,11 @@ import pytest
 
 from lth.cli import signals
 from lth.errors import Interrupted
-from lth.hashes import differing
-from lth.training import checkpoint as point
-from lth.training import resume
 from lth.training.search import search
-from lth.tree import files
+from lth.tree import checkpoint
 from tests.test_run import small
 
-TOLD = (
+SCORES = (
     "train_acc",
     "val_acc",
     "test_acc",
@@ -55,15 +51,15 @@ def interrupt(monkeypatch):
 
 def same(config, records, other_config, others):
     for record, other in zip(records, others, strict=True):
-        assert record["key"] == other["key"]
-        assert {name: record[name] for name in TOLD} == {name: other[name] for name in TOLD}
-        folders = [Path(c.outputs) / "rounds" / r["name"] for c, r in ((config, record), (other_config, other))]
+        assert record.key == other.key
+        assert [getattr(record, name) for name in SCORES] == [getattr(other, name) for name in SCORES]
+        folders = [Path(c.outputs) / "rounds" / r.name for c, r in ((config, record), (other_config, other))]
         for name in ("final.safetensors", "ticket.safetensors"):
             assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
         columns = [[line.split(",")[:7] for line in (f / "metrics.csv").read_text().splitlines()] for f in folders]
         assert columns[0] == columns[1]
         for name in ("exact_count", "nested", "start", "zeros", "untouched", "ranks"):
-            assert record["checks"][name] == other["checks"][name]
+            assert record.checks[name] == other.checks[name]
 
 
 @pytest.mark.parametrize(
@@ -86,33 +82,33 @@ def test_interrupted_every_few_steps(make_config, tmp_path, interrupt, monkeypat
     assert 3 <= len(stops) < 40
     assert all("the same command goes on from there" in stop for stop in stops)
     same(made("parts"), records, made("whole"), whole)
-    assert not list((tmp_path / "parts" / "partial").glob("*.safetensors")), "what is finished needs no saving"
+    assert not list((tmp_path / "parts" / "checkpoints").glob("*.safetensors")), "what is finished needs no checkpoint"
 
 
-def test_a_damaged_saving_is_not_used(make_config, tmp_path, interrupt, monkeypatch):
+def test_a_damaged_checkpoint_is_not_used(make_config, tmp_path, interrupt, monkeypatch):
     whole = make_config(outputs=tmp_path / "whole", rounds=0)
     interrupt(5)
     with pytest.raises(Interrupted):
         quiet(make_config(rounds=0))
-    [path] = (tmp_path / "outputs" / "partial").glob("*.safetensors")
+    [path] = (tmp_path / "outputs" / "checkpoints").glob("*.safetensors")
     for damage in (lambda b: b[:-7], lambda b: b[:-9] + bytes([b[-9] ^ 4]) + b[-8:], lambda b: b"", lambda b: b"\xff" * len(b)):
         content = path.read_bytes()
         path.write_bytes(damage(content))
-        assert resume.load(path) is None
+        assert checkpoint.load_valid(path, "the round begins anew") is None
         path.write_bytes(content)
-    assert resume.load(path) is not None
+    assert checkpoint.load_valid(path, "the round begins anew") is not None
     path.write_bytes(b"")
     monkeypatch.undo()
     same(make_config(), quiet(make_config(rounds=0)), whole, quiet(whole))
 
 
-def test_it_saves_every_few_minutes(make_config, tmp_path, monkeypatch):
+def test_checkpoints_are_written_every_few_minutes(make_config, tmp_path, monkeypatch):
     saved = []
-    monkeypatch.setattr(resume, "save", lambda path, partial: saved.append(partial.point.step))
+    monkeypatch.setattr(checkpoint, "save", lambda path, found: saved.append(found.step))
     config = make_config(rounds=0, epochs=2)
     config.trainer.checkpoint_minutes = 1e-9
     quiet(config)
-    assert saved == [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13], "not at the end of an epoch, whose validation is still to come"
+    assert saved == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13], "the last one of an epoch after its validation"
     saved.clear()
     config = make_config(outputs=tmp_path / "none", rounds=0, epochs=2)
     config.trainer.checkpoint_minutes = 0
@@ -120,7 +116,7 @@ def test_it_saves_every_few_minutes(make_config, tmp_path, monkeypatch):
     assert saved == []
 
 
-def test_it_saves_where_an_epoch_is_one_step(make_config, tmp_path, interrupt, monkeypatch):
+def test_checkpoints_where_an_epoch_is_one_step(make_config, tmp_path, interrupt, monkeypatch):
     def made(outputs):
         config = make_config(outputs=tmp_path / outputs, rounds=1, epochs=3)
         config.data.batch_size = 200
@@ -138,7 +134,7 @@ def test_it_saves_where_an_epoch_is_one_step(make_config, tmp_path, interrupt, m
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 75), ("SIGUSR1", 75), ("SIGINT", 130)])
-def test_a_signal_saves_and_the_same_command_goes_on(images, tmp_path, name, code):
+def test_a_signal_writes_a_checkpoint_and_the_same_command_goes_on(images, tmp_path, name, code):
     command = [sys.executable, "-m", "lth.run", *small(images, tmp_path), "epochs=300", "prune.rounds=0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     with process:
@@ -150,12 +146,11 @@ def test_a_signal_saves_and_the_same_command_goes_on(images, tmp_path, name, cod
     assert last.startswith(f"lth: {name}: saved at iteration ")
     assert last.endswith("; the same command goes on from there.")
     assert "Traceback" not in told
-    [path] = (tmp_path / "partial").glob("*.safetensors")
-    step = resume.load(path).point.step
-    assert f"iteration {step};" in last
-    assert step > 14
-    _, about = files.read_tensors(path)
-    assert about["sessions"] == 1
+    [path] = (tmp_path / "checkpoints").glob("*.safetensors")
+    found = checkpoint.load(path)
+    assert f"iteration {found.step};" in last
+    assert found.step > 14
+    assert found.progress.sessions == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
@@ -168,15 +163,3 @@ def test_a_sweep_stops_as_a_whole(images, tmp_path):
         told = process.stderr.read()
     assert process.returncode == 75
     assert told.count("the same command goes on") == 1
-
-
-def test_a_partial_is_written_and_read_to_the_bit(make_config, tmp_path, interrupt):
-    interrupt(5)
-    with pytest.raises(Interrupted):
-        quiet(make_config(rounds=0, model="simple_cnn"))
-    [path] = (tmp_path / "outputs" / "partial").glob("*.safetensors")
-    partial = resume.load(path)
-    resume.save(tmp_path / "again.safetensors", partial)
-    again = resume.load(tmp_path / "again.safetensors")
-    assert not differing(point.pack(partial.point), point.pack(again.point))
-    assert json.dumps([partial.rows, partial.seen]) == json.dumps([again.rows, again.seen])

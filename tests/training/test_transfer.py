@@ -20,22 +20,22 @@ def run(config) -> tuple[list[dict], list[str]]:
 
 
 def final(outputs: Path, record: dict) -> dict[str, torch.Tensor]:
-    return files.read_tensors(outputs / "rounds" / record["name"] / "final.safetensors")[0]
+    return files.read_tensors(outputs / "rounds" / record.name / "final.safetensors")[0]
 
 
 @pytest.mark.parametrize(("finetune", "trained"), [("head", {"fc"}), ("layer4", {"layer4", "fc"})])
 def test_every_frozen_tensor_and_buffer_is_the_same_bits_after_training(make_config, tmp_path, finetune, trained):
     records, _ = run(make_config(rounds=1, epochs=1, model="resnet18", finetune=finetune))
-    start = load_ticket(tmp_path / "outputs" / "rounds" / records[0]["name"]).start
+    start = load_ticket(tmp_path / "outputs" / "rounds" / records[0].name).start
     after = final(tmp_path / "outputs", records[0])
     for name, tensor in start.items():
         if name.split(".")[0] not in trained:
             assert torch.equal(after[name], tensor), name
     moved = {name.split(".")[0] for name, tensor in start.items() if not torch.equal(after[name], tensor)}
     assert moved == trained
-    assert set(records[1]["layers"]) == {n for n in start if n.split(".")[0] in trained and n in records[0]["layers"]}
-    assert records[1]["density"] == pytest.approx(0.8, abs=1e-3)
-    assert records[1]["model_density"] > 0.8
+    assert set(records[1].layers) == {n for n in start if n.split(".")[0] in trained and n in records[0].layers}
+    assert records[1].density == pytest.approx(0.8, abs=1e-3)
+    assert records[1].model_density > 0.8
 
 
 THROUGH = [("resnet18", "layer4", 20), ("efficientnet_lite0", "head", 24), ("simple_cnn", "fc3", 20)]
@@ -51,8 +51,8 @@ def test_training_through_the_cache_equals_training_without_it(make_config, tmp_
         records, said = run(config)
         assert any(line.startswith("features: ") and "saves about" in line for line in said) == cache
         both.append(records)
-        assert all(e["holds"] for r in records for e in r["checks"].values())
-    assert [r["key"] for r in both[0]] == [r["key"] for r in both[1]]
+        assert all(e["holds"] for r in records for e in r.checks.values())
+    assert [r.key for r in both[0]] == [r.key for r in both[1]]
     exact = model == "resnet18"  # 1x1 convolutions and linear layers take other kernels for batches of another size
     for a, b in list(zip(*both))[: 2 if exact else 1]:
         one, two = final(tmp_path / "with", a), final(tmp_path / "without", b)
@@ -91,7 +91,7 @@ def test_half_precision_features_take_half_the_space_and_are_in_the_key(make_con
         config = make_config(tmp_path / dtype, rounds=0, epochs=1, model="resnet18", finetune="layer4")
         config.features = Features(dtype=dtype)
         records, _ = run(config)
-        keys.add(records[0]["key"])
+        keys.add(records[0].key)
         sizes[dtype] = sum(p.stat().st_size for p in (tmp_path / dtype / "cache").glob("features-*/features.npy"))
     assert len(keys) == 3
     assert sizes["float32"] == pytest.approx(2 * sizes["float16"], rel=0.02)
@@ -101,7 +101,7 @@ def test_half_precision_features_take_half_the_space_and_are_in_the_key(make_con
 def test_features_too_large_are_not_kept_and_it_is_said(make_config):
     records, said = run(make_config(rounds=0, epochs=1, model="simple_cnn", finetune="head", cache_limit=1e-6))
     assert any("not kept" in line and "data.cache_limit" in line for line in said)
-    assert records[0]["test_acc"] > 0
+    assert records[0].test_acc > 0
 
 
 def test_scopes(make_config, tmp_path):
@@ -110,8 +110,8 @@ def test_scopes(make_config, tmp_path):
         config = make_config(tmp_path / scope, rounds=1, epochs=1, model="resnet18", finetune="layer4")
         config.prune.scope = scope
         records, _ = run(config)
-        sizes[scope] = set(records[1]["layers"])
-        assert all(e["holds"] for r in records for e in r["checks"].values())
+        sizes[scope] = set(records[1].layers)
+        assert all(e["holds"] for r in records for e in r.checks.values())
     assert sizes["all"] - sizes["backbone"] == {"fc.weight"}
     assert {n.split(".")[0] for n in sizes["trainable"]} == {"layer4", "fc"}
     assert "conv1.weight" in sizes["backbone"]
@@ -131,10 +131,10 @@ def test_the_head_is_all_its_layers(make_config, tmp_path):
     )
     spared.model.head = together.model.head = "mlp"
     records, _ = run(spared)
-    assert set(records[0]["layers"]) - set(records[1]["layers"]) == {"fc.0.weight", "fc.2.weight"}
+    assert set(records[0].layers) - set(records[1].layers) == {"fc.0.weight", "fc.2.weight"}
     together.prune.allocation, together.prune.head_rate = "layerwise", 0.5
     records, _ = run(together)
-    rates = {name: round(1 - density, 2) for name, density in records[1]["layers"].items()}
+    rates = {name: round(1 - density, 2) for name, density in records[1].layers.items()}
     assert {name for name, rate in rates.items() if rate < 0.15} == {"fc.0.weight", "fc.2.weight"}
     assert verify(tmp_path / "outputs", say=lambda line: None) == 0
 
@@ -142,5 +142,5 @@ def test_the_head_is_all_its_layers(make_config, tmp_path):
 @pytest.mark.parametrize(("model", "finetune"), [("densenet121", "denseblock3"), ("mobilenet_v3_small", "features.11")])
 def test_two_rounds_with_all_proofs(make_config, model, finetune):
     records, _ = run(make_config(rounds=2, epochs=1, model=model, finetune=finetune, image_size=40))
-    assert all(e["holds"] for r in records for e in r["checks"].values())
-    assert records[2]["speedup"] > records[1]["speedup"] > records[0]["speedup"] == 1
+    assert all(e["holds"] for r in records for e in r.checks.values())
+    assert records[2].speedup > records[1].speedup > records[0].speedup == 1

@@ -23,7 +23,7 @@ CLASSES = ("buildings", "forest", "glacier", "mountain", "sea", "street")
 PARTS = ("seg_train", "seg_test")
 _VERSION = 2  # counts up when a picture changes
 _MARGIN = 1.08  # canvas / picture: what is left for tilting and cropping without empty corners
-_HARD_SHARE = 0.15  # of pictures that are badly taken: strong blur, noise, a colour cast, low contrast
+_HARD_SHARE = 0.04  # of pictures that are badly taken: strong blur, noise, a colour cast, low contrast
 
 
 def fetch(cache: Path, train_per_class: int, test_per_class: int, seed: int, before: Callable[[], None] = lambda: None) -> Path:

@@ -15,7 +15,7 @@ FULL = os.strerror(errno.ENOSPC)
 def main(base: Path, images: Path, share: float) -> list[str]:
     """Return what is wrong in the end."""
     expected = undisturbed(images, base / "undisturbed")
-    print(f"no room on the disk: one sentence at {no_room(images, base / 'full', share)} write boundaries")
+    print(f"no room on the disk: one sentence at {no_room(images, base / 'full', max(share, 0.04))} write boundaries")
     print(f"a small tmpfs: {mounted(images, base / 'small', share)}")
     return wrong(base / "full", expected)
 

@@ -18,7 +18,9 @@ CODES = {0, 75, *(-number for number in SIGNALS)}
 def main(base: Path, images: Path, share: float) -> list[str]:
     """Kill at a share of all write boundaries, and some times at random; return what is wrong in the end."""
     expected = undisturbed(images, base / "undisturbed")
-    killed = until_done(images, base / "boundaries", partial(share_of, share), lambda: os.kill(os.getpid(), signal.SIGKILL))
+    killed = until_done(
+        images, base / "boundaries", partial(share_of, max(share, 0.03)), lambda: os.kill(os.getpid(), signal.SIGKILL)
+    )
     assert all(code == -signal.SIGKILL for _, code, _ in killed), killed
     ends = at_random(images, base / "random", 1 + round(40 * share))
     print(f"killed at {len(killed)} write boundaries; signals at random moments: {dict(ends)}")

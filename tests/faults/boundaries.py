@@ -1,116 +1,74 @@
-"""Write boundaries: before, in the middle of, and after everything that changes a file or a folder.
+"""Write boundaries: the moments before anything changes a file or a folder.
 
-Each has a name, such as ``after replace round01/final.safetensors (1)``. A process acts, by dying or raising, at the first one
-at which none has acted before. So the same command, repeated, acts once at every boundary.
+Each has a name, such as ``rename round01/final.safetensors (1)``. A process acts, by dying or raising, at the first one at which
+no process has acted. So the same command, repeated, acts once at every boundary.
 """
 
-import builtins
-import io
 import os
 import re
-import signal
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CHANGES = ("replace", "rename", "unlink", "remove", "rmdir", "mkdir", "link", "fsync", "posix_fallocate", "truncate")
+from tests.faults.experiment import command, run
+
+CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link"}  # Python's audit events
+RELATIVE = {"os.remove", "os.mkdir", "os.rmdir"}  # whose last argument is the descriptor of a folder, or -1
 TIMES = 2  # so many boundaries of one kind are distinguished, such as those of the first and the second checkpoint
 
 
-class Boundaries:
-    """Patches this process for good.
+def until_done(images: Path, outputs: Path, chosen: Callable[[str], bool], act: Callable[[], Any]) -> list[tuple[str, int, str]]:
+    """Repeat the experiment, which acts at each chosen boundary once, until it succeeds.
 
-    Args:
-        root: the folder whose files count.
-        log: the names of the boundaries at which processes acted, one a line.
-        chosen: whether to act at a boundary, by its name.
-        act: what to do there; the default is to be killed.
+    Returns the name of each boundary with the exit code and the output of the process that acted there.
     """
+    ends: list[tuple[str, int, str]] = []
+    for _ in range(2000):  # more means that the names of boundaries are new in each process
+        names, log = {name for name, *_ in ends}, outputs.with_name("boundary.log")
 
-    def __init__(self, root: Path, log: Path, chosen: Callable[[str], bool], act: Callable[[], Any] | None = None) -> None:
-        self.root, self.log, self.chosen = str(root), log, chosen
-        self.act = act or (lambda: os.kill(os.getpid(), signal.SIGKILL))
-        self.done = set(log.read_text().splitlines()) if log.exists() else set()
-        self.seen: Counter[str] = Counter()
-        self._open = io.open
-        for name in CHANGES:
-            setattr(os, name, self._around(name, getattr(os, name)))
-        builtins.open = io.open = self._opened
+        def work() -> None:
+            watch(outputs, log, lambda name: name not in names and chosen(name), act)  # noqa: B023
+            command(images, outputs)
 
-    def reach(self, where: str, what: str, path: Any) -> None:
-        """Act, if none has acted at this boundary."""
-        path = _path(path)
-        if not path.startswith(self.root):
+        code, text = run(work, outputs.with_name("printed.txt"))
+        if code == 0:
+            return ends
+        ends.append((log.read_text(), code, text))
+    raise AssertionError(f"no end; the last boundaries were {ends[-3:]}")
+
+
+def watch(root: Path, log: Path, chosen: Callable[[str], bool], act: Callable[[], Any]) -> None:
+    """Act at the first chosen boundary of this process below ``root``, and write its name to ``log``."""
+    seen, acted = Counter(), []
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event not in CHANGES or (event == "open" and not args[2] & (os.O_WRONLY | os.O_RDWR)):
             return
-        kind = f"{where} {what} {plain(path[len(self.root) + 1 :])}"
-        self.seen[kind] += 1
-        name = f"{kind} ({self.seen[kind]})"
-        if self.seen[kind] <= TIMES and name not in self.done and self.chosen(name):
-            self.done.add(name)
-            with self._open(self.log, "a") as log:
-                log.write(name + "\n")
-            self.act()
+        path = _path(args[1] if event in ("os.rename", "os.link") else args[0], args[-1] if event in RELATIVE else -1)
+        if not path.startswith(f"{root}/"):
+            return
+        kind = f"{event.removeprefix('os.')} {plain(path[len(str(root)) + 1 :])}"
+        seen[kind] += 1
+        name = f"{kind} ({seen[kind]})"
+        if seen[kind] <= TIMES and not acted and chosen(name):
+            acted.append(name)
+            log.write_text(name)
+            act()
 
-    def _around(self, name: str, change: Callable[..., Any]) -> Callable[..., Any]:
-        def changed(path: Any, *rest: Any, **options: Any) -> Any:
-            target = _path(rest[0] if name == "link" else path)
-            if options.get("dir_fd") is not None:  # as shutil.rmtree does it, relative to an open folder
-                target = f"{_path(options['dir_fd'])}/{target}"
-            self.reach("before", name, target)
-            result = change(path, *rest, **options)
-            self.reach("after", name, target)
-            return result
-
-        return changed
-
-    def _opened(self, path: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
-        writes = isinstance(path, (str, os.PathLike)) and set(mode) & set("wax+")
-        if writes:
-            self.reach("before", "open", path)
-        file = self._open(path, mode, *rest, **options)
-        if writes and _path(path).startswith(self.root):
-            self.reach("after", "open", path)
-            if "b" in mode and "+" not in mode:
-                return Halting(file, lambda where: self.reach(where, "write", path))
-        return file
-
-
-class Halting:
-    """A binary file whose writes have a boundary in the middle."""
-
-    def __init__(self, file: Any, reach: Callable[[str], None]) -> None:
-        self._file, self._reach = file, reach
-
-    def write(self, content: Any) -> int:
-        content = bytes(content)
-        for part, where in ((content[: len(content) // 2], "amid"), (content[len(content) // 2 :], "after")):
-            self._file.write(part)
-            self._file.flush()
-            self._reach(where)
-        return len(content)
-
-    def __enter__(self) -> "Halting":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._file.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+    sys.addaudithook(hook)
 
 
 def plain(path: str) -> str:
     """Return a path without what differs from process to process, and with rounds by their short names."""
-    path = re.sub(r"(\.[0-9a-f]+)*\.draft/?", "", path).replace("/.", "/")
-    path = re.sub(r"tfevents.*", "tfevents", path)
+    path = re.sub(r"tfevents.*", "tfevents", re.sub(r"(\.[0-9a-f]+)*\.draft", "", path))
     return re.sub(r"rounds/.*(round\d\d-kept[\d.]+(?:-[a-z]+)?)-[0-9a-f]+", r"\1", path)
 
 
-def _path(path: Any) -> str:
+def _path(path: Any, folder: int) -> str:
+    """Return a path as text; shutil.rmtree names files relative to the descriptor of an open folder."""
     if isinstance(path, int):
-        try:
-            return os.readlink(f"/proc/self/fd/{path}")
-        except OSError:
-            return ""
-    return os.fspath(path)
+        return os.readlink(f"/proc/self/fd/{path}")
+    text = os.fsdecode(path)
+    return text if folder < 0 else f"{os.readlink(f'/proc/self/fd/{folder}')}/{text}"

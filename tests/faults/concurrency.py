@@ -5,30 +5,35 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from tests.faults.experiment import arguments, command, end, outcome, run, start, wrong
+from lth.tree.store import Store
+from tests.faults.experiment import command, outcome, run, start, wrong
 
 SWEEP = [(f"prune.rate={rate}", f"seed={seed}") for rate in (0.2, 0.5) for seed in (0, 1)]  # 2 + 4 * 1 rounds
 
 
 def main(base: Path, images: Path, share: float) -> list[str]:
     """Start eight processes, or fewer; return what is wrong in the end."""
-    count, alone, shared, log = max(4, round(8 * share)), base / "alone", base / "shared", base / "trained.txt"
-    code, text = run(lambda: sweep(images, alone, 0, base / "log"), base / "alone.txt")
+    log = base / "trained.log"
+    code, text = run(lambda: sweep(images, base / "alone", 0, base / "alone.log"), base / "alone.txt")
     assert code == 0, text
-    printed = [base / f"printed{k}.txt" for k in range(count)]
-    processes = [start(lambda: sweep(images, shared, 0, log, printed[1:]), printed[0])]
+    printed = [base / f"printed{k}.txt" for k in range(max(4, round(8 * share)))]
+    processes = [start(partial(sweep, images, base / "shared", 0, log, printed[1:]), printed[0])]
     wait(log.exists)
-    processes += [start(lambda k=k: sweep(images, shared, k, log), printed[k]) for k in range(1, count)]
-    codes = [end(process) for process in processes]
-    trained, expected = Counter(log.read_text().split()), outcome(alone)
-    again = sum(trained.values()) - len(expected)
-    print(f"{count} processes, exit codes {codes}: {len(trained)} rounds trained, {again} of them twice (the killed one's)")
-    faults = wrong(shared, expected) + [printed[k].read_text() for k, code in enumerate(codes) if k and code]
-    if codes[0] != -signal.SIGKILL or again != 1 or trained.keys() != {name.rpartition("-")[2] for name in expected}:
-        faults.append(f"trained: {trained}")
-    return faults
+    processes += [start(partial(sweep, images, base / "shared", k, log), printed[k]) for k in range(1, len(printed))]
+    for process in processes:
+        process.join()
+    codes, trained, expected = (
+        [process.exitcode for process in processes],
+        Counter(log.read_text().split()),
+        outcome(base / "alone"),
+    )
+    twice = sum(trained.values()) - len(expected)
+    print(f"{len(codes)} processes, exit codes {codes}: {len(trained)} rounds trained, {twice} of them twice (the killed one's)")
+    faults = wrong(base / "shared", expected) + [path.read_text() for path, code in zip(printed, codes) if code > 0]
+    return faults if (codes[0], twice) == (-signal.SIGKILL, 1) else [*faults, f"trained: {trained}"]
 
 
 def sweep(images: Path, outputs: Path, turn: int, log: Path, others: list[Path] | None = None) -> None:
@@ -36,11 +41,9 @@ def sweep(images: Path, outputs: Path, turn: int, log: Path, others: list[Path] 
 
     ``others``: of the victim, which is killed when it trains its first round; the files that exist once the others have begun.
     """
-    from lth.tree.store import Store
-
     start_over = Store.start_over
 
-    def noted(self, key, readable):
+    def noted(self: Store, key: str, readable: str) -> Path:
         with open(log, "a") as file:
             file.write(f"{key}\n")
         if others is not None:
@@ -52,7 +55,7 @@ def sweep(images: Path, outputs: Path, turn: int, log: Path, others: list[Path] 
     Store.start_over = noted
     turn %= len(SWEEP)
     for options in SWEEP[turn:] + SWEEP[:turn]:
-        command(*arguments(images, outputs, "logger=none", "prune.rounds=1", "prune.controls=none", *options))
+        command(images, outputs, "logger=none", "prune.rounds=1", "prune.controls=none", *options)
 
 
 def wait(until: Callable[[], bool], seconds: float = 60) -> None:

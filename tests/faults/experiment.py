@@ -3,28 +3,18 @@
 import csv
 import importlib
 import json
+import multiprocessing
 import os
 import pkgutil
 import re
 import sys
-import time
-import traceback
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 VARIES = {"seconds", "images_per_second", "finished", "command", "hash", "files"}  # of a round.json, from run to run
-FAILED = 99  # exit code of a process that raised
-
-
-def arguments(images: Path, outputs: Path, *more: str) -> list[str]:
-    """Three rounds that rewind to a step of the first one, and a control; a checkpoint after each step."""
-    options = (
-        f"data=folder data.root={images} data.image_size=8 data.batch_size=16 model=lenet_300_100 trainer=cpu logger=tensorboard "
-        "epochs=2 prune.rounds=2 prune.rewind=6it prune.controls=reinit prune.control_rounds=2 trainer.checkpoint_minutes=1e-9"
-    )
-    return [*options.split(), f"outputs={outputs}", *more]
+Process = multiprocessing.get_context("fork").Process
 
 
 def warm() -> None:
@@ -41,53 +31,46 @@ def warm() -> None:
     matplotlib.figure.Figure.savefig = lambda figure, *_, **__: None  # pictures take most of the time
 
 
-def command(*line: str) -> None:
-    """Do what ``python -m lth.run`` does."""
+def command(images: Path, outputs: Path, *more: str) -> None:
+    """Run three rounds that rewind to a step of the first one, and a control; a checkpoint after each step."""
     from lth.run import main
 
-    sys.argv = ["lth", *line]
+    options = (
+        f"data=folder data.root={images} data.image_size=8 data.batch_size=16 model=lenet_300_100 trainer=cpu logger=tensorboard "
+        "epochs=2 prune.rounds=2 prune.rewind=6it prune.controls=reinit prune.control_rounds=2 trainer.checkpoint_minutes=1e-9"
+    )
+    sys.argv = ["lth", *options.split(), f"outputs={outputs}", *more]
     main()
 
 
-def start(work: Callable[[], Any], log: Path) -> int:
-    """Start a process that does ``work`` and prints to ``log``; return its id."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if pid := os.fork():
-        return pid
-    code = FAILED
-    try:
-        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
+def start(work: Callable[[], Any], log: Path) -> Process:
+    """Start a process that does ``work`` and prints to ``log``."""
+
+    def child() -> None:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
         work()
-        code = 0
-    except SystemExit as end:
-        code = end.code or 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
 
-
-def end(pid: int) -> int:
-    """Wait for a process; return its exit code, negative for the signal that killed it."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    process = Process(target=child)
+    process.start()
+    return process
 
 
 def run(work: Callable[[], Any], log: Path) -> tuple[int, str]:
-    """Do ``work`` in a process; return its exit code and what it printed."""
-    return end(start(work, log)), log.read_text(errors="replace")
+    """Do ``work`` in a process; return its exit code, negative for the signal that killed it, and what it printed."""
+    process = start(work, log)
+    process.join()
+    text = log.read_text(errors="replace")
+    assert "Traceback" not in text, text
+    return process.exitcode, text
 
 
-def undisturbed(images: Path, outputs: Path) -> tuple[dict[str, Any], float]:
-    """Run the experiment once; return its outcome and the seconds that it took."""
-    begin = time.monotonic()
-    code, printed = run(lambda: command(*arguments(images, outputs)), outputs.with_name(f"{outputs.name}.txt"))
-    assert code == 0, printed
-    return outcome(outputs), time.monotonic() - begin
+def undisturbed(images: Path, outputs: Path) -> dict[str, Any]:
+    """Run the experiment once; return its outcome."""
+    code, text = run(lambda: command(images, outputs), outputs.with_name(f"{outputs.name}.txt"))
+    assert code == 0, text
+    return outcome(outputs)
 
 
 def facts(outputs: Path) -> dict[str, Any]:
@@ -111,20 +94,20 @@ def wrong(outputs: Path, expected: dict[str, Any]) -> list[str]:
     from lth.invariants.verify import verify
 
     rounds, lines = outcome(outputs), []
-    odd = [f"rounds {sorted(rounds)} instead of {sorted(expected)}"] if rounds.keys() != expected.keys() else []
-    for name in rounds.keys() & expected.keys():
-        one, other = rounds[name], expected[name]
-        odd += [f"{name}: {f} is {one.get(f)}, not {other.get(f)}" for f in one | other if one.get(f) != other.get(f)]
     verify(outputs, say=lines.append)
-    odd += [line for line in lines if line.startswith("broken")]
+    odd = [line for line in lines if line.startswith("broken")]
+    odd += [
+        f"{name} differs: {rounds.get(name)}, {expected.get(name)}"
+        for name in rounds | expected
+        if rounds.get(name) != expected.get(name)
+    ]
     rows = [row["key"] for row in csv.DictReader((outputs / "results.csv").read_text().splitlines())]
     if sorted(rows) != sorted(name.rpartition("-")[2] for name in expected):
         odd.append(f"results.csv has the rows {rows}")
     left = [p for p in outputs.glob("checkpoints/*") if re.fullmatch(r"[0-9a-f]{12}\.safetensors", p.name)]
-    left += [p for p in outputs.rglob("*.draft") if time.time() - p.stat().st_mtime > 3600 or p.parents[1].name == "rounds"]
-    return odd + [f"{path} is left over" for path in left]
+    return odd + [f"{path} is left over" for path in [*left, *outputs.glob("rounds/*/.*.draft")]]
 
 
-def share_of(name: str, share: float) -> bool:
+def share_of(share: float, name: str) -> bool:
     """Return whether a case is among a share of all, the same in every process."""
     return zlib.crc32(name.encode()) % 10000 < 10000 * share

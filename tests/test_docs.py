@@ -30,6 +30,7 @@ def lines(program: str) -> list[str]:
             rf"^ {{4,}}(?:srun )?python -m lth\.{program}\b(.*)$|`python -m lth\.{program}\b([^`]*)`", text, re.M
         ):
             found.add(re.split(r"  +#| \|\||\s#", block or sentence)[0].strip())
+    found = {line for line in found if "--config-dir" not in line}  # one's own files: tests/test_run.py
     return sorted(found - {"...", "--help", "key=value"})
 
 
@@ -76,6 +77,11 @@ class MyModule(pl.LightningModule):
     def training_step(self, batch, batch_idx):
         return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
 
+    def validation_step(self, batch, batch_idx):
+        logits = self.net(batch[0])
+        loss = torch.nn.functional.cross_entropy(logits, batch[1])
+        self.log_dict({"val/loss": loss, "val/acc": (logits.argmax(1) == batch[1]).float().mean()})
+
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
 
@@ -83,6 +89,13 @@ class MyModule(pl.LightningModule):
 def my_data() -> DataLoader:
     x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
     return DataLoader(TensorDataset(x, (x.sum(1) > 0).long()), batch_size=16)
+
+
+class MyDataModule(pl.LightningDataModule):
+    def train_dataloader(self):
+        return my_data()
+
+    val_dataloader = train_dataloader
 
 
 SNIPPETS = [(page, code) for page, text in TEXTS.items() for code in re.findall(r"```python\n(.*?)```", text, re.S)]
@@ -104,7 +117,7 @@ def finished(images, tmp_path_factory) -> Path:
 @pytest.mark.parametrize(("page", "code"), SNIPPETS, ids=[f"{page}-{i}" for i, (page, _) in enumerate(SNIPPETS)])
 def test_every_snippet_runs(page, code, finished, monkeypatch):
     monkeypatch.chdir(finished)
-    exec(code, {"MyModule": MyModule, "MyData": my_data})
+    exec(code, {"MyModule": MyModule, "MyData": my_data, "MyDataModule": MyDataModule})
 
 
 def test_the_readme_s_loop_prints_what_remains(capsys, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ GROUND = {"config", "errors", "network", "hashes", "seeds"}
 BASE = {"data", "models", "pruning", *GROUND}
 ALLOWED = {
     "__main__": GROUND,
-    "run": {"__version__", "training", "cli", *GROUND},
+    "run": {"__version__", "training", "tracking", "cli", *GROUND},
     "verify": {"invariants", "cli", *GROUND},
     "board": {"cli", *GROUND},
     "report": {"report", "analysis", "tree", "cli", *GROUND},

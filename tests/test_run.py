@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -151,19 +152,14 @@ def test_one_experiment_leaves_tables_figures_and_the_next_commands(here, images
     assert not list(outputs.glob("**/.hydra"))
 
 
-def test_the_sparsest_ticket_is_pointed_to(monkeypatch, tmp_path):
-    from lth.cli import results
+def test_the_sparsest_ticket_is_pointed_to():
+    from lth.tracking import job
+    from tests.analysis.invent import arm
 
-    best = type("Best", (), {"recipe": "r", "step": "s", "round": 2, "seeds": [3, 1]})
-    monkeypatch.setattr(results.verdict, "verdicts", lambda records: [])
-    monkeypatch.setattr(results.verdict, "sparsest", lambda judged: best)
-
-    def one(seed: int, round: int, control: str | None = None) -> object:
-        facts = {"recipe": "r", "step": "s", "round": round, "control": control, "seed": seed}
-        return type("One", (), facts | {"folder": tmp_path / f"{seed}-{round}-{control}"})
-
-    records = [one(0, 2), one(3, 2), one(1, 2, "reinit"), one(1, 2), one(1, 3)]
-    assert results._ticket(records) == tmp_path / "1-2-None"
+    dense, ticket = arm(0, [0.8, 0.81, 0.82]), arm(1, [0.85, 0.86, 0.87], [500, 500, 500])
+    ticket = [replace(record, folder=Path(f"seed{record.seed}")) for record in ticket]
+    assert job._ticket([*dense, *ticket]) == Path("seed0")
+    assert job._ticket([*dense, *arm(1, [0.7, 0.71, 0.72])]) is None
 
 
 def test_a_sweep_trains_each_dense_network_once(here, images, tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,9 +13,8 @@ from omegaconf import DictConfig
 from lth.cli import command
 from lth.config import Config
 from lth.errors import Interrupted, UsageError
-from lth.tree.record import Record
 
-_records: dict[str, Record] = {}  # of all jobs of the command, by key
+_records: dict[str, Any] = {}  # of all jobs of the command, by key
 _failures: list[tuple[str, Exception]] = []  # name of the job, error
 
 
@@ -47,7 +47,7 @@ def require_one_device(config: Config) -> None:
         raise UsageError(f"trainer.devices={config.trainer.devices} is not accepted in a sweep (-m): it takes 1 there.")
 
 
-def collect(records: list[Record]) -> list[Record]:
+def collect(records: list[Any]) -> list[Any]:
     """Add a job's records to those of the jobs before it; return them all, each once."""
     _records.update((record.key, record) for record in records)
     return list(_records.values())

@@ -122,7 +122,8 @@ class ImageData(pl.LightningDataModule):
         train = part == "train"
         size = self.batch_size if train else max(self.batch_size, PIXELS // images.size**2)
         order = Order(subset, size, self.seed if train else None, rank, ranks, self.begin if train else (0, 0))
-        order.set_epoch(self.trainer.current_epoch if self.trainer else 0)
+        if self.trainer:
+            order.set_epoch(self.trainer.current_epoch)
         source = self.features.get("train" if part in self.splits.drawn else part, images)
         workers = self.workers if source is images and images.array is None else 0
         return DataLoader(

@@ -92,5 +92,5 @@ def summary(record: Record, last: int) -> str:
 
 def _warn_of_old_rounds(store: Store) -> None:
     if count := store.old():
-        rounds = f"{count} finished {'round is' if count == 1 else 'rounds are'} of the earlier round format 1"
+        rounds = f"{count} finished {'round is' if count == 1 else 'rounds are'} of the round format 1 of an earlier lth"
         notice_once(f"{store.outputs}: {rounds}, which drew random numbers otherwise; they stay and are not used.")

@@ -19,6 +19,10 @@ from lth.tree.spec import FORMAT
 FILTERS = ("model", "data", "seed", "finetune")  # fields by which commands choose records
 
 
+class OldRound(DataError):
+    """A finished round in the format of an earlier lth: its numbers mean other things, and its key is asked for no more."""
+
+
 class _Mapping:  # TODO(12): until every reader uses attributes
     def __getitem__(self, name: str) -> Any:
         if name not in self.__dict__:
@@ -180,13 +184,16 @@ def load(folder: Path) -> Record:
 
     Raises:
         FileNotFoundError: the round is not finished.
-        DataError: round.json is not what was written, is of an earlier format, or names a file that is missing.
+        OldRound: it is of an earlier format.
+        DataError: round.json is not what was written, or names a file that is missing.
     """
     path, advice = folder / "round.json", "delete the folder to train it again."
     try:
         facts = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: it is no JSON ({error}); {advice}") from error
+    if isinstance(facts, dict) and "seal" in facts:  # what the hash was called in format 1
+        raise OldRound(f"{path} is of round format 1; this lth reads format {FORMAT} alone.")
     if not isinstance(facts, dict) or facts.get("hash") != of_record(facts):
         raise DataError(f"{path} is damaged: it does not match its hash; {advice}")
     if facts.get("round_format") != FORMAT:

@@ -23,7 +23,7 @@ from lth.cli import signals
 from lth.errors import DataError, LthError, notice_once
 from lth.hashes import of_record
 from lth.tree import files, results
-from lth.tree.record import Record, load, require_intact
+from lth.tree.record import OldRound, Record, load, require_intact
 from lth.tree.spec import FORMAT
 
 
@@ -130,6 +130,8 @@ class Store:
                 try:
                     self._records[folder] = self._records.get(folder) or load(folder)
                     records.append(self._records[folder])
+                except OldRound:
+                    continue
                 except (DataError, OSError) as error:
                     notice_once(str(error))
             if self.results.is_dir():

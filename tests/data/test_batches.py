@@ -28,8 +28,8 @@ def test_an_epoch_does_not_depend_on_those_before_it():
     expected = batches(straight, 2)
     assert batches(Order(np.arange(20), 8, seed=1), 2) == expected
     resumed = Order(np.arange(20), 8, seed=1, begin=(2, 1))
-    assert (len(resumed), batches(resumed, 0)) == (2, expected[1:])
-    assert len(batches(resumed, 1)) == 3
+    assert (len(resumed), batches(resumed, 2)) == (2, expected[1:])
+    assert len(batches(resumed, 3)) == 3
 
 
 def test_ranks_share_each_batch():

@@ -84,7 +84,7 @@ class Subject:
         new["files"] = {name: of_file(self.folder / name) for name in new["files"]}
         new["checks"]["exact_count"] |= {"kept": new["kept"], "expected": new["kept"]}
         new["checks"]["init_unchanged"]["init"] = start
-        new["checks"]["ranks"]["masks"] = M.digest(masks)
+        new["checks"]["ranks"]["masks"] = M.hash_masks(masks)
         effective = min(ticket.density, self.facts["effective_density"])
         new["effective_density"] = new["checks"]["layer_collapse"]["effective_density"] = effective
         return self.write(new)

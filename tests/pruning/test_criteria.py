@@ -220,7 +220,7 @@ def test_pruning_in_steps_is_by_a_constant_factor_and_ends_exactly(monkeypatch, 
 
 def test_synflow_of_a_network_of_grouped_convolutions_and_clipping_activations():
     torch.manual_seed(0)
-    net = efficientnet_lite0.Network(5)
+    net = efficientnet_lite0.network(5)
     flow = criteria.synflow(net, (3, 32, 32), dense(net))
     assert all((s > 0).all() for n, s in flow.items() if "depthwise" not in n)  # corners of a kernel see padding alone
     assert all(s.flatten(1).sum(1).min() > 0 for s in flow.values())

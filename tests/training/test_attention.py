@@ -8,7 +8,7 @@ from lth import errors
 from lth.analysis import table
 from lth.invariants.verify import verify
 from lth.models import zoo
-from lth.training import round as train
+from lth.training import images
 from lth.training.search import search
 
 
@@ -22,9 +22,9 @@ def vit() -> VisionTransformer:
 
 @pytest.mark.parametrize(("name", "make"), [("swin_t", swin), ("vit_b_16", vit)])
 def test_a_search_on_an_attention_network(make_config, monkeypatch, tmp_path, name, make):
-    networks, built = [], train.build
+    networks, built = [], images.build
     monkeypatch.setattr(zoo.torchvision_models, "get_model", lambda name, weights: make())
-    monkeypatch.setattr(train, "build", lambda *args: networks.append(built(*args)) or networks[-1])
+    monkeypatch.setattr(images, "build", lambda *args: networks.append(built(*args)) or networks[-1])
     dense, ticket = search(make_config(rounds=1, model=name, epochs=1, logger="tensorboard"), say=lambda line: None)
     assert dense.parameters == sum(p.numel() for p in networks[0].net.parameters())
     assert dense.effective_density == 1

@@ -9,7 +9,6 @@ from lth.config import CONTROLS, Config, Prune
 from lth.errors import InvariantError, UsageError
 from lth.hashes import differing
 from lth.pruning import masks as M
-from lth.training import controls
 from lth.training.search import search
 from lth.tree import files
 from lth.tree import spec as keys
@@ -49,7 +48,7 @@ def test_controls_are_children_of_their_ticket_with_its_density_and_recipe(suite
 def test_reinit_changes_the_weights_alone(suite):
     _, _, _, tickets = suite
     ticket, control = tickets["ticket"], tickets["reinit"]
-    assert M.digest(ticket.masks) == M.digest(control.masks)
+    assert M.hash_masks(ticket.masks) == M.hash_masks(control.masks)
     weights = {name for name in ticket.rewind if name.endswith("weight")}
     assert set(differing(ticket.rewind, control.rewind)) == weights, "the biases of LeNet start at zero"
     for name in weights:
@@ -76,7 +75,7 @@ def test_a_new_mask_changes_the_mask_alone(suite, control):
 
 def test_order_changes_nothing_that_training_starts_from(suite):
     config, ticket, found, tickets = suite
-    assert M.digest(tickets["ticket"].masks) == M.digest(tickets["order"].masks)
+    assert M.hash_masks(tickets["ticket"].masks) == M.hash_masks(tickets["order"].masks)
     assert not differing(tickets["ticket"].rewind, tickets["order"].rewind)
     ends = [files.read_tensors(folder(config, r) / "final.safetensors")[0] for r in (ticket, found["order"])]
     assert differing(*ends), "it trains on another order"
@@ -115,7 +114,7 @@ def test_reinit_leaves_frozen_weights_alone(make_config):
 def specs(**prune):
     config = Config(prune=Prune(rounds=3, **prune))
     chain = keys.chain(config, "images", "32-true")
-    return chain, keys.controls(config, chain)
+    return chain, keys.controls(config.prune, chain)
 
 
 def test_keys_of_controls():
@@ -146,12 +145,12 @@ def test_unknown_controls_are_refused(value):
 
 
 def test_a_shuffle_that_does_nothing_is_not_kept(make_config, monkeypatch):
-    monkeypatch.setattr(controls, "shuffled", lambda masks, seed: masks)
+    monkeypatch.setattr(M, "shuffled", lambda masks, seed: masks)
     with pytest.raises(InvariantError, match="'control'"):
         run(make_config(rounds=1), controls="shuffle")
 
 
 def test_a_random_mask_is_uniform():
     mask = {"w": torch.arange(100) < 30}
-    picks = np.mean([controls.random(mask, seed)["w"].numpy() for seed in range(400)], axis=0)
+    picks = np.mean([M.random_like(mask, seed)["w"].numpy() for seed in range(400)], axis=0)
     assert abs(picks - 0.3).max() < 0.1

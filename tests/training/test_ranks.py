@@ -1,11 +1,11 @@
 """Two ranks on one machine's processor, through the command line, as two GPUs would be."""
 
-import json
 import os
 import subprocess
 import sys
 
 from lth.invariants.verify import verify
+from lth.tree.record import read
 from tests.test_run import small
 
 
@@ -13,7 +13,7 @@ def test_two_ranks_train_prove_the_same_masks_and_write_once(images, tmp_path):
     command = [sys.executable, "-m", "lth.run", *small(images, tmp_path), "trainer.devices=2", "prune.rounds=2", "epochs=2"]
     told = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert told.returncode == 0, told.stderr
-    records = sorted((json.loads(p.read_text()) for p in tmp_path.glob("rounds/*/round.json")), key=lambda r: r.round)
+    records = sorted(read(tmp_path).records, key=lambda r: r.round)
     assert [r.round for r in records] == [0, 1, 2]
     for record in records:
         assert record.checks["ranks"]["ranks"] == 2

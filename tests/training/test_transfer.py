@@ -98,9 +98,9 @@ def test_half_precision_features_take_half_the_space_and_are_in_the_key(make_con
     assert sizes["float16"] == sizes["bfloat16"]
 
 
-def test_features_too_large_are_not_kept_and_it_is_said(make_config):
+def test_features_too_large_are_not_cached_and_one_line_says_so(make_config):
     records, said = run(make_config(rounds=0, epochs=1, model="simple_cnn", finetune="head", cache_limit=1e-6))
-    assert any("not kept" in line and "data.cache_limit" in line for line in said)
+    assert any("not cached" in line and "data.cache_limit" in line for line in said)
     assert records[0].test_acc > 0
 
 

@@ -68,10 +68,6 @@ class Decoded:
         """What determines the pixels at any size, hashed: names and contents of the files, and how they are decoded."""
         return f"{images_hash(self.names, self.file_hashes)}.{VERSION}"
 
-    @property
-    def images(self) -> "Decoded":  # TODO(12): until every caller uses ``take`` of this class
-        return self
-
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Return the pixels of some images, uint8 (len(indices), size, size, channels), a copy."""
         if self.array is not None:

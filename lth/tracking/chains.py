@@ -41,7 +41,7 @@ CHARTS = {  # of the page of custom scalars; category: tags, as regular expressi
 
 
 def enter(outputs: Path, last: Spec, record: Record) -> None:
-    """Write a finished round into the run of the chain that ends with ``last``, or of its control, unless it is there.
+    """Write a finished round into the run of the chain that ends with ``last``, or of its control, unless it exists.
 
     A dense network alone is no chain, and one that was trained for longer is in none.
     """

@@ -68,5 +68,5 @@ def _pictures(board: Any, record: Record, predicted: np.ndarray, splits: Splits)
     if len(wrong):
         wrong = wrong[np.linspace(0, len(wrong) - 1, min(16, len(wrong))).astype(int)]  # of all classes, not of the first ones
         titles = [f"{splits.classes[t]}\ntaken for {splits.classes[p]}" for t, p in zip(true[wrong], predicted[wrong])]
-        images = splits.test_images.images.take(splits.test[wrong])
+        images = splits.test_images.take(splits.test[wrong])
         board.add_figure("test/misclassified", draw.gallery(images, titles), record.iterations)

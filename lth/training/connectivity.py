@@ -86,5 +86,5 @@ def _batches(net: nn.Module, data: ImageData, images: Any, subset: np.ndarray, s
     device = next(net.parameters()).device
     for k in range(0, len(subset), size):
         chosen = subset[k : k + size]
-        pixels = torch.from_numpy(images.images.take(chosen)).to(device)
+        pixels = torch.from_numpy(images.take(chosen)).to(device)
         yield data.to_float(pixels), torch.from_numpy(images.labels[chosen])

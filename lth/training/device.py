@@ -63,7 +63,7 @@ def is_first() -> bool:
 def prepare(deterministic: bool) -> None:
     """Set up the process before it trains.
 
-    glibc is told to keep freed memory, so that a step's large buffers cost no page faults (several times faster steps).
+    glibc keeps freed memory from then on, so that a step's large buffers cost no page faults (several times faster steps).
     ``deterministic`` has torch compute the same bits each time, or raise RuntimeError where an operation cannot.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # glibc alone has it

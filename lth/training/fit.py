@@ -57,7 +57,7 @@ class How:
         title: what stands before the display of progress.
         remaining: of the experiment that this training is counted in; None: of this training alone.
         loggers: Lightning's.
-        path: the file of the checkpoint of this round, from which it goes on if it is there; None: it has no checkpoints.
+        path: the file of the checkpoint of this round, from which it goes on if it exists; None: it has no checkpoints.
         captures: what writes rewind checkpoints.
         until: the capture after which training ends, untested; None: it ends after the last epoch.
     """
@@ -171,7 +171,7 @@ def _copy(state: dict[str, Any]) -> State:
 def _score(trainer: pl.Trainer, task: Task, made: Fit, history: History, iteration: int, loggers: list[Any]) -> float:
     if not task.tests:
         return next(row["val_acc"] for row in history.rows if row["iteration"] == iteration)
-    own, trainer.loggers = trainer.loggers, loggers
+    before, trainer.loggers = trainer.loggers, loggers
     trainer.test(made.module, made.data, verbose=False)
-    trainer.loggers = own
+    trainer.loggers = before
     return task.names.of(trainer.callback_metrics, task.names.test)

@@ -111,7 +111,7 @@ class ImageTask(Task):
         splits, generator = self.splits, np.random.default_rng(stream("score images", self.config.seed))
         labels, count = splits.train_images.labels[splits.train], self.config.prune.score_images
         chosen = np.concatenate([generator.permutation(splits.train[labels == k])[:count] for k in np.unique(labels)])
-        pixels = torch.from_numpy(splits.train_images.images.take(chosen))
+        pixels = torch.from_numpy(splits.train_images.take(chosen))
         images = self._data(self.config.seed).to_float(pixels)
         return images.to(self.device.torch_name), torch.from_numpy(splits.train_images.labels[chosen]).to(self.device.torch_name)
 

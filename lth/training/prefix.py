@@ -43,9 +43,9 @@ class Prefix:
 
     def run(self) -> None:
         """Load the features, or compute them; again only where pruning changed the frozen weights."""
-        if self.cut is None or (found := cut.hash_prefix(self.cut.prefix)) == self.hash:
+        if self.cut is None or (new := cut.hash_prefix(self.cut.prefix)) == self.hash:
             return
-        self.hash, self.suffix, self.features = found, None, None
+        self.hash, self.suffix, self.features = new, None, None
         self.network.net.to(self.device.torch_name)
         self.cut.to(self.device.torch_name)
         splits = self.data.splits

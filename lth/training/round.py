@@ -213,10 +213,10 @@ def rewinding(search: Search) -> Rewind:
         if search.config.prune.rewind == "init":
             return Checkpoint(0, {})
         root, path = spec.root, _rewind_path(search, spec.root)
-        if (found := checkpoints.load_valid(path, "it is computed again")) is None:
+        if (saved := checkpoints.load_valid(path, "it is computed again")) is None:
             train_to_rewind(search, root)
-            found = checkpoints.load(path)
-        return found
+            saved = checkpoints.load(path)
+        return saved
 
     return rewind
 

@@ -27,16 +27,16 @@ def set_generators(states: State) -> None:
 
 def scaler(precision: Any) -> State:
     """Return the state of the loss scaler of a precision plugin, as scalars; empty where it has none."""
-    found = getattr(precision, "scaler", None)
-    state = found.state_dict() if found is not None else {}
+    grad_scaler = getattr(precision, "scaler", None)
+    state = grad_scaler.state_dict() if grad_scaler is not None else {}
     return {name: torch.tensor(value, dtype=torch.float64) for name, value in state.items()}
 
 
 def set_scaler(precision: Any, state: State) -> None:
     """Give the loss scaler of a precision plugin the state that ``scaler`` returned."""
-    found = getattr(precision, "scaler", None)
-    if state and found is not None:
-        found.load_state_dict({n: int(t) if n in COUNTS else float(t) for n, t in state.items()})
+    grad_scaler = getattr(precision, "scaler", None)
+    if state and grad_scaler is not None:
+        grad_scaler.load_state_dict({n: int(t) if n in COUNTS else float(t) for n, t in state.items()})
 
 
 def schedules(trainer: pl.Trainer) -> list[dict[str, Any]]:

@@ -23,30 +23,8 @@ class OldRound(DataError):
     """A finished round in the format of an earlier lth: its numbers mean other things, and its key is asked for no more."""
 
 
-class _Mapping:  # TODO(12): until every reader uses attributes
-    def __getitem__(self, name: str) -> Any:
-        if name not in self.__dict__:
-            raise KeyError(name)
-        return self.__dict__[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return self.__dict__.get(name, default)
-
-    def keys(self) -> Any:
-        return self.__dict__.keys()
-
-    def items(self) -> Any:
-        return self.__dict__.items()
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.__dict__
-
-    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self.__dict__, **other}
-
-
 @dataclass(frozen=True, kw_only=True)
-class Record(_Mapping):
+class Record:
     """The facts of a finished round. Accuracies, densities and rates are fractions, losses are in nats, times in seconds.
 
     ``None`` stands for what does not apply to a round: the rate of a dense network, the FLOPs of a network that lth cannot count.

@@ -77,13 +77,15 @@ class MyModule(pl.LightningModule):
     def training_step(self, batch, batch_idx):
         return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
 
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+
+
+class Validated(MyModule):
     def validation_step(self, batch, batch_idx):
         logits = self.net(batch[0])
         loss = torch.nn.functional.cross_entropy(logits, batch[1])
         self.log_dict({"val/loss": loss, "val/acc": (logits.argmax(1) == batch[1]).float().mean()})
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
 
 
 def my_data() -> DataLoader:
@@ -117,7 +119,8 @@ def finished(images, tmp_path_factory) -> Path:
 @pytest.mark.parametrize(("page", "code"), SNIPPETS, ids=[f"{page}-{i}" for i, (page, _) in enumerate(SNIPPETS)])
 def test_every_snippet_runs(page, code, finished, monkeypatch):
     monkeypatch.chdir(finished)
-    exec(code, {"MyModule": MyModule, "MyData": my_data, "MyDataModule": MyDataModule})
+    module = Validated if "lth.search" in code else MyModule
+    exec(code, {"MyModule": module, "MyData": my_data, "MyDataModule": MyDataModule})
 
 
 def test_the_readme_s_loop_prints_what_remains(capsys, tmp_path, monkeypatch):

@@ -47,7 +47,8 @@ class Round:
 
 def _read(record: Record, spec: Spec, root: Record) -> Round:
     step = (spec.parent if spec.control else spec).content.get("prune", {})
-    prune, own = Prune(**{name: value for name, value in step.items() if name != "levels"}), root.determined_by.get("own", {})
+    prune = Prune(**{name: value for name, value in step.items() if name not in ("levels", "function")})
+    own = root.determined_by.get("own", {})
     weights, about = files.read_tensors(record.folder / "final.safetensors")
     return Round(record, spec, root, own, prune, tickets.load_ticket(record.folder), weights, about)
 
@@ -159,7 +160,7 @@ def _invariants(it: Round, parent: Round | None, outputs: Store) -> None:
     for name, entry in entries.items():
         seen = {number: value for number, value in entry.items() if number not in UNSEEN}
         _same(recorded[name], seen, f"the check {name} in round.json")
-    if before and it.prune.criterion == "magnitude" and "criterion" not in it.own:
+    if before and it.prune.criterion == "magnitude" and "function" not in it.spec.prune:
         expected = M.keep_top(criteria.magnitude(parent.weights, before), before, keep)
         odd = [name for name, mask in masks.items() if not mask.equal(expected[name])]
         _require(not odd, f"the masks of {', '.join(odd)} are not those of its parent's largest final weights.")

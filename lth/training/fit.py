@@ -72,7 +72,12 @@ class How:
 
 
 def fit(task: Task, config: Config, start: Start, how: How) -> Result:
-    """Train the task's network from ``start`` and test it."""
+    """Train the task's network from ``start`` and test it.
+
+    The callback ``ticket`` rewinds and masks the network when the fit starts, and holds pruned weights at zero;
+    ``start.plan`` computed the masks. ``Begin`` then sets what else belongs to the start, and of an interrupted round the
+    weights, too.
+    """
     interrupted = checkpoints.load_valid(how.path, "the round begins anew") if how.path else None
     begin = interrupted or start.checkpoint
     total = task.steps_per_epoch * how.epochs if task.steps_per_epoch else None
@@ -97,7 +102,7 @@ def fit(task: Task, config: Config, start: Start, how: How) -> Result:
         if how.until:
             return Result(history.rows, {}, None, monitor, history.seconds)
         if not history.rows or history.rows[-1]["iteration"] != trainer.global_step:
-            trainer.validate(made.module, made.data, verbose=False)  # validations stood elsewhere than at the end
+            trainer.validate(made.module, made.data, verbose=False)  # the last validation was before the last step
         scores, predicted = _test(trainer, task, made, history)
     return Result(history.rows, scores, predicted, monitor, history.seconds)
 

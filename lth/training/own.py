@@ -150,20 +150,22 @@ def search(
     it computes, and ``data_version`` when the data change.
 
     Args:
-        model: returns the LightningModule; it is called after seeding, once for each round.
+        model: returns the LightningModule; it is called after seeding, for the initial weights, and again for each training.
         data: a LightningDataModule; each epoch seeds torch, numpy and Python before it iterates.
         name: of the experiment, for folders and tables.
         seed: of initial weights, data order, dropout and controls.
         epochs: of each round.
         outputs: the folder of rounds.
-        score: the logged metric that is compared, larger is better, such as ``val/acc``; of the test part it is ``test/acc``.
-        loss: the logged validation loss, which is lowest at early stop.
+        score: the logged metric that is compared, larger is better (log the negative of an error), such as ``val/acc``; of the
+            test part it is ``test/acc``.
+        loss: the logged validation loss; early stop is where it is lowest. Training always takes all epochs.
         version, data_version: see above.
         parameters, head: what is pruned, see ``LotteryTicket``.
         trainer: further arguments of ``pl.Trainer``, such as ``{"accelerator": "cpu", "gradient_clip_val": 1.0}``.
         logger: as the key ``logger``.
         say: prints a line.
-        prune: keys of ``prune``: rounds, rate, schedule, criterion (magnitude, random or a function of (weights, masks)),
+        prune: keys of ``prune``, with their defaults: rounds (5), rate (0.2), schedule,
+            criterion (magnitude, random or a function of (weights, masks)),
             allocation, rewind (``init`` or epochs such as ``2ep``), retrain (rewind or lr), controls, control_rounds.
 
     Raises:
@@ -186,12 +188,18 @@ def search(
     task.criterion = prune["criterion"] if callable(prune.get("criterion")) else None
     require_weights(task, config.prune)
     own = {"name": name} | task.identity(version, data_version)
-    if task.criterion:
-        own["criterion"] = _plain(task.criterion)
-    specs = own_chain(config, own, of_tensors(task.initial)[:16])
+    specs = own_chain(config, own, of_tensors(task.initial)[:16], _name_of(task.criterion))
     store = Store(Path(outputs))
     turns = Turns(store, specs, controls(config.prune, specs), logger, say)
     return rounds(turns.specs, partial(Search, config, task, store), turns)
+
+
+def _name_of(criterion: Callable | None) -> str | None:
+    """Return the name by which a key knows a criterion of one's own. Raises UsageError where others may have it too."""
+    name = None if criterion is None else getattr(criterion, "__qualname__", "")
+    if name is not None and (not name or "<lambda>" in name):
+        raise UsageError("criterion is not accepted: it takes a function with a name of its own, by which keys know it.")
+    return name
 
 
 def _config(name: str, seed: int, epochs: int, outputs: str | Path, logger: str, prune: dict[str, Any]) -> Config:

@@ -106,6 +106,7 @@ def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path
     names += ["predictions.npy"] if test else []
     return {
         **_identity(search.config, spec, start),
+        **({"criterion": spec.prune["function"]} if spec.index and "function" in spec.prune else {}),
         **facts,
         **result.scores,
         **({"barrier": line["barrier"], "line": line} if line else {}),

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def rounds(specs: list[Spec], begin: "Callable[[], Search]", turns: Turns) -> list[Record]:
     """Return the records of rounds, parents first; finished ones are read, missing ones trained.
 
-    Strategy 1 of the paper (Frankle & Carbin 2019, section 2 and appendix B):
+    Strategy 1 of the paper (Frankle & Carbin 2019, section 2 and appendix B). A round here begins with steps 3 and 4, applied to
+    its parent's trained network, and ends with step 2:
 
     1. Initialise a network at random.                          ``begin`` makes it; round 0 starts from it.
     2. Train it to the end.                                     ``round.train``
@@ -72,7 +73,7 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     sources.require(config.data)
     resolved = device.resolve(config.trainer)
     weights = pretrained.locate(config.model)
-    splits = prepare(config.data, partial(_check, config, weights))
+    splits = prepare(config.data, before=partial(_check, config, weights))
     store = Store(Path(config.outputs))
     specs = chain(config, splits.hash, resolved.precision, of_file(weights)[:16] if weights else None, splits.drawn)
     if device.is_first():

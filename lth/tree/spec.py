@@ -179,15 +179,17 @@ def chain(config: Config, images: str, precision: str, weights: str | None = Non
     return chain_of(content, config.epochs, config.prune, prune)
 
 
-def own_chain(config: Config, own: dict[str, Any], initial: str) -> list[Spec]:
+def own_chain(config: Config, own: dict[str, Any], initial: str, function: str | None = None) -> list[Spec]:
     """Return the rounds of an experiment with a module and data of one's own, see ``training.own``.
 
     Args:
         own: what identifies them: name, versions, hyper-parameters, plain values.
         initial: hash of the initial weights.
+        function: name of a criterion of one's own.
     """
     content = determining(Config(seed=config.seed, epochs=config.epochs)) | {"format": FORMAT, "own": own, "initial": initial}
-    return chain_of(content, config.epochs, config.prune, effective(config).get("prune", {}))
+    step = effective(config).get("prune", {}) | ({"function": function} if function else {})
+    return chain_of(content, config.epochs, config.prune, step)
 
 
 def chain_of(content: dict[str, Any], epochs: int, prune: Prune, step: dict[str, Any]) -> list[Spec]:

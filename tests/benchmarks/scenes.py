@@ -49,5 +49,5 @@ def scenes() -> None:
         for seed in (0, 1):
             config = Config(seed=seed, epochs=15, outputs=folder, data=data, prune=Prune(rounds=0), logger=Logger("none"))
             record = search(config, say=lambda line: None)[0]
-            last, best = record["test_acc"], record["best_test_acc"]
+            last, best = record.test_acc, record.best_test_acc
             print(f"  simple_cnn, seed {seed}: last epoch {last:.3f}, best by validation {best:.3f}")

@@ -122,6 +122,20 @@ def test_a_search_that_is_stopped_at_every_epoch_ends_with_the_same_bits(search,
     assert not list(tmp_path.glob("parts/checkpoints/*"))
 
 
+def relative(weights, masks):
+    return {name: weights[name].abs() / weights[name][mask].abs().mean() for name, mask in masks.items()}
+
+
+def test_a_criterion_of_ones_own_shares_the_dense_network(tmp_path):
+    magnitude, own = tables(tmp_path, rounds=1), tables(tmp_path, rounds=1, criterion=relative)
+    assert own[0].key == magnitude[0].key
+    assert own[1].key != magnitude[1].key
+    assert (own[1].criterion, own[1].kept) == ("relative", magnitude[1].kept)
+    assert verify(tmp_path, lambda line: None) == 0
+    with pytest.raises(UsageError, match="a function with a name of its own"):
+        tables(tmp_path, criterion=lambda weights, masks: weights)
+
+
 def test_a_text_model_that_optimises_by_hand(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

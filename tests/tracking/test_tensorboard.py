@@ -86,7 +86,7 @@ def test_hyperparameters_of_a_round_have_values_and_choices(chain):
 def test_grey_images_and_tasks_without_images(chain, tmp_path, classified):
     _, records = chain
     labels, grey = np.array([0, 1, 1]), np.zeros((3, 8, 8, 1), np.uint8)
-    images = SimpleNamespace(labels=labels, images=SimpleNamespace(take=lambda rows: grey[rows]))
+    images = SimpleNamespace(labels=labels, take=lambda rows: grey[rows])
     splits = SimpleNamespace(classes=["a", "b"], test=np.arange(3), test_images=images)
     record = replace(records[1], test_confusion=[[1, 0], [1, 1]] if classified else None, layer_flops={})
     logger = TensorBoardLogger(tmp_path, name="", version="")

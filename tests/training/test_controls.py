@@ -40,7 +40,7 @@ def test_controls_are_children_of_their_ticket_with_its_density_and_recipe(suite
     for record in found.values():
         assert record.parent == ticket.key
         for name in ("round", "kept", "density", "layers", "recipe", "step", "epochs", "iterations", "seed", "rate"):
-            assert record[name] == ticket[name], name
+            assert getattr(record, name) == getattr(ticket, name), name
         assert all(entry["holds"] for entry in record.checks.values())
         assert record.name.count(record.control) == 1
 

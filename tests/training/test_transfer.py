@@ -67,9 +67,9 @@ def test_a_validation_folder_goes_through_the_cache_as_without_it(make_config, t
         config = make_config(tmp_path / place, rounds=0, model="simple_cnn", finetune="fc3", root=str(tmp_path / "d"))
         config.features = Features(cache)
         both += run(config)[0]
-    assert both[0]["images"] == {"train": 36, "val": 12, "test": 12}
-    assert both[0]["val_loss"] == pytest.approx(both[1]["val_loss"], rel=1e-4)
-    assert both[0]["val_acc"] == both[1]["val_acc"]
+    assert both[0].images == {"train": 36, "val": 12, "test": 12}
+    assert both[0].val_loss == pytest.approx(both[1].val_loss, rel=1e-4)
+    assert both[0].val_acc == both[1].val_acc
 
 
 def test_the_cache_is_shared_by_rounds_seeds_and_rates(make_config, tmp_path):

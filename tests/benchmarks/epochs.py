@@ -18,8 +18,8 @@ from lth.models import build as models
 from lth.models.classifier import Classifier, build_optimizer
 from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket
-from lth.training.device import keep_memory
-from lth.training.fit import Reseed
+from lth.training import device
+from lth.training.callbacks import Reseed
 from lth.training.search import search
 
 EPOCHS = 3
@@ -102,7 +102,7 @@ def plain(conf: Config, splits: Splits) -> float:
 
 def epoch() -> None:
     """Epoch / pure time, and beside it the plain loop (with the same allocator, so that only the pipeline differs)."""
-    keep_memory()
+    device.prepare(deterministic=False)
     with tempfile.TemporaryDirectory() as folder:
         conf = config(Path(folder))
         splits = prepare(conf.data)

@@ -15,7 +15,7 @@ from lth.data.split import Splits, prepare
 from lth.models import build as models
 from lth.models.classifier import Classifier, build_optimizer
 from lth.models.cut import cut
-from lth.training.device import keep_memory
+from lth.training import device
 from lth.training.search import search
 from lth.tree.store import Store
 
@@ -38,7 +38,7 @@ def run(data: Data, model: str, finetune: str, cache: bool, epochs: int) -> list
             model=Model(model), prune=Prune(rounds=0), logger=Logger("none"),
         )  # fmt: skip
         [record] = search(conf, say=lambda line: None)
-        rows = (Store(Path(folder)).folder(record["key"]) / "metrics.csv").read_text().splitlines()
+        rows = (Store(Path(folder)).folder(record.key) / "metrics.csv").read_text().splitlines()
         ends = [0.0, *(float(row.rsplit(",", 1)[1]) for row in rows[1:])]
         return [b - a for a, b in pairwise(ends)]
 
@@ -73,7 +73,7 @@ def suffix(data: Data, splits: Splits, model: str, finetune: str) -> float:
 
 def frozen() -> None:
     """30 epochs with the cache, its building included, against 30 times the median epoch without it, and the suffix alone."""
-    keep_memory()
+    device.prepare(deterministic=False)
     with tempfile.TemporaryDirectory() as folder:
         for model, finetune in CASES:
             data = Data(name="scenes", train_per_class=100, test_per_class=20, cache=f"{folder}/{model}-{finetune}")

@@ -14,7 +14,7 @@ from lth.models import lenet_300_100, simple_cnn
 from lth.models.classifier import build_optimizer
 from lth.models.simple_cnn import Dropout
 from lth.pruning import masks as M
-from lth.training.device import keep_memory
+from lth.training import device
 from tests.benchmarks.timing import medians, show
 
 
@@ -55,7 +55,7 @@ def networks() -> dict[str, tuple[Callable[[], nn.Module], torch.Tensor]]:
 
 def masked() -> None:
     """Masked step / dense step."""
-    keep_memory()
+    device.prepare(deterministic=False)
     for name, (build, images) in networks().items():
         steps = {}
         for kind in ("dense", "masked"):
@@ -77,8 +77,8 @@ from tests.benchmarks.steps import pixels, stepper
 from tests.benchmarks.timing import medians
 allocator, channels_last, fused, dropout = (flag == "1" for flag in sys.argv[1:5])
 if allocator:
-    from lth.training.device import keep_memory
-    keep_memory()
+    from lth.training import device
+    device.prepare(deterministic=False)
 net = simple_cnn.network(6, 150)
 images = pixels(64, 150)
 if not dropout:
@@ -126,7 +126,7 @@ def ranking() -> None:
 
 def dropout() -> None:
     """Our dropout against torch's, on the larger feature map of simple_cnn."""
-    keep_memory()
+    device.prepare(deterministic=False)
     x = torch.randn(64, 15, 75, 75).contiguous(memory_format=torch.channels_last)
     ours, theirs = Dropout(0.2), nn.Dropout(0.2)
     show("dropout", medians({"torch": lambda: theirs(x), "ours": lambda: ours(x)}), "torch")

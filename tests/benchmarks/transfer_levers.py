@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from lth.config import Config, Model, Optim
 from lth.models.build import build
 from lth.models.classifier import build_optimizer
-from lth.training.device import keep_memory
+from lth.training import device
 from tests.benchmarks.timing import medians, show
 
 LEVERS = ("channels_last", "contiguous", "channels_last, bf16-mixed", "channels_last, compiled")
@@ -36,7 +36,7 @@ def stepper(name: str, lever: str):
 
 def transfer_levers() -> None:
     """A dense step of the whole network, batch 16 at 150x150, under each lever; the first compiled step apart."""
-    keep_memory()
+    device.prepare(deterministic=False)
     for name in ("resnet18", "densenet121", "efficientnet_lite0"):
         steps = {lever: stepper(name, lever) for lever in LEVERS}
         begin = time.perf_counter()

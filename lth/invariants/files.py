@@ -15,15 +15,13 @@ from lth.pruning import allocation, criteria
 from lth.pruning import masks as M
 from lth.tree import checkpoint, files, metrics, predictions
 from lth.tree import ticket as tickets
-from lth.tree.record import Record, require_intact
+from lth.tree.record import DESCRIBED, FILES, Record, require_intact
 from lth.tree.spec import Spec
 from lth.tree.store import Store
 from lth.tree.ticket import Ticket
 
-FILES = {"config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors"}
 SPEC = ("key", "control", "epochs", "finetune", "settings", "recipe", "family", "step", "levels")  # of a spec and its record
 SHARED = ("classes", "images", "mean", "std", "parameters", "flops", "layer_flops")  # by the rounds of a chain
-DESCRIBED = ("format", "model", "classes", "image_size", "mean", "std")  # in round.json and final.safetensors
 UNSEEN = {"optimiser_states", "lr", "frozen"}  # numbers of checks that no file shows
 
 
@@ -55,7 +53,7 @@ def _read(record: Record, spec: Spec, root: Record) -> Round:
 
 def check(record: Record, spec: Spec, root: Record, parent: tuple[Record, Spec] | None, outputs: Store) -> None:
     """Check a round whose parent is valid. Raises DataError or InvariantError with what is broken, in one sentence."""
-    if missing := (FILES | ({"predictions.npy"} if record.test else set())) - record.files.keys():
+    if missing := {*FILES, *(["predictions.npy"] if record.test else [])} - record.files.keys():
         raise DataError(f"round.json holds no hash of {', '.join(sorted(missing))}.")
     require_intact(record)
     it, before = _read(record, spec, root), _read(*parent, root) if parent else None

@@ -31,7 +31,7 @@ from lth.tree import checkpoint as checkpoints
 from lth.tree import files, metrics, predictions
 from lth.tree import ticket as tickets
 from lth.tree.checkpoint import Checkpoint
-from lth.tree.record import Record
+from lth.tree.record import DESCRIBED, FILES, Record
 from lth.tree.spec import Spec
 from lth.tree.store import Store
 
@@ -89,7 +89,7 @@ def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path
     """
     task, ticket = search.task, start.ticket
     facts = task.facts(ticket.masks)
-    about = {"format": "lth-final-1"} | {name: facts.get(name) for name in ("model", "classes", "image_size", "mean", "std")}
+    about = {name: facts.get(name) for name in DESCRIBED} | {"format": "lth-final-1"}
     files.write_bytes(folder / "metrics.csv", metrics.to_csv(result.rows))
     tickets.save_ticket(folder, ticket, init)
     files.write_tensors(folder / "final.safetensors", tensors(task.network), about)
@@ -100,10 +100,9 @@ def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path
         scope=task.prunable(dense=spec.index == 0), effective_density=effective, parent=start.parent,
         control=_control(search, spec, start),
     )  # fmt: skip
-    line = search.task.line(_final(search, spec.parent)) if spec.control == "order" else None
+    line = task.line(_final(search, spec.parent)) if spec.control == "order" else None
     test = predictions.write(folder, result.predicted, task.splits) if result.predicted is not None else ""
-    names = ["config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors"]
-    names += ["predictions.npy"] if test else []
+    names = [*FILES, *(["predictions.npy"] if test else [])]
     return {
         **_identity(search.config, spec, start),
         **({"criterion": spec.prune["function"]} if spec.index and "function" in spec.prune else {}),

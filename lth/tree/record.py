@@ -17,6 +17,8 @@ from lth.hashes import of_file, of_record
 from lth.tree.spec import FORMAT
 
 FILTERS = ("model", "data", "seed", "finetune")  # fields by which commands choose records
+FILES = ("config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors")  # of every finished round
+DESCRIBED = ("format", "model", "classes", "image_size", "mean", "std")  # in round.json and final.safetensors
 
 
 class OldRound(DataError):

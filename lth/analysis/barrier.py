@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from lth.analysis import pairs
 from lth.tree.record import Record
 
 
@@ -13,18 +14,14 @@ def curves(records: Sequence[Record]) -> list[dict[str, Any]]:
     Each is ``round``, ``density``, ``alphas`` (from 0 to 1), ``errors`` (a fraction for each alpha), ``barrier`` (the fraction
     by which the largest error exceeds the mean of both ends) and ``n``.
     """
-    groups: dict[tuple[str, str, int], list[Record]] = {}
-    for record in records:
-        if record.line:
-            groups.setdefault((record.recipe, record.step, record.round), []).append(record)
     return [
         {
-            "round": group[0].round,
-            "density": group[0].density,
-            "alphas": group[0].line["alphas"],
-            "errors": [fmean(errors) for errors in zip(*(record.line["errors"] for record in group), strict=True)],
-            "barrier": fmean(record.barrier for record in group),
-            "n": len(group),
+            "round": pairs.first(arm).round,
+            "density": pairs.first(arm).density,
+            "alphas": pairs.first(arm).line["alphas"],
+            "errors": [fmean(errors) for errors in zip(*(record.line["errors"] for record in arm.values()), strict=True)],
+            "barrier": fmean(record.barrier for record in arm.values()),
+            "n": len(arm),
         }
-        for group in groups.values()
+        for arm in pairs.arms(record for record in records if record.line).values()
     ]

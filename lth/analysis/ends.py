@@ -4,14 +4,12 @@ A score is an accuracy (``acc``) unless the records name another one; larger is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 EARLY_STOP = "early_stop_test_acc"
 
 
-@dataclass(frozen=True)
-class End:
+class End(NamedTuple):
     """``word`` chooses it on the command line; ``said`` follows "test accuracy"; ``val`` is the field of its validation score."""
 
     word: str

@@ -1,4 +1,4 @@
-"""Intervals and tests for a few seeds, by scipy, which is imported on first use: it costs most of a second.
+"""Intervals and tests for a few seeds.
 
 Differences are per seed (the ticket's score less the dense network's, same seed), so what a seed does to both cancels.
 """
@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, stdev
+
+import numpy as np
+from scipy import stats
 
 ALPHA, POWER, MOST = 0.05, 0.8, 20  # of a one-sided test; a chance worth training for; seeds that are ever asked for
 
@@ -33,33 +36,27 @@ class Mean:
     def _interval(self, level: float) -> tuple[float, float] | None:
         if self.deviation is None:
             return None
-        from scipy import stats
+        low, high = stats.t.interval(level, self.n - 1, self.value, self.deviation / math.sqrt(self.n))
+        return float(low), float(high)
 
-        half = float(stats.t.ppf((1 + level) / 2, self.n - 1)) * self.deviation / math.sqrt(self.n)
-        return self.value - half, self.value + half
-
-    def p_above(self, bound: float, sign: int = 1) -> float:
-        """Return the one-sided p value of a t test that the true mean (times ``sign``) is above ``bound``; n is 2 or more."""
-        if self.deviation == 0:
-            return 0.0 if sign * self.value >= bound else 1.0
-        from scipy import stats
-
-        return float(stats.t.sf((sign * self.value - bound) * math.sqrt(self.n) / self.deviation, self.n - 1))
+    def p_above(self, bound: float) -> float:
+        """Return the one-sided p value of a t test that the true mean is above ``bound``; n is 2 or more."""
+        return float(stats.t.sf((self.value - bound) * math.sqrt(self.n) / self.deviation, self.n - 1))
 
 
 def mean(values: Sequence[float], least: float = 0.0) -> Mean:
     """Return the mean of values; ``least``: their standard deviation by the way they are measured, the smallest believed."""
-    deviation = max(stdev(values), least) if len(values) > 1 else None
+    deviation = max(stdev(values), least, 1e-12) if len(values) > 1 else None
     return Mean(fmean(values) if values else None, deviation, len(values))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Correct p values for their number, in the same order (Holm 1979, Scandinavian Journal of Statistics 6:65)."""
-    corrected, largest = [1.0] * len(p_values), 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        corrected[i] = largest
-    return corrected
+    order = np.argsort(p_values)
+    corrected = np.ones(len(p_values))
+    steps = np.asarray(p_values)[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(steps))
+    return corrected.tolist()
 
 
 def seeds_for(effect: float, sd: float, n: int, tests: int = 1) -> int:
@@ -70,18 +67,9 @@ def seeds_for(effect: float, sd: float, n: int, tests: int = 1) -> int:
         sd: the standard deviation of the differences.
         tests: by how many its p value is multiplied.
     """
-    from scipy import stats
-
     for more in range(n + 1, MOST):
         critical = stats.t.ppf(1 - ALPHA / tests, more - 1)
-        if sd == 0 or stats.nct.sf(critical, more - 1, effect * math.sqrt(more) / sd) >= POWER:
+        # not a number where the effect is beyond doubt
+        if not stats.nct.sf(critical, more - 1, effect * math.sqrt(more) / sd) < POWER:
             return more
     return max(n + 1, MOST)
-
-
-def wilson(successes: float, n: int) -> tuple[float, float]:
-    """Return the 95% interval of a fraction from ``successes`` of ``n`` > 0 trials (Wilson 1927, JASA 22:209): within [0, 1]."""
-    from scipy import stats
-
-    interval = stats.binomtest(round(successes), n).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)

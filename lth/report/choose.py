@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from lth.analysis import compare, naming, pairs, verdict
+from lth.analysis import naming, pairs, verdict
 from lth.analysis.pairs import Arm, first
 from lth.analysis.verdict import Verdict
 from lth.report.plot import pretty
@@ -36,7 +36,7 @@ class Chain:
         arms = {record.key: arm for arm in self.arms for record in arm.values()}
         best = verdict.sparsest([v for v in judged if v.ticket.key in arms])
         ticket = arms[best.ticket.key] if best else self.arms[-1]
-        name = f"sparsest {compare.CALLED[best.verdict]}" if best else "sparsest ticket (none is shown to win)"
+        name = f"sparsest {verdict.CALLED[best.verdict]}" if best else "sparsest ticket (none is shown to win)"
         return ([ticket] if ticket is self.arms[0] else [self.arms[0], ticket]), name
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from lth.analysis import barrier, ends, naming, pairs, verdict
 from lth.analysis.pairs import Arm, first
-from lth.analysis.verdict import MARGIN
+from lth.analysis.verdict import AGAINST, MARGIN
 from lth.report.choose import Chain
 from lth.report.plot import COLOURS, LONG, MARKERS, Line, Lines, over_seeds, pretty
 from lth.tree.record import Record
@@ -111,20 +111,23 @@ def differences(records: Sequence[Record], chain: Chain, accuracy: str) -> Lines
 
     Means with two-sided 95% intervals (Student's t), the dense network's margin as a line; None where nothing can be paired.
     """
-    rows = [row for row in verdict.differences(records, accuracy) if row.name == chain.label]
+    judged = [v for v in verdict.verdicts(records, accuracy) if v.name == chain.label]
+    rows = [(v.density, AGAINST[name], c.accuracy) for v in judged for name, c in v.comparisons.items() if c.seeds]
     if not rows:
         return None
     factor, unit = ends.scale(ends.score(records))
     lines = []
-    for i, other in enumerate(dict.fromkeys(row.other for row in rows)):
-        at = [k for k, row in enumerate(rows) if row.other == other]
-        half = [factor * (row.interval[1] - row.mean) if row.interval else None for row in rows if row.other == other]
-        x, notes = [factor * rows[k].mean for k in at], [f"n = {rows[k].n}" for k in at]
+    for i, other in enumerate(dict.fromkeys(other for _, other, _ in rows)):
+        at = [k for k, (_, name, _) in enumerate(rows) if name == other]
+        means = [rows[k][2] for k in at]
+        half = [factor * (mean.interval[1] - mean.value) if mean.interval else None for mean in means]
+        x, notes = [factor * mean.value for mean in means], [f"n = {mean.n}" for mean in means]
         lines.append(Line(f"less {other}", x, at, COLOURS[i % len(COLOURS)], "", MARKERS[i % len(MARKERS)], half, "x", notes))
     for what, x, dash in (("no difference", 0, "-"), (f"margin, {-factor * MARGIN:g}{unit}", -factor * MARGIN, "--")):
         lines.append(Line(what, [x, x], [-0.5, len(rows) - 0.5], "#666666", dash))
-    title = f"{chain.label}: {ends.title(accuracy, ends.score(records))}, ticket less others, {ends.seeds([r.n for r in rows])}"
-    names = [pretty(row.density) if not k or row.density != rows[k - 1].density else "" for k, row in enumerate(rows)]
+    over = ends.seeds([mean.n for *_, mean in rows])
+    title = f"{chain.label}: {ends.title(accuracy, ends.score(records))}, ticket less others, {over}"
+    names = [pretty(row[0]) if not k or row[0] != rows[k - 1][0] else "" for k, row in enumerate(rows)]
     x, note = f"difference,{unit}" if unit else "difference", "paired by seed; bars: 95% intervals"
     return Lines(title, x, "weights remaining", lines, y_form="names", names=names, note=note)
 

@@ -72,7 +72,7 @@ def _details(chain: Chain, records: list[Record], found: Found, accuracy: str) -
 def rounds(records: Sequence[Record], accuracy: str) -> Part:
     """The tree of rounds: every round once, below the round that it was pruned from; a branch is indented."""
     nodes = tree(records)
-    differs, words = naming.recipes(records), naming.paces(records)
+    differs, words = naming.recipes(records), naming.chains(records)
     took, apart = seconds([record for record, _ in nodes])
     cells = []
     steps = {record.key: record.step for record in records}

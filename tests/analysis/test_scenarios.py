@@ -8,7 +8,7 @@ import pytest
 from lth.analysis import statement
 from lth.analysis.ends import EARLY_STOP
 from lth.analysis.sentences import accounts
-from lth.analysis.settle import command, typed
+from lth.analysis.settle import command
 from lth.analysis.statement import brief, text
 from lth.analysis.verdict import verdicts
 from tests.analysis.invent import arm

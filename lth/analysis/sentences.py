@@ -117,15 +117,13 @@ def _fails(v: Verdict) -> str:
 
 def _missed(judged: Sequence[Verdict], records: Sequence[Record]) -> str:
     best, v = sparsest(judged), nearest(judged)
-    if v is not None:
+    if v:
         passing = sum(u.verdict == NOT_SHOWN and u.p is not None and u.p <= ALPHA for u in judged)
         alone = f"uncorrected, {passing} of {len(judged)} densities have a p of at most {ALPHA:g}"
         return f"at {v.density:.2%} of weights {'; '.join(_gaps(v, records) + [alone] * (passing > 0))}."
-    if best is None:
-        return f"no density comes near: at {judged[0].density:.2%}, the densest, {_fails(judged[0])}."
-    sparser = [f"at {v.density:.2%} of weights {_fails(v)}" for v in judged if v.density < best.density][:1]
-    missing = [f"the {name} was not run" for name in settle.missing(best).values()]
-    return "; ".join([*(sparser or ["nothing, but no sparser ticket was tried"]), *missing]) + "."
+    failing = [f"at {v.density:.2%} of weights {_fails(v)}" for v in judged if best is None or v.density < best.density]
+    missing = [f"the {name} was not run" for name in settle.missing(best).values()] if best else []
+    return "; ".join([*(failing[:1] or ["nothing, but no sparser ticket was tried"]), *missing]) + "."
 
 
 def _gaps(v: Verdict, records: Sequence[Record]) -> list[str]:

@@ -75,8 +75,8 @@ def _test(accuracy: str, score: str) -> str:
         f"Differences are of {ends.title(accuracy, score)}, paired by seed; brackets hold one-sided 95% bounds, against controls "
         f"a two-sided 95% interval. By paired t tests a *winning* ticket's {word} difference is above {loss}, and its early-stop "
         f"iteration's at most {100 * SLACK:g}% of the dense network's mean (Frankle & Carbin 2019, section 1). p is the larger "
-        f"of both one-sided p values; p (Holm), corrected for the densities of the chain, is at most {ALPHA:g}. *Matching* is the "
-        f"same of weights rewound to a later checkpoint or to pretrained ones; *matching in {word}* is the {word} alone, of "
+        f"of both one-sided p values; p (Holm), corrected for the densities of the chain, is at most {ALPHA:g}. *Matching* is "
+        f"the same of weights rewound to a later checkpoint or to pretrained ones; *matching in {word}* is the {word} alone, of "
         "networks that start trained. *Not winning*, *not matching*: a difference lies beyond its limit, at 95%. Where the "
         "lowest validation loss of any of the rounds is its last one, early stop is not seen, and speed is not compared."
     )

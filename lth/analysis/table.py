@@ -1,11 +1,11 @@
 """Tables of rounds, for people."""
 
 from collections.abc import Callable, Sequence
-from statistics import fmean
+from statistics import fmean, stdev
 
 import pandas as pd
 
-from lth.analysis import ends, naming, pairs, statistics
+from lth.analysis import ends, naming, pairs
 from lth.tree.record import Record
 from lth.tree.settings import setting, varied
 
@@ -26,7 +26,6 @@ RUNNING = (
     "change: not that of the trained network."
 )
 UNSEEN = "early stop not seen"  # because the lowest validation loss was the last one
-INTERVAL, ENOUGH = "95% interval of the mean at early stop", 3  # seeds from which on an interval is more than a guess
 
 
 def document(records: Sequence[Record]) -> str:
@@ -52,21 +51,16 @@ def table(records: Sequence[Record]) -> str:
 
     What differs among the records has a column, and so have early stops that were not seen.
     """
-    seed = {"seed": [str(r.seed) for r in records]}
-    return markdown(pd.DataFrame(seed | _columns(records, [[r] for r in records])))
+    return markdown(pd.DataFrame({"seed": [str(r.seed) for r in records]} | _columns(records, [[r] for r in records])))
 
 
 def summary(records: Sequence[Record]) -> str:
     """Return a Markdown table, one row a recipe, step, round and control, so that none of these is ever averaged.
 
-    Its cells are the mean ± standard deviation (n - 1) over the n seeds, and from 3 seeds on the 95% interval of the mean test
-    score at early stop, by Student's t.
+    Its cells are the mean ± standard deviation (n - 1) over the n seeds.
     """
     arms = [list(arm.values()) for arm in pairs.arms(records).values()]
-    columns = {"n": [str(len(arm)) for arm in arms]} | _columns(records, arms)
-    means = [statistics.mean([r.early_stop_test_acc for r in arm]) for arm in arms]
-    intervals = ["{:.3f} to {:.3f}".format(*m.interval) if m.n >= ENOUGH else "" for m in means]
-    return markdown(pd.DataFrame(columns | ({INTERVAL: intervals} if any(intervals) else {})))
+    return markdown(pd.DataFrame({"n": [str(len(arm)) for arm in arms]} | _columns(records, arms)))
 
 
 def _columns(records: Sequence[Record], rows: list[list[Record]]) -> dict[str, list[str]]:
@@ -120,8 +114,8 @@ def layers(record: Record) -> str:
 
 def mean(values: Sequence[float | None], form: str = "{:.3f}") -> str:
     """Return the mean ± standard deviation (n - 1) of the values that are not None; '' without any."""
-    m = statistics.mean([value for value in values if value is not None])
-    return (form.format(m.value) if m.n else "") + (f" ± {form.format(m.deviation)}" if m.n > 1 else "")
+    known = [value for value in values if value is not None]
+    return " ± ".join([form.format(f(known)) for f, least in ((fmean, 1), (stdev, 2)) if len(known) >= least])
 
 
 def markdown(frame: pd.DataFrame) -> str:

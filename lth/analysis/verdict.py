@@ -113,12 +113,7 @@ def by_chain(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[list
     Args:
         accuracy: one of ``ends.ENDS``: 'early_stop_test_acc' (the paper's), 'test_acc' (last epoch) or 'best_test_acc' (best
             validation accuracy).
-
-    Raises:
-        ValueError: for another accuracy.
     """
-    if accuracy not in ends.ENDS:
-        raise ValueError(f"accuracy={accuracy} is not accepted; it takes {', '.join(ends.ENDS)}.")
     arms, names = pairs.arms(records), naming.headings(records)
     parts: dict[tuple[str, str], list[Verdict]] = {}
     for (recipe, step, index, control), arm in arms.items():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from scipy.stats import binomtest
 
 from lth.analysis import ends, naming, settle
-from lth.analysis.pairs import NOT_SHOWN, Comparison
+from lth.analysis.pairs import NOT_SHOWN
 from lth.analysis.statistics import ALPHA
 from lth.analysis.verdict import AGAINST, CALLED, EQUAL, EXPECTED, IN_ACCURACY, MARGIN, Verdict, by_chain, nearest, sparsest
 from lth.tree.record import Record
@@ -38,37 +38,33 @@ def _headline(judged: Sequence[Verdict]) -> str:
 
     Where no ticket is shown, each control is that of the sparsest ticket that has it.
     """
-    best, against, beside = sparsest(judged), [], []
-    for control, compared in (("reinit", _reinit), (EQUAL, _equal)):
-        v = best or next((v for v in reversed(judged) if control in v.comparisons), judged[-1])
-        if control not in v.comparisons:
-            beside.append(f"{EXPECTED[control]} not run")
-            continue
-        text, worse = compared(v, v.comparisons[control])
-        (against if worse and best else beside).append(text if best else f"{text} at {v.density:.2%}")
+    best, n = sparsest(judged), max(v.dense.accuracy.n for v in judged)
     if best:
-        place = f"{_called(best, best.verdict)} at {best.density:.2%} of weights (n = {len(best.dense.seeds)})"
-        place += f" against its dense network, but {' and '.join(against)}" if against else ""
+        place = f"{_called(best, best.verdict)} at {best.density:.2%} of weights (n = {best.dense.accuracy.n})"
     else:
-        n = max(len(v.dense.seeds) for v in judged)
-        place = f"no {_called(judged[0], judged[0].at_most)} is shown (n = {n})" if n else "no verdict (n = 0)"
-    return "; ".join([f"{judged[0].name}: {place}", *beside])
+        place = f"no {_called(judged[0], judged[0].at_most)} is shown (n = {n})"
+    parts = [f"{judged[0].name}: {place}"]
+    for control, compared in (("reinit", _reinit), (EQUAL, _equal)):
+        beside = [v for v in judged if control in v.comparisons and (best is None or v is best)]
+        at = f" at {beside[-1].density:.2%}" if beside and not best else ""
+        parts.append(compared(beside[-1]) + at if beside else f"{EXPECTED[control]} not run")
+    return "; ".join(parts)
 
 
-def _reinit(v: Verdict, control: Comparison) -> tuple[str, bool]:
-    """Return how a ticket compares with its re-initialised control, and whether that speaks against the ticket."""
-    verdicts = {v.word: control.accuracy_verdict, "early stop": control.iterations_verdict}
+def _reinit(v: Verdict) -> str:
+    c = v.comparisons["reinit"]
+    verdicts = {v.word: c.accuracy_verdict, "early stop": c.iterations_verdict}
     better, worse = (" and ".join(name for name, word in verdicts.items() if word == sign) for sign in ("better", "worse"))
     if worse:
-        return f"the {EXPECTED['reinit']} is better in {worse}", True
-    return f"better than re-initialised in {better}" if better else "not shown to be better than re-initialised", False
+        return f"but the {EXPECTED['reinit']} is better in {worse}"
+    return f"better than re-initialised in {better}" if better else "not shown to be better than re-initialised"
 
 
-def _equal(v: Verdict, equal: Comparison) -> tuple[str, bool]:
-    """Return the same of the dense network of equal compute."""
+def _equal(v: Verdict) -> str:
+    equal = v.comparisons[EQUAL]
     if v.equal_verdict == "worse":
-        return f"the {AGAINST[EQUAL]} ({equal.epochs} epochs) is {v.points(-equal.accuracy.value, 1, '')} better", True
-    return f"{'not shown to be ' * (v.equal_verdict == NOT_SHOWN)}no worse than the {AGAINST[EQUAL]}", False
+        return f"but the {AGAINST[EQUAL]} ({equal.epochs} epochs) is {v.points(-equal.accuracy.value, 1, '')} better"
+    return f"{'not shown to be ' * (v.equal_verdict == NOT_SHOWN)}no worse than the {AGAINST[EQUAL]}"
 
 
 def _shown(judged: Sequence[Verdict]) -> str:

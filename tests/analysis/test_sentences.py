@@ -32,9 +32,8 @@ def controlled(reinit=0.05, longer=0.05, stops=(500, 505, 510)):
 def test_better_controls_stand_in_the_headline():
     assert [v.verdict for v in verdicts(controlled())] == ["winning"]
     assert account(controlled())[0] == (
-        "simple_cnn all, 20% a round: winning ticket at 80.00% of weights (n = 3) against its dense network, but the "
-        "re-initialised control is better in accuracy and early stop and the dense network of equal compute (20 epochs) is "
-        "5.0 pp better"
+        "simple_cnn all, 20% a round: winning ticket at 80.00% of weights (n = 3); but the re-initialised control "
+        "is better in accuracy and early stop; but the dense network of equal compute (20 epochs) is 5.0 pp better"
     )
 
 

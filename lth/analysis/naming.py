@@ -20,17 +20,11 @@ def method(record: Record) -> str:
     return ", ".join(word for word in words if word not in PLAIN) or "magnitude"
 
 
-def short(key: str) -> str:
-    """Return a dotted key in a word: ``batch_size`` of data.batch_size, ``optim`` of optim.name."""
-    group, _, name = key.rpartition(".")
-    return group if name == "name" else name
-
-
 def recipes(records: Sequence[Record]) -> dict[str, str]:
     """Return recipe -> what sets it apart from the others of its model, finetune and data set, '' where it is the only one.
 
-    That is what a sweep varied, and the recipe's first digits where that is not enough. Recipes of tickets are set apart from
-    each other, so that dense networks that trained longer add nothing to their names.
+    That is what a sweep varied, and the recipe's first digits where that is not enough. Dense networks that trained longer add
+    nothing to the names of tickets.
     """
     pruned = {record.recipe for record in records if record.round}
     one = {record.recipe: replace(record, round=0) for record in records}  # in round 0 settings of pruning do not count
@@ -46,7 +40,7 @@ def recipes(records: Sequence[Record]) -> dict[str, str]:
 def chains(records: Sequence[Record]) -> dict[str, str]:
     """Return step -> its chain, called by how it prunes: rate, method, what a sweep varied; of pruned rounds.
 
-    A chain is one step taken again and again, or the one shots that differ in depth alone; controls bear their ticket's step.
+    One shots that differ in depth alone are one chain; controls bear their ticket's step.
     """
     pruned = [record for record in records if record.round]
     keys = [key for key in varied(pruned) if key.startswith("prune.")]
@@ -75,8 +69,9 @@ def _rate(record: Record) -> str:
 
 
 def _settings(record: Record, keys: Sequence[str]) -> str:
-    values = [(short(key), value) for key in keys if (value := setting(record, key)) is not None]
-    return _joined(*(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values))
+    """Return settings in words: ``batch_size 8`` of data.batch_size, ``optim adam`` of optim.name."""
+    values = {key.removesuffix(".name").rpartition(".")[2]: setting(record, key) for key in keys}
+    return _joined(*(f"{name} {value}" for name, value in values.items() if value is not None))
 
 
 def _joined(*texts: str) -> str:

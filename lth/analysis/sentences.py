@@ -16,10 +16,7 @@ from lth.tree.settings import varied
 
 
 def accounts(records: Sequence[Record], accuracy: str) -> list[tuple[str, str, str, str]]:
-    """Return, for each chain, what its verdicts come to: a headline, and the sentences Shown, Missed and To settle it.
-
-    The headline names the chain and its sparsest ticket, with its controls. ``accuracy``: one of ``ends.ENDS``.
-    """
+    """Return for each chain a headline and the sentences Shown, Missed and To settle it; ``accuracy``: see ``ends.ENDS``."""
     names, keys, result = naming.headings(records), varied(records), []
     for judged in by_chain(records, accuracy):
         name, recipe = judged[0].name, judged[0].ticket.recipe
@@ -34,10 +31,7 @@ def _called(v: Verdict, verdict: str) -> str:
 
 
 def _headline(judged: Sequence[Verdict]) -> str:
-    """Return ``NAME: winning ticket at 32.77% of weights (n = 3); ...``: never without what its controls say.
-
-    Where no ticket is shown, each control is that of the sparsest ticket that has it.
-    """
+    """Return ``NAME: winning ticket at 32.77% of weights (n = 3); ...``: never without what its controls say."""
     best, n = sparsest(judged), max(v.dense.accuracy.n for v in judged)
     if best:
         place = f"{_called(best, best.verdict)} at {best.density:.2%} of weights (n = {best.dense.accuracy.n})"
@@ -45,6 +39,7 @@ def _headline(judged: Sequence[Verdict]) -> str:
         place = f"no {_called(judged[0], judged[0].at_most)} is shown (n = {n})"
     parts = [f"{judged[0].name}: {place}"]
     for control, compared in (("reinit", _reinit), (EQUAL, _equal)):
+        # where no ticket is shown, the control is that of the sparsest ticket that has it
         beside = [v for v in judged if control in v.comparisons and (best is None or v is best)]
         at = f" at {beside[-1].density:.2%}" if beside and not best else ""
         parts.append(compared(beside[-1]) + at if beside else f"{EXPECTED[control]} not run")

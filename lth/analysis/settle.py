@@ -15,12 +15,7 @@ HASHED = ("model.weights", "trainer.precision")  # a record has a hash of one, t
 
 
 def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Sequence[str]) -> str:
-    """Return what would settle what is open in a chain: a reason and a command.
-
-    Args:
-        records: of the chain.
-        varied: the keys in which the records of all chains differ.
-    """
+    """Return what would settle what is open in a chain of ``records``: a reason and a command; ``varied``: keys of the sweep."""
     best, v = sparsest(judged), nearest(judged)
     last = max((record for record in records if record.round), key=lambda record: record.finished)
     seeds = sorted({record.seed for record in records})
@@ -64,10 +59,7 @@ def _more(v: Verdict, seeds: Sequence[int]) -> tuple[str, dict[str, str]]:
 
 
 def seeds_needed(v: Verdict) -> int:
-    """Return how many seeds, as a rule at most MOST, would show what is not shown of a ticket, or the contrary.
-
-    With a chance of 80%, if means and deviations stay as they are.
-    """
+    """Return how many seeds would show what is not shown, or the contrary, with a chance of 80% if means stay as they are."""
     accuracy, stop, n = v.dense.accuracy, v.dense.iterations, v.dense.accuracy.n
     if n < 2:
         return FEW
@@ -78,10 +70,7 @@ def seeds_needed(v: Verdict) -> int:
 def command(recorded: str | None, changes: Mapping[str, str], chain: Mapping[str, object]) -> str:
     """Return the command line ``recorded`` with other values of some keys; of the changes alone where none is on record.
 
-    Args:
-        recorded: the arguments of ``python -m lth.run`` as a shell reads them.
-        changes: key -> value.
-        chain: key -> value that stands for a list of them in a sweep: that of one chain.
+    ``chain`` holds the value of one chain for keys of which a sweep lists several.
     """
     words = shlex.split(recorded or "")
     if any("=" not in word and word not in MULTIRUN for word in words):  # of a script

@@ -52,20 +52,21 @@ def _part(judged: list[Verdict]) -> str:
 def _rows(v: Verdict) -> Iterator[list[str]]:
     """Yield the cells of each comparison of a ticket; the verdict on it stands beside its dense network."""
     for name, c in v.comparisons.items():
+        if not c.seeds:
+            continue
         against_dense = name in (DENSE, EQUAL)
         gain = c.accuracy.bounds if against_dense else c.accuracy.interval
         delay = c.iterations.bounds if against_dense else c.iterations.interval
         row = [f"{v.density:.2%}", AGAINST[name] + f" ({c.epochs} epochs)" * (name == EQUAL), str(len(c.seeds))]
         row += [", ".join(map(str, c.dropped)) or "-", _signed(c.accuracy.value, gain, lambda x: v.points(x, unit=False))]
         row += [{DENSE: v.verdict.replace("accuracy", v.word), EQUAL: v.equal_verdict}.get(name, c.accuracy_verdict)]
-        row += [_signed(c.iterations.value, delay) + (f" of {c.other_stop:.0f}" if c.seeds else "")]
+        row += [f"{_signed(c.iterations.value, delay)} of {c.other_stop:.0f}"]
         row += ["-" if against_dense else c.iterations_verdict, f"{c.censored} of {2 * len(c.seeds)}"]
         yield [*row, *("-" if p is None or name != DENSE else f"{p:.3f}" for p in (v.p, v.p_corrected))]
 
 
-def _signed(mean: float | None, interval: tuple[float, float] | None, form: Callable[[float], str] = "{:+z.0f}".format) -> str:
-    text = "-" if mean is None else form(mean)
-    return f"{text} [{', '.join(map(form, interval))}]" if interval else text
+def _signed(mean: float, interval: tuple[float, float] | None, form: Callable[[float], str] = "{:+z.0f}".format) -> str:
+    return f"{form(mean)} [{', '.join(map(form, interval))}]" if interval else form(mean)
 
 
 def _test(accuracy: str, score: str) -> str:

@@ -62,10 +62,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def seeds_for(effect: float, sd: float, n: int, tests: int = 1) -> int:
     """Return how many seeds, above ``n`` and at most MOST, a one-sided paired t test needs to show ``effect`` with POWER.
 
-    Args:
-        effect: the mean difference less the bound that it is to be above.
-        sd: the standard deviation of the differences.
-        tests: by how many its p value is multiplied.
+    ``effect`` is a mean difference less its bound, ``sd`` their standard deviation; p values are multiplied by ``tests``.
     """
     for more in range(n + 1, MOST):
         critical = stats.t.ppf(1 - ALPHA / tests, more - 1)

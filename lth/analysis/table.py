@@ -35,11 +35,7 @@ def document(records: Sequence[Record]) -> str:
 
 
 def caption(records: Sequence[Record], accuracy: str = ends.EARLY_STOP, *, each: bool = False) -> str:
-    """Return a sentence that names the end point, n, and how many early stops were not seen.
-
-    Args:
-        each: whether the table has a row for each round.
-    """
+    """Return a sentence on the end point, n (or a row for ``each`` round), and how many early stops were not seen."""
     n = "a row a round" if each else ends.seeds([len(arm) for arm in pairs.arms(records).values()])
     late, title = ends.censored(records), ends.title(accuracy, ends.score(records))
     unseen = f" {late} of {len(records)} rounds stopped at the last iteration, so that their early stop was not seen."
@@ -55,18 +51,17 @@ def table(records: Sequence[Record]) -> str:
 
 
 def summary(records: Sequence[Record]) -> str:
-    """Return a Markdown table, one row a recipe, step, round and control, so that none of these is ever averaged.
-
-    Its cells are the mean ± standard deviation (n - 1) over the n seeds.
-    """
+    """Return a Markdown table, one row a recipe, step, round and control: mean ± standard deviation (n - 1) over n seeds."""
     arms = [list(arm.values()) for arm in pairs.arms(records).values()]
     return markdown(pd.DataFrame({"n": [str(len(arm)) for arm in arms]} | _columns(records, arms)))
 
 
 def _columns(records: Sequence[Record], rows: list[list[Record]]) -> dict[str, list[str]]:
     """Return title -> the cells of rows, each over the records that it stands for, '' for nothing."""
-    differ = {title: cell for title, cell in _facts(records).items() if len({cell(r) for r in records} - {""}) > 1}
-    columns = {title: [cell(row[0]) for row in rows] for title, cell in ({"round": lambda r: str(r.round)} | differ).items()}
+    columns = {"round": [str(row[0].round) for row in rows]}
+    for title, cell in _facts(records).items():
+        if len({cell(r) for r in records} - {""}) > 1:
+            columns[title] = [cell(row[0]) for row in rows]
     if ends.censored(records):
         unseen = [(ends.censored(row), len(row)) for row in rows]
         columns[UNSEEN] = ["" if not count else "yes" if n == 1 else f"{count} of {n}" for count, n in unseen]
@@ -79,19 +74,13 @@ def _columns(records: Sequence[Record], rows: list[list[Record]]) -> dict[str, l
 
 def _facts(records: Sequence[Record]) -> dict[str, Callable[[Record], str]]:
     """Return title -> what a row says where the records differ in it; '' of what does not apply to a round."""
-    keys = varied(records)
-    words = [naming.short(key) for key in keys]
-    swept = {
-        word if words.count(word) == 1 else key: lambda r, key=key: "" if (value := setting(r, key)) is None else str(value)
-        for key, word in zip(keys, words)
-    }
     return {
         "model": lambda r: r.model,
         "finetune": lambda r: r.finetune,
         "data": lambda r: r.data,
         "rate": lambda r: f"{r.rate:g}" if r.round else "",
         "rounds at once": lambda r: str(r.levels) if r.round else "",
-        **swept,
+        **{key: lambda r, key=key: "" if setting(r, key) is None else str(setting(r, key)) for key in varied(records)},
         "method": naming.method,
         "control": lambda r: r.control or "-",
         "recipe": lambda r: r.recipe[:6],
@@ -99,10 +88,7 @@ def _facts(records: Sequence[Record]) -> dict[str, Callable[[Record], str]]:
 
 
 def layers(record: Record) -> str:
-    """Return a Markdown table, one row a weight that is multiplied: its size and the FLOPs of one image, dense and remaining.
-
-    The products of two activations, as attention has them, are a row without weights.
-    """
+    """Return a Markdown table, one row a weight that is multiplied: its size and the FLOPs of one image, dense and remaining."""
     rows = []
     for name, flops in record.layer_flops.items():
         kept = record.layers.get(name, 1.0)

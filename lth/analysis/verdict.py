@@ -108,12 +108,7 @@ def verdicts(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[Verd
 
 
 def by_chain(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[list[Verdict]]:
-    """Return the verdicts of each chain, the densest first, with Holm's correction over its densities.
-
-    Args:
-        accuracy: one of ``ends.ENDS``: 'early_stop_test_acc' (the paper's), 'test_acc' (last epoch) or 'best_test_acc' (best
-            validation accuracy).
-    """
+    """Return the verdicts of each chain, the densest first, corrected over its densities; ``accuracy``: one of ``ends.ENDS``."""
     arms, names = pairs.arms(records), naming.headings(records)
     parts: dict[tuple[str, str], list[Verdict]] = {}
     for (recipe, step, index, control), arm in arms.items():
@@ -150,10 +145,7 @@ def sparsest(judged: Iterable[Verdict]) -> Verdict | None:
 
 
 def nearest(judged: Iterable[Verdict]) -> Verdict | None:
-    """Return the ticket that is nearest to be shown, None where nothing is open.
-
-    Of those that are not shown and sparser than the sparsest good one it has the highest lower bound of accuracy.
-    """
+    """Return, of tickets not shown and sparser than the sparsest good one, that of the highest lower bound of accuracy."""
     best = sparsest(judged)
     waiting = [v for v in judged if v.verdict == NOT_SHOWN and (best is None or v.density < best.density)]
     return max(waiting, key=lambda v: (v.dense.accuracy.bounds or (-math.inf,), -v.density), default=None)

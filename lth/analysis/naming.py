@@ -44,28 +44,26 @@ def chains(records: Sequence[Record]) -> dict[str, str]:
     """
     pruned = [record for record in records if record.round]
     keys = [key for key in varied(pruned) if key.startswith("prune.")]
-    return {
-        record.step: _joined(_rate(record), *({method(record)} - {"magnitude"}), _settings(record, keys)) for record in pruned
-    }
+    names = {}
+    for record in pruned:
+        rate = f"one shot to rounds of {100 * record.rate:g}%" if record.levels > 1 else f"{100 * record.rate:g}% a round"
+        how = method(record)
+        names[record.step] = _joined(rate, "" if how == "magnitude" else how, _settings(record, keys))
+    return names
 
 
 def headings(records: Sequence[Record]) -> dict[tuple[str, str], str]:
     """Return (recipe, step) -> what a chain is called: ``simple_cnn all, batch_size 8, 20% a round``; 'dense' for step ''."""
     recipe, chain, several = recipes(records), chains(records), len({record.data for record in records}) > 1
-    return {
-        (r.recipe, r.step): _joined(
-            f"{r.model} {r.finetune}" + f" on {r.data}" * several, recipe[r.recipe], chain.get(r.step, "dense")
-        )
-        for r in records
-    }
+    names = {}
+    for r in records:
+        network = f"{r.model} {r.finetune} on {r.data}" if several else f"{r.model} {r.finetune}"
+        names[r.recipe, r.step] = _joined(network, recipe[r.recipe], chain.get(r.step, "dense"))
+    return names
 
 
 def _kind(record: Record) -> tuple[str, str, str]:
     return record.model, record.finetune, record.data
-
-
-def _rate(record: Record) -> str:
-    return f"one shot to rounds of {100 * record.rate:g}%" if record.levels > 1 else f"{100 * record.rate:g}% a round"
 
 
 def _settings(record: Record, keys: Sequence[str]) -> str:

@@ -10,9 +10,11 @@ from scipy.stats import binomtest
 from lth.analysis import ends, naming, settle
 from lth.analysis.pairs import NOT_SHOWN
 from lth.analysis.statistics import ALPHA
-from lth.analysis.verdict import AGAINST, CALLED, EQUAL, EXPECTED, IN_ACCURACY, MARGIN, Verdict, by_chain, nearest, sparsest
+from lth.analysis.verdict import CALLED, DENSE, EQUAL, IN_ACCURACY, MARGIN, Verdict, by_chain, nearest, sparsest
 from lth.tree.record import Record
 from lth.tree.settings import varied
+
+REINIT = naming.CONTROLS["reinit"]
 
 
 def accounts(records: Sequence[Record], accuracy: str) -> list[tuple[str, str, str, str]]:
@@ -38,28 +40,28 @@ def _headline(judged: Sequence[Verdict]) -> str:
     else:
         place = f"no {_called(judged[0], judged[0].at_most)} is shown (n = {n})"
     parts = [f"{judged[0].name}: {place}"]
-    for control, compared in (("reinit", _reinit), (EQUAL, _equal)):
+    for control, compared in ((REINIT, _reinit), (EQUAL, _equal)):
         # where no ticket is shown, the control is that of the sparsest ticket that has it
         beside = [v for v in judged if control in v.comparisons and (best is None or v is best)]
         at = f" at {beside[-1].density:.2%}" if beside and not best else ""
-        parts.append(compared(beside[-1]) + at if beside else f"{EXPECTED[control]} not run")
+        parts.append(compared(beside[-1]) + at if beside else f"{settle.EXPECTED[control]} not run")
     return "; ".join(parts)
 
 
 def _reinit(v: Verdict) -> str:
-    c = v.comparisons["reinit"]
+    c = v.comparisons[REINIT]
     verdicts = {v.word: c.accuracy_verdict, "early stop": c.iterations_verdict}
     better, worse = (" and ".join(name for name, word in verdicts.items() if word == sign) for sign in ("better", "worse"))
     if worse:
-        return f"but the {EXPECTED['reinit']} is better in {worse}"
+        return f"but the re-initialised control is better in {worse}"
     return f"better than re-initialised in {better}" if better else "not shown to be better than re-initialised"
 
 
 def _equal(v: Verdict) -> str:
     equal = v.comparisons[EQUAL]
     if v.equal_verdict == "worse":
-        return f"but the {AGAINST[EQUAL]} ({equal.epochs} epochs) is {v.points(-equal.accuracy.value, 1, '')} better"
-    return f"{'not shown to be ' * (v.equal_verdict == NOT_SHOWN)}no worse than the {AGAINST[EQUAL]}"
+        return f"but the {EQUAL} ({equal.epochs} epochs) is {v.points(-equal.accuracy.value, 1, '')} better"
+    return f"{'not shown to be ' * (v.equal_verdict == NOT_SHOWN)}no worse than the {EQUAL}"
 
 
 def _shown(judged: Sequence[Verdict]) -> str:
@@ -90,11 +92,11 @@ def _better(v: Verdict) -> list[str]:
     """Return which controls a ticket is better than, and in what."""
     facts = []
     for name, c in v.comparisons.items():
-        if name in naming.CONTROLS and c.accuracy_verdict == "better":
+        if name not in (DENSE, EQUAL) and c.accuracy_verdict == "better":
             bounds = ", ".join(v.points(bound, 1, "", unit=False) for bound in c.accuracy.interval)
-            facts.append(f"than {AGAINST[name]} in {v.word} by {v.points(c.accuracy.value, 1, '')} [{bounds}]")
-        if name in naming.CONTROLS and c.iterations_verdict == "better":
-            facts.append(f"than {AGAINST[name]} in early stop")
+            facts.append(f"than {name} in {v.word} by {v.points(c.accuracy.value, 1, '')} [{bounds}]")
+        if name not in (DENSE, EQUAL) and c.iterations_verdict == "better":
+            facts.append(f"than {name} in early stop")
     return facts
 
 
@@ -113,7 +115,7 @@ def _missed(judged: Sequence[Verdict], records: Sequence[Record]) -> str:
         alone = f"uncorrected, {passing} of {len(judged)} densities have a p of at most {ALPHA:g}"
         return f"at {v.density:.2%} of weights {'; '.join(_gaps(v, records) + [alone] * (passing > 0))}."
     failing = [f"at {v.density:.2%} of weights {_fails(v)}" for v in judged if best is None or v.density < best.density]
-    missing = [f"the {name} was not run" for name in settle.missing(best).values()] if best else []
+    missing = [f"the {name} was not run" for name in settle.missing(best)] if best else []
     return "; ".join([*(failing[:1] or ["nothing, but no sparser ticket was tried"]), *missing]) + "."
 
 

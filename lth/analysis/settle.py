@@ -3,12 +3,15 @@
 import shlex
 from collections.abc import Mapping, Sequence
 
+from lth.analysis import naming
 from lth.analysis.statistics import MOST, seeds_for
-from lth.analysis.verdict import EXPECTED, IN_ACCURACY, MARGIN, Verdict, nearest, sparsest
+from lth.analysis.verdict import EQUAL, IN_ACCURACY, MARGIN, Verdict, nearest, sparsest
 from lth.tree.record import Record
 from lth.tree.settings import setting
 
 FEW, LONGER, DEEPER = 5, 2, 3  # seeds where there is one; times as many epochs; more rounds
+KINDS = {**naming.CONTROLS, "dense": EQUAL}  # value of prune.controls -> name of a comparison
+EXPECTED = {KINDS["reinit"]: "re-initialised control", EQUAL: EQUAL}  # comparisons that a ticket should have -> their controls
 MULTIRUN = ("-m", "--multirun")
 SWEPT = ("finetune", "prune.rate", "prune.criterion", "prune.allocation", "prune.rewind", "prune.retrain")  # beside what varied
 HASHED = ("model.weights", "trainer.precision")  # a record has a hash of one, the other resolved: not what was typed
@@ -24,9 +27,9 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
         why = "train the dense networks"
     elif v:
         why, changes = _more(v, seeds)
-    elif best and (controls := missing(best)):
-        why = f"run {' and '.join(f'the {name}' for name in controls.values())}"
-        kinds = [name for name in best.comparisons if name] + list(controls)
+    elif best and missing(best):
+        why = f"run {' and '.join(f'the {name}' for name in missing(best))}"
+        kinds = [kind for kind, name in KINDS.items() if name in best.comparisons or name in EXPECTED]
         changes = {"prune.controls": "+".join(kinds), "prune.control_rounds": f"{best.ticket.round}"}
     elif best:
         why = "nothing is open here; for sparser tickets"
@@ -39,9 +42,9 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
     return f"{why}: `{command(last.command, changes, {'model': last.model, 'data': last.data} | chain)}`"
 
 
-def missing(v: Verdict) -> dict[str, str]:
-    """Return the controls that a ticket should have and has not: name -> what it is called."""
-    return {control: name for control, name in EXPECTED.items() if control not in v.comparisons}
+def missing(v: Verdict) -> list[str]:
+    """Return what the controls are called that a ticket should have and has not."""
+    return [called for name, called in EXPECTED.items() if name not in v.comparisons]
 
 
 def _more(v: Verdict, seeds: Sequence[int]) -> tuple[str, dict[str, str]]:

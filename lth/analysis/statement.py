@@ -7,7 +7,7 @@ import pandas as pd
 from lth.analysis import ends, sentences, table, verdict
 from lth.analysis.ends import EARLY_STOP
 from lth.analysis.statistics import ALPHA
-from lth.analysis.verdict import AGAINST, DENSE, EQUAL, MARGIN, SLACK, Verdict
+from lth.analysis.verdict import DENSE, EQUAL, MARGIN, SLACK, Verdict
 from lth.tree.record import Record
 
 NONE = "There is no ticket to judge."
@@ -57,7 +57,7 @@ def _rows(v: Verdict) -> Iterator[list[str]]:
         against_dense = name in (DENSE, EQUAL)
         gain = c.accuracy.bounds if against_dense else c.accuracy.interval
         delay = c.iterations.bounds if against_dense else c.iterations.interval
-        row = [f"{v.density:.2%}", AGAINST[name] + f" ({c.epochs} epochs)" * (name == EQUAL), str(len(c.seeds))]
+        row = [f"{v.density:.2%}", name + f" ({c.epochs} epochs)" * (name == EQUAL), str(len(c.seeds))]
         row += [", ".join(map(str, c.dropped)) or "-", _signed(c.accuracy.value, gain, lambda x: v.points(x, unit=False))]
         row += [{DENSE: v.verdict.replace("accuracy", v.word), EQUAL: v.equal_verdict}.get(name, c.accuracy_verdict)]
         row += [f"{_signed(c.iterations.value, delay)} of {c.other_stop:.0f}"]

@@ -20,9 +20,7 @@ WINNING, MATCHING, IN_ACCURACY = "winning", "matching", "matching in accuracy"
 CALLED = {WINNING: "winning ticket", MATCHING: "matching subnetwork", IN_ACCURACY: "subnetwork that matches in accuracy"}
 MARGIN = 0.005  # the loss of accuracy that still counts as none; of another score in its unit
 SLACK = 0.05  # the delay of early stop that still counts as none, a fraction of the dense networks' mean
-DENSE, EQUAL = "", "dense"  # the dense network, and the one that trained as long as the ticket's chain
-AGAINST = {DENSE: "dense network", EQUAL: "dense network of equal compute", **naming.CONTROLS}
-EXPECTED = {"reinit": "re-initialised control", EQUAL: AGAINST[EQUAL]}  # the controls that a ticket should have
+DENSE, EQUAL = "dense network", "dense network of equal compute"  # which trained for as many epochs as the ticket's chain
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Verdict:
     name: str  # of its chain, for people: model, finetune, what a sweep varied, how it was pruned
     ticket: Record  # of one seed, if possible one that the dense network has, too
     end: str  # field of a record: where the score is read
-    comparisons: dict[str, Comparison]  # with DENSE always, with EQUAL and controls where they were trained
+    comparisons: dict[str, Comparison]  # with DENSE always; with EQUAL and ``naming.CONTROLS`` where they were trained
     p_corrected: float | None = None  # by Holm, over the densities of the chain that have a p value
     tests: int = 1  # by how many Holm's correction multiplies p, at least
 
@@ -114,7 +112,7 @@ def by_chain(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[list
     for (recipe, step, index, control), arm in arms.items():
         if not index or control:
             continue
-        others = {name: arms.get((recipe, step, index, name), {}) for *_, name in arms if name}
+        others = {name: arms.get((recipe, step, index, kind), {}) for kind, name in naming.CONTROLS.items()}
         others = {DENSE: arms.get((recipe, "", 0, ""), {}), EQUAL: _equal(arm, arms)} | others
         compared = {name: pairs.compare(arm, other, accuracy) for name, other in others.items() if other or name == DENSE}
         seeds = compared[DENSE].seeds

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from lth.analysis import barrier, ends, naming, pairs, verdict
 from lth.analysis.pairs import Arm, first
-from lth.analysis.verdict import AGAINST, MARGIN
+from lth.analysis.verdict import MARGIN
 from lth.report.choose import Chain
 from lth.report.plot import COLOURS, LONG, MARKERS, Line, Lines, over_seeds, pretty
 from lth.tree.record import Record
@@ -112,7 +112,7 @@ def differences(records: Sequence[Record], chain: Chain, accuracy: str) -> Lines
     Means with two-sided 95% intervals (Student's t), the dense network's margin as a line; None where nothing can be paired.
     """
     judged = [v for v in verdict.verdicts(records, accuracy) if v.name == chain.label]
-    rows = [(v.density, AGAINST[name], c.accuracy) for v in judged for name, c in v.comparisons.items() if c.seeds]
+    rows = [(v.density, name, c.accuracy) for v in judged for name, c in v.comparisons.items() if c.seeds]
     if not rows:
         return None
     factor, unit = ends.scale(ends.score(records))

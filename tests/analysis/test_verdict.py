@@ -6,7 +6,7 @@ import pytest
 
 from lth.analysis.statement import text
 from lth.analysis.statistics import mean
-from lth.analysis.verdict import sparsest, verdicts
+from lth.analysis.verdict import EQUAL, sparsest, verdicts
 from tests.analysis.invent import arm
 
 DENSE = [0.70, 0.80, 0.90]  # seeds differ far more than tickets do
@@ -104,11 +104,11 @@ def test_controls_are_compared_and_never_mixed_in():
     shuffle = arm(1, [0.9, 0.9, 0.9, 0.9], [700, 705, 700, 1], control="shuffle")
     v = only([*reinit, *records, *shuffle, *arm(1, [0.5], control="random")])
     assert (v.dense, v.p_corrected, v.verdict) == (alone.dense, alone.p_corrected, alone.verdict)
-    first, second = v.comparisons["reinit"], v.comparisons["shuffle"]
+    first, second = v.comparisons["re-initialised"], v.comparisons["shuffled mask"]
     assert (first.accuracy_verdict, first.iterations_verdict) == ("better", "better")
     assert first.accuracy.interval == pytest.approx(mean([0.05, 0.06, 0.04]).interval)
     assert (second.accuracy_verdict, second.iterations_verdict, second.dropped) == ("not shown", "worse", [3])
-    assert (v.comparisons["random"].accuracy_verdict, v.comparisons["random"].accuracy.interval) == ("not shown", None)
+    assert (v.comparisons["random mask"].accuracy_verdict, v.comparisons["random mask"].accuracy.interval) == ("not shown", None)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_controls_are_compared_and_never_mixed_in():
 def test_the_dense_network_of_equal_compute_is_met_in_accuracy_alone(accuracies, verdict):
     records = [*arm(0, DENSE), *arm(2, GOOD), *arm(0, accuracies, [1] * 3, epochs=30, recipe="longer")]
     v = only(records)
-    assert (v.comparisons["dense"].epochs, v.equal_verdict) == (30, verdict)
+    assert (v.comparisons[EQUAL].epochs, v.equal_verdict) == (30, verdict)
     assert v.verdict == "winning", "it is no part of the paper's definition"
     row = " ".join(text(records).split()).partition("| dense network of equal compute (30 epochs) | 3 | - |")[2]
     assert row.split("|")[1].strip() == verdict
@@ -131,10 +131,10 @@ def test_the_nearest_dense_network_of_enough_epochs_is_taken():
         *arm(0, DENSE, epochs=40, recipe="more"),
         *arm(0, DENSE, epochs=30, recipe="other", family="other"),
     ]
-    assert only([*tickets, *dense]).comparisons["dense"].epochs == 40
-    assert "dense" not in only([*tickets, *dense[:3]]).comparisons
+    assert only([*tickets, *dense]).comparisons[EQUAL].epochs == 40
+    assert EQUAL not in only([*tickets, *dense[:3]]).comparisons
     shot = only([*arm(0, DENSE), *arm(1, DENSE, levels=6), *arm(0, DENSE, epochs=20, recipe="longer")])
-    assert shot.comparisons["dense"].epochs == 20
+    assert shot.comparisons[EQUAL].epochs == 20
 
 
 def test_each_chain_has_its_sparsest_winning_ticket():

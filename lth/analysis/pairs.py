@@ -40,7 +40,7 @@ class Comparison:
     speed: bool  # whether early stops are compared: every one was seen, and the ticket does not start trained
     accuracy: Mean
     iterations: Mean  # of early stop; fewer is better
-    other_stop: float | None  # the other arm's mean early-stop iteration
+    other_stop: float  # the other arm's mean early-stop iteration
 
     @property
     def accuracy_verdict(self) -> str:
@@ -56,19 +56,19 @@ class Comparison:
 
 
 def compare(ticket: Arm, other: Arm, end: str) -> Comparison:
-    """Pair two arms by seed; ``end`` is the field of the score that is compared."""
+    """Pair two arms that share a seed; ``end`` is the field of the score that is compared."""
     seeds, dropped = sorted(ticket.keys() & other.keys()), sorted(ticket.keys() ^ other.keys())
     one, two = [ticket[seed] for seed in seeds], [other[seed] for seed in seeds]
     censored = ends.censored(one + two)
     return Comparison(
-        epochs=first(other).epochs if other else 0,
+        epochs=first(other).epochs,
         seeds=seeds,
         dropped=dropped,
         censored=censored,
         speed=not censored and first(ticket).retrain == "rewind",
         accuracy=_difference(one, two, end),
         iterations=_difference(one, two, STOP),
-        other_stop=fmean(record.early_stop_iteration for record in two) if two else None,
+        other_stop=fmean(record.early_stop_iteration for record in two),
     )
 
 
@@ -80,8 +80,8 @@ def _difference(one: Sequence[Record], two: Sequence[Record], field: str) -> Mea
     """
     values = [getattr(a, field) - getattr(b, field) for a, b in zip(one, two, strict=True)]
     step = 0.0
-    if values and field == STOP:  # the greatest common divisor is a multiple of the validation interval
+    if field == STOP:  # the greatest common divisor is a multiple of the validation interval
         step = min(math.gcd(*(r.early_stop_iteration for r in (*one, *two))), one[0].iterations / one[0].epochs)
-    elif values and one[0].score == "acc" and one[0].images.get("test"):
+    elif one[0].score == "acc" and one[0].images.get("test"):
         step = 1 / one[0].images["test"]
     return statistics.mean(values, step / math.sqrt(6))

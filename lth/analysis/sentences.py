@@ -122,8 +122,6 @@ def _missed(judged: Sequence[Verdict], records: Sequence[Record]) -> str:
 def _gaps(v: Verdict, records: Sequence[Record]) -> list[str]:
     """Return what a ticket that is not shown misses, and by how much."""
     accuracy, stop, gaps = v.dense.accuracy, v.dense.iterations, []
-    if not v.dense.seeds:
-        return ["there is no dense network of the same recipe and seed to compare with"]
     if accuracy.n == 1:
         gaps.append(_one_seed(v))
     elif (short := -MARGIN - accuracy.bounds[0]) > 0:

@@ -22,10 +22,7 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
     best, v = sparsest(judged), nearest(judged)
     last = max((record for record in records if record.round), key=lambda record: record.finished)
     seeds = sorted({record.seed for record in records})
-    changes = {}
-    if v and not v.dense.seeds:
-        why = "train the dense networks"
-    elif v:
+    if v:
         why, changes = _more(v, seeds)
     elif best and missing(best):
         why = f"run {' and '.join(f'the {name}' for name in missing(best))}"

@@ -52,8 +52,6 @@ def _part(judged: list[Verdict]) -> str:
 def _rows(v: Verdict) -> Iterator[list[str]]:
     """Yield the cells of each comparison of a ticket; the verdict on it stands beside its dense network."""
     for name, c in v.comparisons.items():
-        if not c.seeds:
-            continue
         against_dense = name in (DENSE, EQUAL)
         gain = c.accuracy.bounds if against_dense else c.accuracy.interval
         delay = c.iterations.bounds if against_dense else c.iterations.interval

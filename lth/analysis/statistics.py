@@ -17,9 +17,9 @@ ALPHA, POWER, MOST = 0.05, 0.8, 20  # of a one-sided test; a chance worth traini
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean of n values and their standard deviation (n - 1); None without a value, and for the deviation with one."""
+    """The mean of n values and their standard deviation (n - 1), None with one value."""
 
-    value: float | None
+    value: float
     deviation: float | None
     n: int
 
@@ -47,7 +47,7 @@ class Mean:
 def mean(values: Sequence[float], least: float = 0.0) -> Mean:
     """Return the mean of values; ``least``: their standard deviation by the way they are measured, the smallest believed."""
     deviation = max(stdev(values), least, 1e-12) if len(values) > 1 else None
-    return Mean(fmean(values) if values else None, deviation, len(values))
+    return Mean(fmean(values), deviation, len(values))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -28,9 +28,9 @@ class Verdict:
     """A ticket less its dense network and its controls, and what that shows."""
 
     name: str  # of its chain, for people: model, finetune, what a sweep varied, how it was pruned
-    ticket: Record  # of one seed, if possible one that the dense network has, too
+    ticket: Record  # of the first seed that is compared
     end: str  # field of a record: where the score is read
-    comparisons: dict[str, Comparison]  # with DENSE always; with EQUAL and ``naming.CONTROLS`` where they were trained
+    comparisons: dict[str, Comparison]  # with DENSE; with EQUAL and ``naming.CONTROLS`` where they were trained
     p_corrected: float | None = None  # by Holm, over the densities of the chain that have a p value
     tests: int = 1  # by how many Holm's correction multiplies p, at least
 
@@ -57,7 +57,7 @@ class Verdict:
     @property
     def allowed(self) -> float:
         """The delay of early stop, in iterations, that still counts as none."""
-        return SLACK * (self.dense.other_stop or 0)
+        return SLACK * self.dense.other_stop
 
     @cached_property
     def p(self) -> float | None:
@@ -101,7 +101,7 @@ class Verdict:
 
 
 def verdicts(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[Verdict]:
-    """Return a verdict for each recipe, step and round of a list of records; see ``by_chain``."""
+    """Return a verdict for each recipe, step and round that has a dense network of its seed; see ``by_chain``."""
     return [v for chain in by_chain(records, accuracy) for v in chain]
 
 
@@ -110,13 +110,13 @@ def by_chain(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[list
     arms, names = pairs.arms(records), naming.headings(records)
     parts: dict[tuple[str, str], list[Verdict]] = {}
     for (recipe, step, index, control), arm in arms.items():
-        if not index or control:
+        dense = arms.get((recipe, "", 0, ""), {})
+        if not index or control or not arm.keys() & dense.keys():
             continue
         others = {name: arms.get((recipe, step, index, kind), {}) for kind, name in naming.CONTROLS.items()}
-        others = {DENSE: arms.get((recipe, "", 0, ""), {}), EQUAL: _equal(arm, arms)} | others
-        compared = {name: pairs.compare(arm, other, accuracy) for name, other in others.items() if other or name == DENSE}
-        seeds = compared[DENSE].seeds
-        v = Verdict(names[recipe, step], arm[seeds[0]] if seeds else pairs.first(arm), accuracy, compared)
+        others = {DENSE: dense, EQUAL: _equal(arm, arms)} | others
+        compared = {name: pairs.compare(arm, other, accuracy) for name, other in others.items() if arm.keys() & other.keys()}
+        v = Verdict(names[recipe, step], arm[compared[DENSE].seeds[0]], accuracy, compared)
         parts.setdefault((recipe, v.name), []).append(v)
     return [_corrected(sorted(part, key=lambda v: -v.density)) for part in parts.values()]
 

@@ -12,7 +12,6 @@ def test_intervals_by_hand():
 
 
 def test_few_values_and_values_without_deviation():
-    assert mean([]) == Mean(None, None, 0)
     assert (mean([0.25]), mean([0.25]).interval, mean([0.25]).bounds) == (Mean(0.25, None, 1), None, None)
     assert mean([0.25] * 3).bounds == pytest.approx((0.25, 0.25))
     assert mean([2] * 3, least=1).bounds == pytest.approx(mean([1, 2, 3]).bounds)

@@ -28,21 +28,15 @@ def accounts(records: Sequence[Record], accuracy: str) -> list[tuple[str, str, s
     return result
 
 
-def _called(v: Verdict, verdict: str) -> str:
-    return CALLED[verdict].replace("accuracy", v.word)
-
-
 def _headline(judged: Sequence[Verdict]) -> str:
     """Return ``NAME: winning ticket at 32.77% of weights (n = 3); ...``: never without what its controls say."""
-    best, n = sparsest(judged), max(v.dense.accuracy.n for v in judged)
-    if best:
-        place = f"{_called(best, best.verdict)} at {best.density:.2%} of weights (n = {best.dense.accuracy.n})"
-    else:
-        place = f"no {_called(judged[0], judged[0].at_most)} is shown (n = {n})"
-    parts = [f"{judged[0].name}: {place}"]
+    best = sparsest(judged)
+    place = f"{best.called} at {best.density:.2%} of weights" if best else f"no {judged[0].called} is shown"
+    n = max(v.dense.accuracy.n for v in judged if not best or v is best)
+    parts = [f"{judged[0].name}: {place} (n = {n})"]
     for control, compared in ((REINIT, _reinit), (EQUAL, _equal)):
         # where no ticket is shown, the control is that of the sparsest ticket that has it
-        beside = [v for v in judged if control in v.comparisons and (best is None or v is best)]
+        beside = [v for v in judged if control in v.comparisons and (not best or v is best)]
         at = f" at {beside[-1].density:.2%}" if beside and not best else ""
         parts.append(compared(beside[-1]) + at if beside else f"{settle.EXPECTED[control]} not run")
     return "; ".join(parts)

@@ -1,11 +1,12 @@
 """The verdicts in words and tables: Markdown for files and pages, lines for a terminal. ``accuracy``: one of ``ends.ENDS``."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from lth.analysis import ends, sentences, table, verdict
 from lth.analysis.ends import EARLY_STOP
+from lth.analysis.pairs import Comparison
 from lth.analysis.statistics import ALPHA
 from lth.analysis.verdict import DENSE, EQUAL, MARGIN, SLACK, Verdict
 from lth.tree.record import Record
@@ -40,27 +41,32 @@ def details(records: Sequence[Record], accuracy: str = EARLY_STOP) -> str:
 
 
 def _part(judged: list[Verdict]) -> str:
-    name, word, ticket = judged[0].name, judged[0].word, judged[0].ticket
-    over = ends.seeds([len(v.dense.seeds) for v in judged])
-    heading = f"**{name}**: {ends.title(judged[0].end, ticket.score)}, {over} (recipe {ticket.recipe[:6]})"
-    unit = ends.scale(ticket.score)[1].replace(" ", ", ")
-    titles = ["weights remaining", "against", "n", "seeds in one arm alone", f"{word} less it{unit}", "verdict"]
-    titles += ["early-stop iteration less it", "early stop is", "early stops not seen", "p", "p (Holm)"]
-    return f"{heading}\n\n{table.markdown(pd.DataFrame([row for v in judged for row in _rows(v)], columns=titles))}"
+    ticket, over = judged[0].ticket, ends.seeds([len(v.dense.seeds) for v in judged])
+    heading = f"**{judged[0].name}**: {ends.title(judged[0].end, ticket.score)}, {over} (recipe {ticket.recipe[:6]})"
+    rows = [_row(v, name, c) for v in judged for name, c in v.comparisons.items()]
+    return f"{heading}\n\n{table.markdown(pd.DataFrame(rows))}"
 
 
-def _rows(v: Verdict) -> Iterator[list[str]]:
-    """Yield the cells of each comparison of a ticket; the verdict on it stands beside its dense network."""
-    for name, c in v.comparisons.items():
-        against_dense = name in (DENSE, EQUAL)
-        gain = c.accuracy.bounds if against_dense else c.accuracy.interval
-        delay = c.iterations.bounds if against_dense else c.iterations.interval
-        row = [f"{v.density:.2%}", name + f" ({c.epochs} epochs)" * (name == EQUAL), str(len(c.seeds))]
-        row += [", ".join(map(str, c.dropped)) or "-", _signed(c.accuracy.value, gain, lambda x: v.points(x, unit=False))]
-        row += [{DENSE: v.verdict.replace("accuracy", v.word), EQUAL: v.equal_verdict}.get(name, c.accuracy_verdict)]
-        row += [f"{_signed(c.iterations.value, delay)} of {c.other_stop:.0f}"]
-        row += ["-" if against_dense else c.iterations_verdict, f"{c.censored} of {2 * len(c.seeds)}"]
-        yield [*row, *("-" if p is None or name != DENSE else f"{p:.3f}" for p in (v.p, v.p_corrected))]
+def _row(v: Verdict, name: str, c: Comparison) -> dict[str, str]:
+    """Return the cells of a comparison of a ticket, '' for nothing; the verdict on it stands beside its dense network."""
+    unit = ends.scale(v.ticket.score)[1].replace(" ", ", ")
+    control = name not in (DENSE, EQUAL)
+    gain, delay = (c.accuracy.interval, c.iterations.interval) if control else (c.accuracy.bounds, c.iterations.bounds)
+    verdicts = {DENSE: v.verdict.replace("accuracy", v.word), EQUAL: v.equal_verdict}
+    tested = name == DENSE and v.p is not None
+    return {
+        "weights remaining": f"{v.density:.2%}",
+        "against": f"{name} ({c.epochs} epochs)" if name == EQUAL else name,
+        "n": str(len(c.seeds)),
+        "seeds in one arm alone": ", ".join(map(str, c.dropped)),
+        f"{v.word} less it{unit}": _signed(c.accuracy.value, gain, lambda x: v.points(x, unit=False)),
+        "verdict": verdicts.get(name, c.accuracy_verdict),
+        "early-stop iteration less it": f"{_signed(c.iterations.value, delay)} of {c.other_stop:.0f}",
+        "early stop is": c.iterations_verdict if control else "",
+        "early stops not seen": f"{c.censored} of {2 * len(c.seeds)}",
+        "p": f"{v.p:.3f}" if tested else "",
+        "p (Holm)": f"{v.p_corrected:.3f}" if tested else "",
+    }
 
 
 def _signed(mean: float, interval: tuple[float, float] | None, form: Callable[[float], str] = "{:+z.0f}".format) -> str:
@@ -76,6 +82,6 @@ def _test(accuracy: str, score: str) -> str:
         f"iteration's at most {100 * SLACK:g}% of the dense network's mean (Frankle & Carbin 2019, section 1). p is the larger "
         f"of both one-sided p values; p (Holm), corrected for the densities of the chain, is at most {ALPHA:g}. *Matching* is "
         f"the same of weights rewound to a later checkpoint or to pretrained ones; *matching in {word}* is the {word} alone, of "
-        "networks that start trained. *Not winning*, *not matching*: a difference lies beyond its limit, at 95%. Where the "
-        "lowest validation loss of any of the rounds is its last one, early stop is not seen, and speed is not compared."
+        "networks that start trained. Speed is not compared where an early stop is not seen: the lowest validation loss is the "
+        "last one."
     )

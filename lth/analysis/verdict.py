@@ -90,6 +90,11 @@ class Verdict:
         return "worse" if high < -MARGIN else "no worse" if low > -MARGIN else NOT_SHOWN
 
     @property
+    def called(self) -> str:
+        """The noun of ``at_most``, with the name of the score."""
+        return CALLED[self.at_most].replace("accuracy", self.word)
+
+    @property
     def word(self) -> str:
         """What sentences call the score that is compared."""
         return ends.word(self.ticket.score)

@@ -11,7 +11,7 @@ from lth.analysis.statistics import ALPHA
 from lth.analysis.verdict import DENSE, EQUAL, MARGIN, SLACK, Verdict
 from lth.tree.record import Record
 
-NONE = "There is no ticket to compare with its dense network."
+NONE = "There is no ticket to judge."
 LABEL = 13  # characters before a sentence on a terminal
 
 

@@ -141,7 +141,7 @@ def test_the_same_words_stand_everywhere_and_name_what_a_sweep_varied():
     words = text(records)
     assert all(sentence in words for one in judged for sentence in one)
     assert [line[13:] for line in brief(records)] == [sentence.replace("`", "") for one in judged for sentence in one]
-    assert text(arm(0, DENSE)) == text(arm(1, DENSE)) == "There is no ticket to compare with its dense network.\n"
+    assert text(arm(0, DENSE)) == text(arm(1, DENSE)) == "There is no ticket to judge.\n"
 
 
 def test_another_score_has_its_name_and_its_unit():

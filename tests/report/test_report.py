@@ -183,7 +183,9 @@ def test_controls_alone_are_reported(quick, tmp_path):
 def test_tickets_without_their_dense_network_are_reported(quick, tmp_path, seeds):
     root = outputs(tmp_path, seeds=seeds, rounds=2)
     shutil.rmtree(next(root.glob("rounds/*-seed0-round00-*")))
-    assert "There is no ticket to judge" not in page_of(root)
+    page = page_of(root)
+    assert ("There is no ticket to judge." in page) == (seeds == 1)
+    assert 'id="accuracy-stripes"' in page
 
 
 def test_rounds_of_a_task_without_classes_are_reported(quick, tmp_path):

@@ -20,23 +20,6 @@ def method(record: Record) -> str:
     return ", ".join(word for word in words if word not in PLAIN) or "magnitude"
 
 
-def recipes(records: Sequence[Record]) -> dict[str, str]:
-    """Return recipe -> what sets it apart from the others of its model, finetune and data set, '' where it is the only one.
-
-    That is what a sweep varied, and the recipe's first digits where that is not enough. Dense networks that trained longer add
-    nothing to the names of tickets.
-    """
-    pruned = {record.recipe for record in records if record.round}
-    one = {record.recipe: replace(record, round=0) for record in records}  # in round 0 settings of pruning do not count
-    rivals = {
-        recipe: [r.recipe for r in one.values() if _kind(r) == _kind(record) and (r.recipe in pruned or recipe not in pruned)]
-        for recipe, record in one.items()
-    }
-    names = {recipe: _settings(one[recipe], varied(one[rival] for rival in rivals[recipe])) for recipe in one}
-    alike = {recipe: [names[rival] for rival in rivals[recipe]].count(name) > 1 for recipe, name in names.items()}
-    return {recipe: _joined(name, f"recipe {recipe[:6]}" * alike[recipe]) for recipe, name in names.items()}
-
-
 def chains(records: Sequence[Record]) -> dict[str, str]:
     """Return step -> its chain, called by how it prunes: rate, method, what a sweep varied; of pruned rounds.
 
@@ -53,17 +36,23 @@ def chains(records: Sequence[Record]) -> dict[str, str]:
 
 
 def headings(records: Sequence[Record]) -> dict[tuple[str, str], str]:
-    """Return (recipe, step) -> what a chain is called: ``simple_cnn all, batch_size 8, 20% a round``; 'dense' for step ''."""
-    recipe, chain, several = recipes(records), chains(records), len({record.data for record in records}) > 1
+    """Return (recipe, step) -> what a chain is called: ``simple_cnn all, batch_size 8, 20% a round``; 'dense' for step ''.
+
+    A recipe is called by what a sweep varied among those of its model, finetune and data set, and by its first digits where
+    that is not enough. Dense networks that trained longer add nothing to the names of tickets.
+    """
+    pruned = {record.recipe for record in records if record.round}
+    one = {record.recipe: replace(record, round=0) for record in records}  # in round 0 settings of pruning do not count
+    several = len({record.data for record in records}) > 1
+    networks = {recipe: f"{r.model} {r.finetune}" + (f" on {r.data}" if several else "") for recipe, r in one.items()}
     names = {}
-    for r in records:
-        network = f"{r.model} {r.finetune} on {r.data}" if several else f"{r.model} {r.finetune}"
-        names[r.recipe, r.step] = _joined(network, recipe[r.recipe], chain.get(r.step, "dense"))
-    return names
-
-
-def _kind(record: Record) -> tuple[str, str, str]:
-    return record.model, record.finetune, record.data
+    for recipe, network in networks.items():
+        rivals = [one[r] for r in one if networks[r] == network and (r in pruned or recipe not in pruned)]
+        texts = {rival.recipe: _settings(rival, varied(rivals)) for rival in rivals}
+        alike = list(texts.values()).count(texts[recipe]) > 1
+        names[recipe] = _joined(network, texts[recipe], f"recipe {recipe[:6]}" if alike else "")
+    chain = chains(records)
+    return {(r.recipe, r.step): _joined(names[r.recipe], chain.get(r.step, "dense")) for r in records}
 
 
 def _settings(record: Record, keys: Sequence[str]) -> str:

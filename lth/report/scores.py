@@ -1,8 +1,10 @@
 """Plots of scores: of tickets and controls against weights remaining or cost, their differences, and errors between copies."""
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
+from typing import Any
 
-from lth.analysis import barrier, ends, naming, pairs, verdict
+from lth.analysis import ends, naming, pairs, verdict
 from lth.analysis.pairs import Arm, first
 from lth.analysis.verdict import MARGIN
 from lth.report.choose import Chain
@@ -22,7 +24,7 @@ STYLES = {  # of tickets ('') and of controls: dash, marker, and colour where th
 def figures(records: Sequence[Record], title: str, accuracy: str = ends.EARLY_STOP) -> dict[str, Lines]:
     """Return the plots of test accuracy, of early stop and, where there are copies, of the line between them."""
     plots = {"accuracy": by_weights(records, title, accuracy), "early_stop": by_weights(records, title, "early_stop_iteration")}
-    return plots | {"barrier": between(records, title)} if barrier.curves(records) else plots
+    return plots | {"barrier": between(records, title)} if curves(records) else plots
 
 
 def form(records: Sequence[Record]) -> str:
@@ -132,18 +134,37 @@ def differences(records: Sequence[Record], chain: Chain, accuracy: str) -> Lines
     return Lines(title, x, "weights remaining", lines, y_form="names", names=names, note=note)
 
 
+def curves(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Return, for each step and round with copies that differ in SGD noise, the mean over its ``n`` seeds.
+
+    Each is ``round``, ``density``, ``alphas`` (from 0 to 1), ``errors`` (a fraction for each alpha), ``barrier`` (the fraction
+    by which the largest error exceeds the mean of both ends) and ``n``.
+    """
+    return [
+        {
+            "round": pairs.first(arm).round,
+            "density": pairs.first(arm).density,
+            "alphas": pairs.first(arm).line["alphas"],
+            "errors": [fmean(errors) for errors in zip(*(record.line["errors"] for record in arm.values()), strict=True)],
+            "barrier": fmean(record.barrier for record in arm.values()),
+            "n": len(arm),
+        }
+        for arm in pairs.arms(record for record in records if record.line).values()
+    ]
+
+
 def between(records: Sequence[Record], title: str) -> Lines:
     """Return a plot of the test error on the line between two copies of a network that saw the images in another order."""
-    curves = sorted(barrier.curves(records), key=lambda curve: -curve["density"])
+    means = sorted(curves(records), key=lambda curve: -curve["density"])
     lines = [
         Line(
             f"{'round ' + str(c['round']) if c['round'] else 'dense network'}, {c['density']:.1%} of weights: "
             f"barrier {100 * c['barrier']:.1f} pp",
             c["alphas"], c["errors"], COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)],
         )
-        for i, c in enumerate(curves)
+        for i, c in enumerate(means)
     ]  # fmt: skip
-    heading = f"{title}: test error between copies, at the last epoch, {ends.seeds([c['n'] for c in curves])}"
+    heading = f"{title}: test error between copies, at the last epoch, {ends.seeds([c['n'] for c in means])}"
     return Lines(heading, "interpolation from one copy (0) to the other (1)", "test error", lines, y_form="percent")
 
 

@@ -72,16 +72,15 @@ def _details(chain: Chain, records: list[Record], found: Found, accuracy: str) -
 def rounds(records: Sequence[Record], accuracy: str) -> Part:
     """The tree of rounds: every round once, below the round that it was pruned from; a branch is indented."""
     nodes = tree(records)
-    differs, words = naming.recipes(records), naming.chains(records)
+    names = naming.headings(records)
     took, apart = seconds([record for record, _ in nodes])
     cells = []
     steps = {record.key: record.step for record in records}
     for record, depth in nodes:
-        new = record.round and record.step != steps.get(record.parent)  # how a chain is pruned is named once
-        name = [short(record), words[record.step] if new else "", f"({record.key[:6]})"]
-        if not record.round:
-            name[1:1] = [f"{record.model} {record.finetune} on {record.data}", f"seed {record.seed}", differs[record.recipe]]
-        label = "\u2003" * min(depth, 8) + "└ " * bool(depth) + ", ".join(filter(None, name)).replace(", (", " (")
+        name = [short(record)]
+        if not record.round or record.step != steps.get(record.parent):  # how a chain is pruned is named once
+            name += [names[record.recipe, record.step], f"seed {record.seed}"]
+        label = "\u2003" * min(depth, 8) + "└ " * bool(depth) + ", ".join(name) + f" ({record.key[:6]})"
         cells.append([label, f"{record.density:.2%}", f"{getattr(record, accuracy):.3f}", clock(record.seconds)])
     text = (
         f"Each round was trained once and then read by all that start from it: {clock(took)} of training; {clock(apart)} if each "

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from lth.analysis import barrier, ends, naming, table
-from tests.analysis.invent import arm, record
+from lth.analysis import ends, naming, table
+from tests.analysis.invent import record
 
 CHAINS = [record(s, k) for s in (0, 1) for k in range(4)]
 CONTROLLED = [*CHAINS, *(record(s, k, control="reinit", early_stop_test_acc=0.3) for s in (0, 1) for k in (1, 2))]
@@ -95,8 +95,8 @@ def test_rates_data_sets_and_recipes_are_told_apart():
         assert len(set(text.splitlines()[2:])) == 4
     assert len(set(naming.headings(rows).values())) == 4
     alike = [record(0, 0, recipe=recipe) for recipe in ("123456789", "abcdefghi")]
-    assert naming.recipes(alike) == {"123456789": "recipe 123456", "abcdefghi": "recipe abcdef"}
-    assert naming.recipes(alike[:1]) == {"123456789": ""}
+    assert list(naming.headings(alike).values()) == [f"simple_cnn all, recipe {r}, dense" for r in ("123456", "abcdef")]
+    assert list(naming.headings(alike[:1]).values()) == ["simple_cnn all, dense"]
 
 
 def test_one_shots_that_differ_in_depth_alone_are_one_chain():
@@ -137,14 +137,3 @@ def test_layers_have_a_row_each_and_a_total():
         ["c", "not pruned", "100.00%", "3", "3"],
         ["all", "1000", "80.00%", "110", "60"],
     ]
-
-
-def test_errors_between_copies_are_averaged_over_seeds():
-    copies = [
-        replace(r, control="order", barrier=0.1 * s, line={"alphas": [0, 0.5, 1], "errors": [0.1, 0.1 + 0.1 * s, 0.1]})
-        for s, records in enumerate((arm(0, [0.5, 0.5]), arm(1, [0.5])), start=1)
-        for r in records
-    ]
-    dense, ticket = barrier.curves([*CHAINS, *copies])
-    assert (dense["round"], dense["density"], dense["n"], ticket["round"], ticket["n"]) == (0, 1, 2, 1, 1)
-    assert (dense["alphas"], dense["errors"], dense["barrier"]) == ([0, 0.5, 1], [0.1, 0.2, 0.1], 0.1)

@@ -68,8 +68,8 @@ def test_recipes_and_ways_of_pruning_are_never_averaged(tmp_path):
     lines = scores.by_weights(records, "", ends.EARLY_STOP).lines
     assert len({(line.colour, line.dash, line.label) for line in lines}) == len(lines) == 9
     tree = sections.rounds(records, ends.EARLY_STOP).inside
-    assert "dense network, lenet all on stripes, seed 0, epochs 40 (" in tree
-    assert "round 1, 80%, 20% a round, snip (" in tree
+    assert "dense network, lenet all, epochs 40, dense, seed 0 (" in tree
+    assert "round 1, 80%, conv2 all, 20% a round, snip, seed 0 (" in tree
     assert "└ round 1, 80%, re-initialised (" in tree, "how a chain is pruned is said once"
 
 

@@ -1,4 +1,4 @@
-"""End points, where in a round's training its test score is read, and how scores are printed. Imports nothing of lth.
+"""End points, where in a round's training its test score is read, and how scores are printed.
 
 A score is an accuracy (``acc``) unless the records name another one; larger is better.
 """
@@ -42,12 +42,12 @@ def title(end: str, score: str = "acc") -> str:
 
 
 def scale(score: str) -> tuple[int, str]:
-    """Return factor and unit of printed differences: accuracies are in percentage points, other scores as they are."""
+    """Return factor and unit of printed differences: percentage points of accuracies, else 1."""
     return (100, " pp") if score == "acc" else (1, "")
 
 
 def seeds(counts: Sequence[int]) -> str:
-    """Return over how many seeds means are taken, where points have ``counts`` of them: 'mean over 2 to 3 seeds', or '1 seed'."""
+    """Return over how many seeds means are taken: 'mean over 2 to 3 seeds', or '1 seed'."""
     least, most = min(counts, default=0), max(counts, default=0)
     if most <= 1:
         return "1 seed"
@@ -55,5 +55,5 @@ def seeds(counts: Sequence[int]) -> str:
 
 
 def censored(records: Sequence[Any]) -> int:
-    """Count the rounds that had their lowest validation loss in their last validation, so that it may lie beyond."""
+    """Count the rounds that had their lowest validation loss in their last validation."""
     return sum(record.censored for record in records)

@@ -1,4 +1,4 @@
-"""What readers of tables and figures call a record: how it was pruned, and by what its chain differs from the others."""
+"""What readers call a record: how it was pruned, and by what its chain differs from the others."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ RETRAIN = {"lr": "lr rewinding", "finetune": "fine-tune"}
 
 
 def method(record: Record) -> str:
-    """Return how a round was pruned and retrained: what is not at its default, or 'magnitude'; '' for a dense network."""
+    """Return what is not at its default in how a round was pruned and retrained, or 'magnitude'; '' if dense."""
     if not record.round:
         return ""
     criterion = record.criterion if record.allocation == "global" else f"{record.criterion}, {record.allocation}"
@@ -29,7 +29,8 @@ def chains(records: Sequence[Record]) -> dict[str, str]:
     keys = [key for key in varied(pruned) if key.startswith("prune.")]
     names = {}
     for record in pruned:
-        rate = f"one shot to rounds of {100 * record.rate:g}%" if record.levels > 1 else f"{100 * record.rate:g}% a round"
+        rate = f"{100 * record.rate:g}%"
+        rate = f"one shot to rounds of {rate}" if record.levels > 1 else f"{rate} a round"
         how = method(record)
         names[record.step] = _joined(rate, "" if how == "magnitude" else how, _settings(record, keys))
     return names
@@ -44,8 +45,9 @@ def headings(records: Sequence[Record]) -> dict[tuple[str, str], str]:
     pruned = {record.recipe for record in records if record.round}
     one = {record.recipe: replace(record, round=0) for record in records}  # in round 0 settings of pruning do not count
     several = len({record.data for record in records}) > 1
-    networks = {recipe: f"{r.model} {r.finetune}" + (f" on {r.data}" if several else "") for recipe, r in one.items()}
-    names = {}
+    networks, names = {}, {}
+    for recipe, record in one.items():
+        networks[recipe] = f"{record.model} {record.finetune}" + (f" on {record.data}" if several else "")
     for recipe, network in networks.items():
         rivals = [one[r] for r in one if networks[r] == network and (r in pruned or recipe not in pruned)]
         texts = {rival.recipe: _settings(rival, varied(rivals)) for rival in rivals}

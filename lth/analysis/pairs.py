@@ -13,11 +13,11 @@ STOP = "early_stop_iteration"
 NOT_SHOWN = "not shown"
 
 Arm = dict[int, Record]  # seed -> record
-Key = tuple[str, str, int, str]  # recipe, step, round, control: what replicates of an arm share
+Key = tuple[str, str, int, str]  # recipe, step ('' if dense), round, control ('' if none): what replicates of an arm share
 
 
 def arms(records: Iterable[Record]) -> dict[Key, Arm]:
-    """Group records by arm, in their order; a dense network's step is '', and so is the control of what is no control."""
+    """Group records by arm, in their order."""
     groups: dict[Key, Arm] = {}
     for record in records:
         groups.setdefault((record.recipe, record.step, record.round, record.control or ""), {})[record.seed] = record

@@ -1,4 +1,4 @@
-"""What the verdicts of a chain come to: a headline, and three sentences: what is shown, what is missed, what would settle it.
+"""What the verdicts of a chain come to: a headline; what is shown, what is missed, what would settle it.
 
 The same words stand on the terminal, in verdict.md, in TensorBoard and on top of the report.
 """
@@ -18,7 +18,7 @@ REINIT = naming.CONTROLS["reinit"]
 
 
 def accounts(records: Sequence[Record], accuracy: str) -> list[tuple[str, str, str, str]]:
-    """Return for each chain a headline and the sentences Shown, Missed and To settle it; ``accuracy``: see ``ends.ENDS``."""
+    """Return for each chain a headline and the sentences Shown, Missed and To settle it."""
     names, keys, result = naming.headings(records), varied(records), []
     for judged in by_chain(records, accuracy):
         name, recipe = judged[0].name, judged[0].ticket.recipe
@@ -45,7 +45,8 @@ def _headline(judged: Sequence[Verdict]) -> str:
 def _reinit(v: Verdict) -> str:
     c = v.comparisons[REINIT]
     verdicts = {v.word: c.accuracy_verdict, "early stop": c.iterations_verdict}
-    better, worse = (" and ".join(name for name, word in verdicts.items() if word == sign) for sign in ("better", "worse"))
+    better = " and ".join(name for name, word in verdicts.items() if word == "better")
+    worse = " and ".join(name for name, word in verdicts.items() if word == "worse")
     if worse:
         return f"but the re-initialised control is better in {worse}"
     return f"better than re-initialised in {better}" if better else "not shown to be better than re-initialised"

@@ -1,4 +1,4 @@
-"""What to run next, and the command for it: more seeds, more epochs, the controls that are missing, other densities."""
+"""What to run next, and the command for it: seeds, epochs, missing controls, other densities."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from lth.tree.settings import setting
 
 FEW, LONGER, DEEPER = 5, 2, 3  # seeds where there is one; times as many epochs; more rounds
 KINDS = {**naming.CONTROLS, "dense": EQUAL}  # value of prune.controls -> name of a comparison
-EXPECTED = {KINDS["reinit"]: "re-initialised control", EQUAL: EQUAL}  # comparisons that a ticket should have -> their controls
+EXPECTED = {KINDS["reinit"]: "re-initialised control", EQUAL: EQUAL}  # comparison that a ticket should have -> control
 MULTIRUN = ("-m", "--multirun")
-SWEPT = ("finetune", "prune.rate", "prune.criterion", "prune.allocation", "prune.rewind", "prune.retrain")  # beside what varied
-HASHED = ("model.weights", "trainer.precision")  # a record has a hash of one, the other resolved: not what was typed
+SWEPT = ("finetune", "prune.rate", "prune.criterion", "prune.allocation", "prune.rewind", "prune.retrain")
+HASHED = ("model.weights", "trainer.precision")  # hashed or resolved in records: not what was typed
 
 
 def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Sequence[str]) -> str:
-    """Return what would settle what is open in a chain of ``records``: a reason and a command; ``varied``: keys of the sweep."""
+    """Return what would settle what is open in a chain of ``records``: a reason and a command."""
     best, v = sparsest(judged), nearest(judged)
     last = max((record for record in records if record.round), key=lambda record: record.finished)
     seeds = sorted({record.seed for record in records})
@@ -45,7 +45,7 @@ def missing(v: Verdict) -> list[str]:
 
 
 def _more(v: Verdict, seeds: Sequence[int]) -> tuple[str, dict[str, str]]:
-    """Return longer training where early stops are censored, more seeds where bounds are too wide: why, and what changes."""
+    """Return longer training where early stops are censored, more seeds where bounds are too wide."""
     accuracy, epochs, changes, why = v.dense.accuracy, v.ticket.epochs, {}, []
     if v.dense.censored and v.at_most != IN_ACCURACY:
         changes["epochs"] = f"{LONGER * epochs}"
@@ -59,7 +59,7 @@ def _more(v: Verdict, seeds: Sequence[int]) -> tuple[str, dict[str, str]]:
 
 
 def seeds_needed(v: Verdict) -> int:
-    """Return how many seeds would show what is not shown, or the contrary, with a chance of 80% if means stay as they are."""
+    """Return how many seeds would show what is not shown, or the contrary, if means stay as they are."""
     accuracy, stop, n = v.dense.accuracy, v.dense.iterations, v.dense.accuracy.n
     if n < 2:
         return FEW
@@ -68,7 +68,7 @@ def seeds_needed(v: Verdict) -> int:
 
 
 def command(recorded: str | None, changes: Mapping[str, str], chain: Mapping[str, object]) -> str:
-    """Return the command line ``recorded`` with other values of some keys; of the changes alone where none is on record.
+    """Return the command line ``recorded``, as a shell reads it, with other values of some keys.
 
     ``chain`` holds the value of one chain for keys of which a sweep lists several.
     """

@@ -1,4 +1,4 @@
-"""The verdicts in words and tables: Markdown for files and pages, lines for a terminal. ``accuracy``: one of ``ends.ENDS``."""
+"""The verdicts in words and tables, for files, pages and terminals. ``accuracy``: one of ``ends.ENDS``."""
 
 from collections.abc import Callable, Sequence
 
@@ -35,7 +35,7 @@ def brief(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[str]:
 
 
 def details(records: Sequence[Record], accuracy: str = EARLY_STOP) -> str:
-    """Return Markdown: for each chain a table, a row a density and arm that a ticket is compared with; then what the test is."""
+    """Return Markdown: for each chain a table, a row a density and comparison; then what the test is."""
     parts = verdict.by_chain(records, accuracy)
     return "\n\n".join([*map(_part, parts), _test(accuracy, ends.score(records))]) if parts else ""
 
@@ -48,7 +48,7 @@ def _part(judged: list[Verdict]) -> str:
 
 
 def _row(v: Verdict, name: str, c: Comparison) -> dict[str, str]:
-    """Return the cells of a comparison of a ticket, '' for nothing; the verdict on it stands beside its dense network."""
+    """Return the cells of a comparison; the verdict on a ticket stands beside its dense network."""
     unit = ends.scale(v.ticket.score)[1].replace(" ", ", ")
     control = name not in (DENSE, EQUAL)
     gain, delay = (c.accuracy.interval, c.iterations.interval) if control else (c.accuracy.bounds, c.iterations.bounds)

@@ -1,6 +1,6 @@
 """Intervals and tests for a few seeds.
 
-Differences are per seed (the ticket's score less the dense network's, same seed), so what a seed does to both cancels.
+Differences are per seed, so what a seed does to both arms cancels.
 """
 
 import math
@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 import numpy as np
 from scipy import stats
 
-ALPHA, POWER, MOST = 0.05, 0.8, 20  # of a one-sided test; a chance worth training for; seeds that are ever asked for
+ALPHA, POWER, MOST = 0.05, 0.8, 20  # of a one-sided test; its chance; seeds that are ever asked for
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Mean:
 
 
 def mean(values: Sequence[float], least: float = 0.0) -> Mean:
-    """Return the mean of values; ``least``: their standard deviation by the way they are measured, the smallest believed."""
+    """Return the mean of values; ``least`` is the smallest standard deviation that is believed."""
     deviation = max(stdev(values), least, 1e-12) if len(values) > 1 else None
     return Mean(fmean(values), deviation, len(values))
 
@@ -60,7 +60,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def seeds_for(effect: float, sd: float, n: int, tests: int = 1) -> int:
-    """Return how many seeds, above ``n`` and at most MOST, a one-sided paired t test needs to show ``effect`` with POWER.
+    """Return how many seeds above ``n``, as a rule at most MOST, a one-sided t test needs to show ``effect``.
 
     ``effect`` is a mean difference less its bound, ``sd`` their standard deviation; p values are multiplied by ``tests``.
     """

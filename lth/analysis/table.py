@@ -9,14 +9,14 @@ from lth.analysis import ends, naming, pairs
 from lth.tree.record import Record
 from lth.tree.settings import setting, varied
 
-SCORES = {  # field of a record: title, how it is printed; {} is the name of the score; a narrow terminal does without the last
+SCORES = {  # field of a record: title ({} is the name of the score), form; a narrow terminal does without the last
     "early_stop_test_acc": ("test {} at early stop", "{:.3f}"),
     "early_stop_iteration": ("stop iteration", "{:.0f}"),
     "test_acc": ("test {}, last epoch", "{:.3f}"),
     "best_test_acc": ("test {} at best val", "{:.3f}"),
     "val_acc": ("val {}, last epoch", "{:.3f}"),
     "train_acc": ("train {} (running)", "{:.3f}"),
-    "barrier": ("error barrier", "{:.3f}"),  # of copies that saw the images in another order, see training/connectivity.py
+    "barrier": ("error barrier", "{:.3f}"),  # of copies, see training/connectivity.py
     "speedup": ("theoretical speed-up", "{:.2f}x"),
     "seconds": ("seconds", "{:.1f}"),
 }
@@ -29,8 +29,9 @@ UNSEEN = "early stop not seen"  # because the lowest validation loss was the las
 
 
 def document(records: Sequence[Record]) -> str:
-    """Return table.md: with several seeds their means, then each round, under captions that name the end point and n."""
-    means = [f"**Means.** {caption(records)}", summary(records)] if len({record.seed for record in records}) > 1 else []
+    """Return table.md: with several seeds their means, then each round, under captions."""
+    several = len({record.seed for record in records}) > 1
+    means = [f"**Means.** {caption(records)}", summary(records)] if several else []
     return "\n\n".join([*means, f"**Rounds.** {caption(records, each=True)}", table(records), RUNNING]) + "\n"
 
 
@@ -47,13 +48,15 @@ def table(records: Sequence[Record]) -> str:
 
     What differs among the records has a column, and so have early stops that were not seen.
     """
-    return markdown(pd.DataFrame({"seed": [str(r.seed) for r in records]} | _columns(records, [[r] for r in records])))
+    seeds = {"seed": [str(r.seed) for r in records]}
+    return markdown(pd.DataFrame(seeds | _columns(records, [[r] for r in records])))
 
 
 def summary(records: Sequence[Record]) -> str:
     """Return a Markdown table, one row a recipe, step, round and control: mean ± standard deviation (n - 1) over n seeds."""
     arms = [list(arm.values()) for arm in pairs.arms(records).values()]
-    return markdown(pd.DataFrame({"n": [str(len(arm)) for arm in arms]} | _columns(records, arms)))
+    seeds = {"n": [str(len(arm)) for arm in arms]}
+    return markdown(pd.DataFrame(seeds | _columns(records, arms)))
 
 
 def _columns(records: Sequence[Record], rows: list[list[Record]]) -> dict[str, list[str]]:
@@ -88,7 +91,7 @@ def _facts(records: Sequence[Record]) -> dict[str, Callable[[Record], str]]:
 
 
 def layers(record: Record) -> str:
-    """Return a Markdown table, one row a weight that is multiplied: its size and the FLOPs of one image, dense and remaining."""
+    """Return a Markdown table, one row a weight that is multiplied: its size and the FLOPs of one image."""
     rows = []
     for name, flops in record.layer_flops.items():
         kept = record.layers.get(name, 1.0)
@@ -113,7 +116,7 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def fitting(text: str, width: int) -> str:
-    """Return a Markdown table without its last columns, as far as it is wider than ``width`` and they are not needed."""
+    """Return a Markdown table without its last columns, as far as it is wider than ``width``."""
     rows = [line.strip("|").split("|") for line in text.splitlines()]
     while sum(len(cell) + 1 for cell in rows[0]) >= width and rows[0][-1].strip() != NEEDED:
         rows = [row[:-1] for row in rows]

@@ -20,7 +20,7 @@ WINNING, MATCHING, IN_ACCURACY = "winning", "matching", "matching in accuracy"
 CALLED = {WINNING: "winning ticket", MATCHING: "matching subnetwork", IN_ACCURACY: "subnetwork that matches in accuracy"}
 MARGIN = 0.005  # the loss of accuracy that still counts as none; of another score in its unit
 SLACK = 0.05  # the delay of early stop that still counts as none, a fraction of the dense networks' mean
-DENSE, EQUAL = "dense network", "dense network of equal compute"  # which trained for as many epochs as the ticket's chain
+DENSE, EQUAL = "dense network", "dense network of equal compute"  # trained as long as the ticket's chain
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def verdicts(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[Verd
 
 
 def by_chain(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[list[Verdict]]:
-    """Return the verdicts of each chain, the densest first, corrected over its densities; ``accuracy``: one of ``ends.ENDS``."""
+    """Return the verdicts of each chain, the densest first; ``accuracy``: one of ``ends.ENDS``."""
     arms, names = pairs.arms(records), naming.headings(records)
     parts: dict[tuple[str, str], list[Verdict]] = {}
     for (recipe, step, index, control), arm in arms.items():
@@ -120,14 +120,15 @@ def by_chain(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[list
             continue
         others = {name: arms.get((recipe, step, index, kind), {}) for kind, name in naming.CONTROLS.items()}
         others = {DENSE: dense, EQUAL: _equal(arm, arms)} | others
-        compared = {name: pairs.compare(arm, other, accuracy) for name, other in others.items() if arm.keys() & other.keys()}
+        others = {name: other for name, other in others.items() if arm.keys() & other.keys()}
+        compared = {name: pairs.compare(arm, other, accuracy) for name, other in others.items()}
         v = Verdict(names[recipe, step], arm[compared[DENSE].seeds[0]], accuracy, compared)
         parts.setdefault((recipe, v.name), []).append(v)
     return [_corrected(sorted(part, key=lambda v: -v.density)) for part in parts.values()]
 
 
 def _equal(ticket: Arm, arms: dict[pairs.Key, Arm]) -> Arm:
-    """Return the dense network of the ticket's family that trained as long as its chain, or the least longer; {} for none."""
+    """Return the dense network that trained as long as the ticket's chain, or the least longer, if any."""
     record = pairs.first(ticket)
     dense = [arm for (_, _, index, _), arm in arms.items() if index == 0]
     longer = [arm for arm in dense if pairs.first(arm).epochs >= record.epochs * (record.round + 1)]
@@ -139,16 +140,17 @@ def _corrected(chain: list[Verdict]) -> list[Verdict]:
     """Return the verdicts of a chain with p values corrected over the densities that have one."""
     tested = [v.p for v in chain if v.p is not None]
     corrected = dict(zip(tested, holm(tested)))
-    return [replace(v, p_corrected=corrected.get(v.p), tests=sum(p >= (v.p or 0) for p in tested) or 1) for v in chain]
+    tests = {p: sum(other >= p for other in tested) for p in tested}
+    return [replace(v, p_corrected=corrected.get(v.p), tests=tests.get(v.p, 1)) for v in chain]
 
 
 def sparsest(judged: Iterable[Verdict]) -> Verdict | None:
-    """Return the ticket with the fewest weights remaining that is shown to win, or to match where it cannot win, if any is."""
+    """Return the ticket with the fewest weights that is shown to win, or to match where it cannot win."""
     return min((v for v in judged if v.verdict in CALLED), key=lambda v: v.density, default=None)
 
 
 def nearest(judged: Iterable[Verdict]) -> Verdict | None:
-    """Return, of tickets not shown and sparser than the sparsest good one, that of the highest lower bound of accuracy."""
+    """Return, of tickets not shown and sparser than that, the one of the highest lower bound of accuracy."""
     best = sparsest(judged)
     waiting = [v for v in judged if v.verdict == NOT_SHOWN and (best is None or v.density < best.density)]
     return max(waiting, key=lambda v: (v.dense.accuracy.bounds or (-math.inf,), -v.density), default=None)

@@ -18,28 +18,28 @@ def parse(argv: list[str]) -> tuple[Path, Path, dict[str, list[str]], str]:
     parser.add_argument("what", nargs="*", metavar="outputs | key=value,...", help=HELP)
     parser.add_argument("--to", type=Path, metavar="DIR", help="where the report is written (<outputs>/report)")
     arguments = parser.parse_intermixed_args(argv)
-    folders = [word for word in arguments.what if "=" not in word or Path(word).is_dir()]
-    if len(folders) > 1:
-        raise UsageError(f"{' and '.join(folders)}: one outputs folder is reported at a time.")
-    outputs = Path(folders[0] if folders else "outputs")
+    folders: list[str] = []
     filters: dict[str, list[str]] = {}
     for word in arguments.what:
         name, _, values = word.partition("=")
-        if word not in folders:
-            if name not in (*FILTERS, "accuracy") or not values:
-                raise UsageError(f"{word} is not accepted: a filter is {'=..., '.join(FILTERS)}=..., with one value or several.")
+        if not values or Path(word).is_dir():
+            folders.append(word)
+        elif name in (*FILTERS, "accuracy"):
             filters.setdefault(name, []).extend(values.split(","))
-    [accuracy] = filters.pop("accuracy", ["early_stop"])
+        else:
+            raise UsageError(f"{word} is not accepted: a filter is {'=..., '.join(FILTERS)}=..., with one value or several.")
+    if len(folders) > 1:
+        raise UsageError(f"{' and '.join(folders)}: one outputs folder is reported at a time.")
+    accuracy = ",".join(filters.pop("accuracy", ["early_stop"]))
     if accuracy not in ends.WORDS:
         raise UsageError(f"accuracy={accuracy} is not accepted: accuracy takes one of {', '.join(ends.WORDS)}.")
+    outputs = Path(folders[0] if folders else "outputs")
     return outputs, arguments.to or outputs / "report", filters, ends.WORDS[accuracy]
 
 
 def report(argv: list[str]) -> int:
     """Write a report and name what it leaves out; returns 0."""
     outputs, to, filters, accuracy = parse(argv)
-    if not (outputs / "rounds").is_dir():
-        raise UsageError(f"{outputs} holds no rounds: name the outputs folder of python -m lth.run.")
     from lth.report import build
     from lth.tree.record import read
 

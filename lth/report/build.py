@@ -8,7 +8,6 @@ from itertools import groupby
 from pathlib import Path
 from string import Template
 
-import pandas as pd
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
@@ -16,7 +15,6 @@ from lth.analysis import ends, table
 from lth.report import sections
 from lth.report.details import Part
 from lth.report.draw import draw, saved
-from lth.report.html import to_html
 from lth.report.interactive import spec
 from lth.report.plot import Plot
 from lth.tree import results
@@ -50,7 +48,8 @@ def files(title: str, found: Found, accuracy: str = ends.EARLY_STOP) -> Iterator
     yield "results.md", "\n".join([*tables, f"{table.RUNNING}\n"]).encode()
     blocks += [("Rounds", _part(sections.rounds(found.records, accuracy), {})), ("Commands", _commands(found))]
     if found.skipped:
-        blocks.append(("Left out", to_html(pd.DataFrame(found.skipped, columns=["folder", "why"]))))
+        items = "".join(f"<li>{escape(folder)}: {escape(why)}</li>" for folder, why in found.skipped)
+        blocks.append(("Left out", f"<ul>{items}</ul>"))
     seeds = len({record.seed for record in found.records})
     page = {name: (Path(__file__).parent / f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
     text = Template(page["html"]).substitute(

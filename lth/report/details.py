@@ -1,26 +1,34 @@
-"""What a page shows of one chain: learning curves, densities, masks, weights and classes."""
+"""What a page shows of one chain: learning curves, densities, masks, weights, classes and images."""
 
+import base64
+import io
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from html import escape
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from lth.analysis import ends
 from lth.analysis.pairs import Arm, first
+from lth.errors import DataError
 from lth.hashes import of_file
-from lth.report.plot import COLOURS, GREY, PUOR, Axis, Heat, Line, Lines, Plot, over_seeds, spread_out
+from lth.report.plot import COLOURS, GREY, Axis, Heat, Line, Lines, Plot, over_seeds, spread_out
 from lth.report.scores import BARS, WEIGHTS, score_axis, short
 from lth.tree import metrics
+from lth.tree.predictions import test_images
 from lth.tree.record import Found, Record
 
-SHOWN, DRAWN = 4, len(COLOURS)  # learning curves that are shown at first, and that can be chosen
+ROUNDS = 5  # whose learning curves are drawn
 SEEDS, DEPTHS = 4, 12  # whose masks are read: overlaps are of pairs
 CLASSES = 40  # in a confusion matrix: as many as have room for their names
+IMAGES, SIDE = 12, 96  # images of a kind; pixels
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Part:
 
 
 def load(records: Iterable[Record], name: str, read: Callable[[Path], Any], found: Found) -> list[tuple[Record, Any]]:
-    """Return the records whose file of that name is intact, each with what ``read`` makes of it; the others are skipped by name."""
+    """Return the records whose file of that name is intact, each with what ``read`` makes of it; the others are skipped."""
     results = []
     for record in records:
         try:
@@ -48,23 +56,18 @@ def load(records: Iterable[Record], name: str, read: Callable[[Path], Any], foun
 
 def curves(label: str, arms: Sequence[Arm], found: Found) -> Part | None:
     """Losses and accuracy while training."""
-    some = spread_out(arms, DRAWN)
-    shown = spread_out(range(len(some)), SHOWN)
-    loaded = [load(arm.values(), "metrics.csv", metrics.read, found) for arm in some]
+    loaded = [load(arm.values(), "metrics.csv", metrics.read, found) for arm in spread_out(arms, ROUNDS)]
+    loaded = [histories for histories in loaded if histories]
+    axes = {"train_loss": Axis("training loss, nats", "log"), "val_loss": Axis("validation loss, nats", "log")}
+    axes["val_acc"] = score_axis([first(arm) for arm in arms], "validation accuracy")
     figures = {}
-    for name, y in (
-        ("train_loss", Axis("training loss, nats", "log")),
-        ("val_loss", Axis("validation loss, nats", "log")),
-        ("val_acc", score_axis([first(arm) for arm in arms], "validation accuracy")),
-    ):
+    for name, y in axes.items() if loaded else ():
         lines = []
-        for i, histories in enumerate(loaded):
+        for histories, colour in zip(loaded, COLOURS):
             rows = [row for _, history in histories for row in history]
-            points = [(row["iteration"], np.nan if row[name] is None else row[name]) for row in rows]
-            if points:
-                lines.append(over_seeds(short(first(some[i])), points, colour=COLOURS[i], shown=i in shown))
-        if lines:
-            figures[f"curves_{name}"] = Lines(f"{label}: {y.title}", Axis("iteration (optimiser steps)"), y, lines, BARS)
+            points = [(row["iteration"], math.nan if row[name] is None else row[name]) for row in rows]
+            lines.append(over_seeds(short(histories[0][0]), points, colour=colour))
+        figures[f"curves_{name}"] = Lines(f"{label}: {y.title}", Axis("iteration (optimiser steps)"), y, lines, BARS)
     text = "Training loss is the mean over the batches of an epoch, in train mode."
     return Part("Learning curves", text, figures=figures) if figures else None
 
@@ -129,34 +132,27 @@ def histogram(label: str, both: Sequence[Arm], found: Found) -> Part | None:
 
 
 def classes(label: str, both: Sequence[Arm], called: str) -> Part | None:
-    """Confusion matrices of the dense network, of the ticket, and their difference; the accuracy of each class."""
-    records = [record for arm in both for record in arm.values()]
-    if not all(record.test_confusion for record in records):
+    """Confusion matrices of the dense network and of the ticket, and the accuracy of each class."""
+    if not all(record.test_confusion for arm in both for record in arm.values()):
         return None
     counts = [np.array([record.test_confusion for record in arm.values()]) for arm in both]  # (seeds, true, predicted)
     shares = [some / np.maximum(1, some.sum(axis=2, keepdims=True)) for some in counts]
-    means, names, text = [some.mean(axis=0) for some in shares], records[0].classes, "Test images at the last epoch."
-    most = np.arange(len(names))
-    if len(names) > CLASSES:
-        most = np.sort(np.argsort(-np.abs(np.diag(means[-1] - means[0])), kind="stable")[:CLASSES])
-        text += f" Of {len(names)} classes the {CLASSES} whose accuracies differ most."
-    labels, few = [names[i] for i in most], [mean[np.ix_(most, most)] for mean in means]
-    titles = [f"{short(first(arm))}, {ends.seeds([len(arm)])}" for arm in both]
-    matrices = [confusion(matrix, labels, title) for matrix, title in zip(few, titles)]
-    figures: dict[str, Plot] = dict(zip(("confusion_dense", "confusion_ticket"), matrices))
-    if len(few) == 2:
-        text += f" The ticket is {called}."
-        end = max(0.1, 100 * float(np.abs(few[1] - few[0]).max()))
-        style = {"unit": "percentage points", "form": "+.1f", "ends": (-end, end), "colours": PUOR}
-        less = confusion(few[1] - few[0], labels, f"{titles[1]}, less the dense network")
-        figures["confusion_difference"] = replace(less, **style)
+    means, names = [some.mean(axis=0) for some in shares], first(both[0]).classes
+    most = np.sort(np.argsort(-np.abs(np.diag(means[-1] - means[0])), kind="stable")[:CLASSES])
+    labels = [names[i] for i in most]
+    figures: dict[str, Plot] = {}
     lines = []
-    for i, (arm, some) in enumerate(zip(both, shares)):
+    for i, (arm, some, mean) in enumerate(zip(both, shares, means)):
+        title = f"{short(first(arm))}, {ends.seeds([len(arm)])}"
+        figures[f"confusion_{'ticket' if i else 'dense'}"] = confusion(mean[np.ix_(most, most)], labels, title)
         points = [(x, accuracy) for x, k in enumerate(most) for accuracy in some[:, k, k]]
         style = {"dash": "", "marker": "ox"[i], "colour": COLOURS[i]}
         lines.append(over_seeds(short(first(arm)), points, dict(enumerate(labels)), **style))
     x, y = Axis("class", "names", labels), Axis("test accuracy of the class", "percent")
     figures["classes"] = Lines(f"{label}: accuracy of each class, at the last epoch", x, y, lines, BARS)
+    text = "Test images at the last epoch." + f" The ticket is {called}." * (len(both) == 2)
+    if len(most) < len(names):
+        text += f" Of {len(names)} classes the {CLASSES} whose accuracies differ most."
     return Part("Classes", text, figures=figures)
 
 
@@ -164,3 +160,53 @@ def confusion(shares: np.ndarray, names: Sequence[str], title: str = "") -> Heat
     """Return the plot of a confusion matrix, fractions of each true class (rows) that are predicted as each class."""
     x, y = Axis("predicted class", "names", names), Axis("true class", "names", names)
     return Heat(title, x, y, "% of the true class", 100 * np.asarray(shares))
+
+
+def images(both: Sequence[Arm], found: Found) -> Part | None:
+    """How many images are lost and gained, summed over seeds, and some of them of the first seed."""
+    results = []
+    for seed in sorted(both[0].keys() & both[-1].keys()) if len(both) == 2 else ():
+        pair = [arm[seed] for arm in both if "predictions.npy" in arm[seed].files]
+        predicted = load(pair, "predictions.npy", np.load, found)
+        if len(predicted) == 2:
+            (_, before), (record, after) = predicted
+            try:
+                listed = test_images(record.folder, record.test)
+            except DataError as error:
+                found.skip(record.folder, str(error))
+                continue
+            was, stays = before == listed["labels"], after == listed["labels"]
+            results.append((record, np.flatnonzero(was & ~stays), np.flatnonzero(stays & ~was), before, after, listed))
+    if not results:
+        return None
+    lost, gained = (sum(len(result[k]) for result in results) for k in (1, 2))
+    record, *kinds, before, after, listed = results[0]
+    text = (
+        f"At the last epoch, summed over seeds: of {len(results) * len(before)} test images the ticket of {record.density:.2%} "
+        f"of weights loses {lost}, which the dense network predicts right, and gains {gained}, which that predicts wrong. At "
+        f"most {IMAGES} of each of seed {record.seed} are shown."
+    )
+    inside = ""
+    for title, where in zip(("Lost", "Gained"), kinds):
+        items = []
+        for i in spread_out(where, IMAGES):  # of all classes, not of the first
+            label, dense, ticket = (record.classes[numbers[i]] for numbers in (listed["labels"], before, after))
+            words = escape(f"{listed['paths'][i]}: {label}; dense network: {dense}; ticket: {ticket}")
+            items.append(f"<li>{_picture(Path(listed['root']), listed['paths'][i])}{words}</li>")
+        inside += f'<h4>{title}</h4><ul class="images">{"".join(items)}</ul>' if items else ""
+    return Part("Images that the ticket loses and gains", text, inside)
+
+
+def _picture(root: Path, path: str) -> str:
+    """Return a small PNG of an image below ``root``, as HTML; '' for whatever is no image there."""
+    place = (root / path).resolve()
+    if not place.is_relative_to(root.resolve()):
+        return ""
+    try:
+        small = Image.open(place).convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return ""
+    small.thumbnail((SIDE, SIDE))
+    file = io.BytesIO()
+    small.save(file, "PNG")
+    return f'<img src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}" alt="">'

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
-from lth.report.plot import Axis, Heat, Lines, Plot
+from lth.report.plot import BLUES, Axis, Heat, Lines, Plot
 
 STYLE = {
     "text.parse_math": False,  # a name may hold a $
@@ -52,22 +52,21 @@ def gallery(images: np.ndarray, titles: Sequence[str], columns: int = 4) -> Figu
     for i, (image, title) in enumerate(zip(images, titles), start=1):
         axes = figure.add_subplot(rows, columns, i)
         axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-        axes.set_title(title)
+        axes.set_title(title, loc="center")
         axes.axis("off")
     return figure
 
 
 def _lines(plot: Lines) -> Figure:
-    """The lines that are shown at first, with a legend below, where it covers no data."""
-    lines = [line for line in plot.lines if line.shown]
-    columns = 2 if max(len(line.label) for line in lines) <= 50 else 1
-    figure = Figure(figsize=(7, 4 + 0.18 * len(lines) / columns), dpi=110, layout="constrained")
+    """Lines with a legend below, where it covers no data."""
+    columns = 2 if max(len(line.label) for line in plot.lines) <= 50 else 1
+    figure = Figure(figsize=(7, 4 + 0.18 * len(plot.lines) / columns), dpi=110, layout="constrained")
     axes = figure.add_subplot()
-    for line in lines:
+    for line in plot.lines:
         style = {"label": line.label, "ls": line.dash or "none", "marker": line.marker or None, "color": line.colour}
         axes.errorbar(line.x, line.y, line.spread if len(line.spread) else None, elinewidth=0.8, **style)
-    _axis(axes.xaxis, plot.x, [x for line in lines for x in line.x])
-    _axis(axes.yaxis, plot.y, [y for line in lines for y in line.y])
+    _axis(axes.xaxis, plot.x, [x for line in plot.lines for x in line.x])
+    _axis(axes.yaxis, plot.y, [y for line in plot.lines for y in line.y])
     axes.grid(alpha=0.3)
     axes.set_title("\n".join(filter(None, [plot.title, plot.note])), wrap=True)
     figure.legend(loc="outside lower center", ncols=columns)
@@ -94,10 +93,10 @@ def _heat(plot: Heat) -> Figure:
     size = np.minimum((4.5 + 0.55 * columns, 2.2 + 0.36 * rows), 14)
     figure = Figure(figsize=size, dpi=110, layout="constrained")
     axes = figure.add_subplot()
-    scale = LinearSegmentedColormap.from_list("heat", plot.colours)
-    image = axes.imshow(plot.z, cmap=scale, vmin=plot.ends[0], vmax=plot.ends[1], aspect="auto")
+    scale = LinearSegmentedColormap.from_list("heat", BLUES)
+    image = axes.imshow(plot.z, cmap=scale, vmin=0, vmax=100, aspect="auto")
     for (i, j), value in np.ndenumerate(plot.z) if max(rows, columns) <= 20 else ():
-        axes.text(j, i, format(value, plot.form), ha="center", va="center", fontsize=7)
+        axes.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=7)
     _axis(axes.xaxis, plot.x)
     _axis(axes.yaxis, plot.y)
     axes.set_title(plot.title, wrap=True)

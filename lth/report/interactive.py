@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lth.report.plot import Axis, Heat, Line, Lines, Plot, brief
+from lth.report.plot import BLUES, Axis, Heat, Line, Lines, Plot, brief
 
 DASHES = {"": "solid", "-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 SYMBOLS = {"": "circle", "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "x": "x"}
@@ -29,7 +29,7 @@ def _trace(line: Line, plot: Lines) -> dict[str, Any]:
         hover.append(f"{escape(plot.x.title)}: %{{x{HOVER.get(plot.x.form, ':.4~g')}}}")
     hover += ["%{customdata}"] * bool(line.notes)
     return {
-        "type": "scatter", "x": line.x, "y": line.y, "name": line.label, "visible": line.shown,
+        "type": "scatter", "x": line.x, "y": line.y, "name": line.label, "visible": True,
         "mode": "+".join(["lines"] * bool(line.dash) + ["markers"] * bool(line.marker)),
         "line": {"color": line.colour, "width": 2, "dash": DASHES[line.dash]},
         "marker": {"color": line.colour, "size": 7 if line.dash else 9, "symbol": SYMBOLS[line.marker]},
@@ -41,14 +41,14 @@ def _trace(line: Line, plot: Lines) -> dict[str, Any]:
 def _heat(plot: Heat) -> dict[str, Any]:
     what = f"{escape(plot.y.title)} / {escape(plot.x.title)}"
     trace = {
-        "type": "heatmap", "z": plot.z, "xgap": 1, "ygap": 1, "zmin": plot.ends[0], "zmax": plot.ends[1],
-        "colorscale": list(zip(np.linspace(0, 1, len(plot.colours)), plot.colours)),
+        "type": "heatmap", "z": plot.z, "xgap": 1, "ygap": 1, "zmin": 0, "zmax": 100,
+        "colorscale": list(zip(np.linspace(0, 1, len(BLUES)), BLUES)),
         "colorbar": {"title": {"text": escape(plot.unit), "side": "right"}, "thickness": 12},
         "customdata": [[escape(f"{brief(row)} / {brief(column)}") for column in plot.x.names] for row in plot.y.names],
         "hovertemplate": f"{what}:<br><b>%{{customdata}}</b><br>{escape(plot.unit)}: %{{z:.4~g}}<extra></extra>",
     }  # fmt: skip
     if max(plot.z.shape) <= 12:
-        trace |= {"texttemplate": f"%{{z:{plot.form}}}", "textfont": {"color": "#000000"}}
+        trace |= {"texttemplate": "%{z:.1f}", "textfont": {"color": "#000000"}}
     return trace
 
 

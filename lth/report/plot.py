@@ -13,7 +13,6 @@ GREY = "#666666"
 MARKERS = "os^Dvx"
 # Of heat maps, from least to most: none so dark that black text on it is hard to read (a contrast of at least 5).
 BLUES = ("#f7fbff", "#c6dbef", "#9ecae1", "#4292c6")
-PUOR = ("#e08214", "#fdb863", "#f7f7f7", "#b2abd2", "#8073ac")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,6 @@ class Line:
     marker: str = ""
     spread: Sequence[float] = ()  # half the length of each point's error bar
     notes: Sequence[str] = ()  # what the hover of each point shows beside x and y
-    shown: bool = True  # whether the page shows it at first, and pictures at all
 
 
 @dataclass(frozen=True)
@@ -73,16 +71,13 @@ class Lines:
 
 @dataclass(frozen=True)
 class Heat:
-    """A matrix ``z`` (rows, columns) over axes of names."""
+    """A matrix ``z`` (rows, columns) of percentages over axes of names."""
 
     title: str
     x: Axis
     y: Axis
     unit: str
     z: np.ndarray
-    form: str = ".1f"  # of the numbers in the cells
-    ends: tuple[float, float] = (0.0, 100.0)  # of the colours
-    colours: Sequence[str] = BLUES
     note: str = ""
 
 

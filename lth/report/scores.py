@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from statistics import fmean
 
-from lth.analysis import barrier, ends, naming, verdict
+from lth.analysis import ends, naming, pairs, verdict
+from lth.analysis.pairs import Arm, first
 from lth.analysis.statistics import Mean
 from lth.analysis.verdict import MARGIN
 from lth.report.plot import COLOURS, GREY, MARKERS, Axis, Line, Lines, over_seeds, pretty
@@ -26,7 +27,8 @@ STYLES = {
 def figures(records: Sequence[Record], title: str, accuracy: str = ends.EARLY_STOP) -> dict[str, Lines]:
     """Return the plots of test accuracy, of early stop and, where there are copies, of the line between them."""
     plots = {"accuracy": by_weights(records, title, accuracy), "early_stop": by_weights(records, title, "early_stop_iteration")}
-    return plots | {"barrier": between(records, title)} if barrier.curves(records) else plots
+    copies = pairs.arms(record for record in records if record.line)
+    return plots | ({"barrier": between(list(copies.values()), title)} if copies else {})
 
 
 def score_axis(records: Sequence[Record], title: str) -> Axis:
@@ -68,10 +70,11 @@ def by_weights(records: Sequence[Record], title: str, field: str) -> Lines:
     speed, low = field == "early_stop_iteration", min(record.density for record in records)
     y = Axis("early-stop iteration (optimiser steps)") if speed else score_axis(records, ends.title(field, ends.score(records)))
     every, names, lines, horizontals = chains(records), naming.headings(records), [], {}
+    several = sum(some[-1].round > 0 for some in every.values()) > 1
     for i, (label, some) in enumerate(every.items()):
         for k, control in enumerate(sorted({record.control or "" for record in some})):
             group = [record for record in some if (record.control or "") == control]
-            colour = COLOURS[(i if len(every) > 1 else k) % len(COLOURS)]
+            colour = COLOURS[(i if several else k) % len(COLOURS)]
             if control or group[-1].round:
                 dash, marker = STYLES[control]
                 name = f"{label}, {naming.CONTROLS[control]}" if control else label
@@ -93,35 +96,38 @@ def differences(records: Sequence[Record], chain: str, accuracy: str) -> Lines |
     """
     judged = [v for v in verdict.verdicts(records, accuracy) if v.name == chain]
     (factor, unit), score = ends.scale(ends.score(records)), ends.title(accuracy, ends.score(records))
-    groups: dict[str, list[tuple[float, Mean]]] = defaultdict(list)
-    for v in judged:
+    groups: dict[str, list[tuple[int, Mean]]] = defaultdict(list)
+    for k, v in enumerate(judged):
         for other, comparison in v.comparisons.items():
             if comparison.seeds:
-                groups[other].append((v.density, comparison.accuracy))
+                groups[other].append((k, comparison.accuracy))
     lines = []
     for i, (other, rows) in enumerate(groups.items()):
-        x = [density * 1.02**i for density, _ in rows]  # beside each other
+        x = [k + (i + 0.5) / len(groups) / 2 - 0.25 for k, _ in rows]  # beside each other
         half = [factor * (mean.interval[1] - mean.value) if mean.interval else math.nan for _, mean in rows]
         style = {"colour": COLOURS[i % len(COLOURS)], "dash": "", "marker": MARKERS[i % len(MARKERS)], "spread": half}
-        notes = [f"{pretty(density)} of weights, n = {mean.n}" for density, mean in rows]
+        notes = [f"{pretty(judged[k].density)} of weights, n = {mean.n}" for k, mean in rows]
         lines.append(Line(f"less {other}", x, [factor * mean.value for _, mean in rows], notes=notes, **style))
     if not lines:
         return None
     for what, y, dash in (("no difference", 0, "-"), (f"margin, {-factor * MARGIN:g}{unit}", -factor * MARGIN, "--")):
-        lines.append(Line(what, [1.0, judged[-1].density], [y, y], GREY, dash))
-    axis = Axis(f"difference of {score},{unit}".rstrip(","))
-    return Lines(f"{chain}: ticket less others", WEIGHTS, axis, lines, "paired by seed; bars: 95% intervals")
+        lines.append(Line(what, [-0.5, len(judged) - 0.5], [y, y], GREY, dash))
+    x, y = (
+        Axis("weights remaining", "names", [pretty(v.density) for v in judged]),
+        Axis(f"difference of {score},{unit}".rstrip(",")),
+    )
+    return Lines(f"{chain}: ticket less others", x, y, lines, "paired by seed; bars: 95% intervals")
 
 
-def between(records: Sequence[Record], title: str) -> Lines:
+def between(arms: Sequence[Arm], title: str) -> Lines:
     """Return a plot of the test error on the line between two copies of a network that saw the images in another order."""
     lines = []
-    for i, curve in enumerate(sorted(barrier.curves(records), key=lambda curve: -curve["density"])):
-        label = f"round {curve['round']}, {pretty(curve['density'])}: barrier {100 * curve['barrier']:.1f} pp (n = {curve['n']})"
-        style = {"colour": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-        lines.append(Line(label, curve["alphas"], curve["errors"], **style))
+    for i, arm in enumerate(sorted(arms, key=lambda arm: -first(arm).density)):
+        points = [point for record in arm.values() for point in zip(record.line["alphas"], record.line["errors"])]
+        label = f"{short(first(arm))}: barrier {100 * fmean(record.barrier for record in arm.values()):.1f} pp"
+        lines.append(over_seeds(label, points, colour=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)]))
     x, y = Axis("interpolation from one copy (0) to the other (1)"), Axis("test error", "percent")
-    return Lines(f"{title}: test error between copies, at the last epoch", x, y, lines, "means over n seeds")
+    return Lines(f"{title}: test error between copies, at the last epoch", x, y, lines, BARS)
 
 
 def file_bytes(record: Record) -> float | None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lth.analysis import ends, naming, pairs, statement, table, verdict
 from lth.analysis.pairs import first
-from lth.report import details, images, scores
+from lth.report import details, scores
 from lth.report.details import Part
 from lth.report.html import markdown, to_html
 from lth.report.plot import COLOURS, Axis, Plot
@@ -56,7 +56,7 @@ def of_data(name: str, records: Sequence[Record], found: Found, accuracy: str) -
         called = f"the sparsest that is shown to be {best.verdict}" if best else "the sparsest; none is shown to win"
         curves, histogram = details.curves(label, arms, found), details.histogram(label, both, found)
         more = [curves, details.density(label, arms), details.overlap(label, arms, found), histogram]
-        parts += filter(None, [*more, details.classes(label, both, called), images.part(both, found)])
+        parts += filter(None, [*more, details.classes(label, both, called), details.images(both, found)])
     slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
     return [
         replace(part, figures={f"{key}-{slug}": plot for key, plot in part.figures.items()})

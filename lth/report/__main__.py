@@ -22,9 +22,9 @@ def parse(argv: list[str]) -> tuple[Path, Path, dict[str, list[str]], str]:
     filters: dict[str, list[str]] = {}
     for word in arguments.what:
         name, _, values = word.partition("=")
-        if not values or Path(word).is_dir():
+        if "=" not in word or Path(word).is_dir():
             folders.append(word)
-        elif name in (*FILTERS, "accuracy"):
+        elif values and name in (*FILTERS, "accuracy"):
             filters.setdefault(name, []).extend(values.split(","))
         else:
             raise UsageError(f"{word} is not accepted: a filter is {'=..., '.join(FILTERS)}=..., with one value or several.")

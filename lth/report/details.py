@@ -93,7 +93,8 @@ def overlap(label: str, arms: Sequence[Arm], found: Found) -> Part | None:
         for (record, one), (_, other) in combinations(loaded, 2):
             points.append((record.density, np.bitwise_count(one & other).sum() / np.bitwise_count(one | other).sum()))
             sizes, kept = (np.array([of[name] for name in record.layers]) for of in (record.layer_weights, record.layers))
-            chance[record.density] = (sizes * kept**2).sum() / (sizes * kept * (2 - kept)).sum()
+            if record.layers:
+                chance[record.density] = (sizes * kept**2).sum() / (sizes * kept * (2 - kept)).sum()
     if not points:
         return None
     lines = [over_seeds("pairs of seeds", points, marker="o")]

@@ -3,7 +3,7 @@
 import base64
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from itertools import combinations
@@ -33,59 +33,59 @@ IMAGES, SIDE = 12, 96  # images of a kind; pixels
 
 @dataclass(frozen=True)
 class Part:
-    """A heading with plain ``text``, then finished ``inside`` HTML, then figures: name of the file -> plot."""
+    """A heading, finished ``inside`` HTML, plain ``text``, and figures: name of the file -> plot, None for nothing to show."""
 
     title: str
     text: str = ""
+    figures: Mapping[str, Plot | None] = field(default_factory=dict)
     inside: str = ""
-    figures: dict[str, Plot] = field(default_factory=dict)
 
 
 def load(records: Iterable[Record], name: str, read: Callable[[Path], Any], found: Found) -> list[tuple[Record, Any]]:
-    """Return the records whose file of that name is intact, each with what ``read`` makes of it; the others are skipped."""
+    """Return the records with an intact file of that name, each with what ``read`` makes of it; damaged ones are skipped."""
     results = []
     for record in records:
         try:
-            if of_file(record.folder / name) != record.files[name]:
-                raise ValueError(f"{name} does not match its hash")
-            results.append((record, read(record.folder / name)))
+            if name in record.files:
+                if of_file(record.folder / name) != record.files[name]:
+                    raise ValueError(f"{name} does not match its hash")
+                results.append((record, read(record.folder / name)))
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             found.skip(record.folder, f"its {name} cannot be read ({type(error).__name__}: {error})")
     return results
 
 
-def curves(label: str, arms: Sequence[Arm], found: Found) -> Part | None:
+def curves(label: str, arms: Sequence[Arm], found: Found) -> Part:
     """Losses and accuracy while training."""
     loaded = [load(arm.values(), "metrics.csv", metrics.read, found) for arm in spread_out(arms, ROUNDS)]
-    loaded = [histories for histories in loaded if histories]
     axes = {"train_loss": Axis("training loss, nats", "log"), "val_loss": Axis("validation loss, nats", "log")}
     axes["val_acc"] = score_axis([first(arm) for arm in arms], "validation accuracy")
     figures = {}
-    for name, y in axes.items() if loaded else ():
+    for name, y in axes.items():
         lines = []
         for histories, colour in zip(loaded, COLOURS):
             rows = [row for _, history in histories for row in history]
             points = [(row["iteration"], math.nan if row[name] is None else row[name]) for row in rows]
-            lines.append(over_seeds(short(histories[0][0]), points, colour=colour))
-        figures[f"curves_{name}"] = Lines(f"{label}: {y.title}", Axis("iteration (optimiser steps)"), y, lines, BARS)
-    text = "Training loss is the mean over the batches of an epoch, in train mode."
-    return Part("Learning curves", text, figures=figures) if figures else None
+            if points:
+                lines.append(over_seeds(short(histories[0][0]), points, colour=colour))
+        plot = Lines(f"{label}: {y.title}", Axis("iteration (optimiser steps)"), y, lines, BARS)
+        figures[f"curves_{name}"] = plot if lines else None
+    return Part("Learning curves", "Training loss is the mean over the batches of an epoch, in train mode.", figures)
 
 
-def density(label: str, arms: Sequence[Arm]) -> Part | None:
+def density(label: str, arms: Sequence[Arm]) -> Part:
     """The density of each layer (rows) in each round (columns)."""
     some = [arm for arm in spread_out(arms, 24) if first(arm).layers]
-    if not some or not first(some[-1]).round:
-        return None
-    names = list(first(some[-1]).layers)
+    names = list(first(some[-1]).layers) if some else []
     z = np.array([[100 * np.mean([record.layers[name] for record in arm.values()]) for arm in some] for name in names])
     rounds = Axis("round", "names", [str(first(arm).round * first(arm).levels) for arm in some])
     layers = Axis("layer, from input to output", "names", [name.removesuffix(".weight") for name in names])
     title = f"{label}: density after pruning, {ends.seeds([len(arm) for arm in some])}"
-    return Part("Density by layer and round", figures={"density": Heat(title, rounds, layers, "% of the layer's weights", z)})
+    plot = Heat(title, rounds, layers, "% of the layer's weights", z)
+    return Part("Density by layer and round", figures={"density": plot if len(some) > 1 else None})
 
 
-def overlap(label: str, arms: Sequence[Arm], found: Found) -> Part | None:
+def overlap(label: str, arms: Sequence[Arm], found: Found) -> Part:
     """The Jaccard index of the masks of two seeds, beside what chance would give."""
     points, chance = [], {}
     for arm in spread_out([arm for arm in arms if first(arm).round and len(arm) > 1], DEPTHS):
@@ -96,46 +96,42 @@ def overlap(label: str, arms: Sequence[Arm], found: Found) -> Part | None:
             if record.layers:
                 chance[record.density] = (sizes * kept**2).sum() / (sizes * kept * (2 - kept)).sum()
     if not points:
-        return None
+        return Part("Mask overlap")
     lines = [over_seeds("pairs of seeds", points, marker="o")]
     lines.append(Line("by chance, with the same density in each layer", list(chance), list(chance.values()), GREY, "--"))
     axis, note = Axis("intersection over union (0 to 1)"), f"means over n pairs of at most {SEEDS} seeds"
     plot = Lines(f"{label}: masks of two seeds", WEIGHTS, axis, lines, note)
-    return Part("Mask overlap", "Jaccard index of the weights that two tickets keep.", figures={"overlap": plot})
+    return Part("Mask overlap", "Jaccard index of the weights that two tickets keep.", {"overlap": plot})
 
 
 def _bits(path: Path) -> np.ndarray:
     return np.concatenate([bits for _, bits in sorted(load_file(path).items())])
 
 
-def histogram(label: str, both: Sequence[Arm], found: Found) -> Part | None:
+def histogram(label: str, both: Sequence[Arm], found: Found) -> Part:
     """How the remaining weights of the dense network and of the ticket spread, before and after training; of one seed."""
-    seed = min(set.intersection(*map(set, both)), default=None)
-    lines = []
-    for arm, colour in zip(both, COLOURS):
+    seed, lines = min(set.intersection(*map(set, both)), default=None), []
+    for record, colour in zip([arm[seed] for arm in both if seed in arm], COLOURS):
         names = ("ticket.safetensors", "start.safetensors", "final.safetensors")
-        files = [state for name in names for _, state in load([arm[seed]] if seed in arm else [], name, load_file, found)]
-        if len(files) < len(names):
-            continue
-        masks, *states = files
-        kept = {name: np.unpackbits(bits, count=states[0][name].size).astype(bool) for name, bits in masks.items()}
-        for state, when, dash in zip(states, ("before training", "after training"), ("--", "-")):
-            weights = np.concatenate([state[name].ravel()[mask] for name, mask in kept.items()])
-            counts, edges = np.histogram(weights, np.linspace(*np.quantile(weights, (0.0005, 0.9995)), 81))
-            middles, density = (edges[:-1] + edges[1:]) / 2, counts / len(weights) / np.diff(edges)
-            lines.append(Line(f"{short(first(arm))}, {when}", middles, density, colour, dash))
-    if not lines:
-        return None
+        files = [state for name in names for _, state in load([record], name, load_file, found)]
+        if len(files) == len(names):
+            masks, *states = files
+            kept = {name: np.unpackbits(bits, count=states[0][name].size).astype(bool) for name, bits in masks.items()}
+            for state, when, dash in zip(states, ("before training", "after training"), ("--", "-")):
+                weights = np.concatenate([state[name].ravel()[mask] for name, mask in kept.items()])
+                limits = np.quantile(weights, (0.0005, 0.9995))
+                shares, edges = np.histogram(weights, 80, limits, density=True)
+                lines.append(Line(f"{short(record)}, {when}", (edges[:-1] + edges[1:]) / 2, shares, colour, dash))
     x, y = Axis("value of the weight (no unit)"), Axis("probability density")
     plot = Lines(f"{label}: seed {seed}, at the last epoch", x, y, lines)
     text = "Weights that the masks keep; the outermost thousandth is cut off."
-    return Part("Weights before and after training", text, figures={"weights": plot})
+    return Part("Weights before and after training", text, {"weights": plot if lines else None})
 
 
-def classes(label: str, both: Sequence[Arm], called: str) -> Part | None:
+def classes(label: str, both: Sequence[Arm], called: str) -> Part:
     """Confusion matrices of the dense network and of the ticket, and the accuracy of each class."""
     if not all(record.test_confusion for arm in both for record in arm.values()):
-        return None
+        return Part("Classes")
     counts = [np.array([record.test_confusion for record in arm.values()]) for arm in both]  # (seeds, true, predicted)
     shares = [some / np.maximum(1, some.sum(axis=2, keepdims=True)) for some in counts]
     means, names = [some.mean(axis=0) for some in shares], first(both[0]).classes
@@ -154,7 +150,7 @@ def classes(label: str, both: Sequence[Arm], called: str) -> Part | None:
     text = "Test images at the last epoch." + f" The ticket is {called}." * (len(both) == 2)
     if len(most) < len(names):
         text += f" Of {len(names)} classes the {CLASSES} whose accuracies differ most."
-    return Part("Classes", text, figures=figures)
+    return Part("Classes", text, figures)
 
 
 def confusion(shares: np.ndarray, names: Sequence[str], title: str = "") -> Heat:
@@ -163,12 +159,11 @@ def confusion(shares: np.ndarray, names: Sequence[str], title: str = "") -> Heat
     return Heat(title, x, y, "% of the true class", 100 * np.asarray(shares))
 
 
-def images(both: Sequence[Arm], found: Found) -> Part | None:
+def images(both: Sequence[Arm], found: Found) -> Part:
     """How many images are lost and gained, summed over seeds, and some of them of the first seed."""
-    results = []
+    title, results = "Images that the ticket loses and gains", []
     for seed in sorted(both[0].keys() & both[-1].keys()) if len(both) == 2 else ():
-        pair = [arm[seed] for arm in both if "predictions.npy" in arm[seed].files]
-        predicted = load(pair, "predictions.npy", np.load, found)
+        predicted = load([arm[seed] for arm in both], "predictions.npy", np.load, found)
         if len(predicted) == 2:
             (_, before), (record, after) = predicted
             try:
@@ -179,7 +174,7 @@ def images(both: Sequence[Arm], found: Found) -> Part | None:
             was, stays = before == listed["labels"], after == listed["labels"]
             results.append((record, np.flatnonzero(was & ~stays), np.flatnonzero(stays & ~was), before, after, listed))
     if not results:
-        return None
+        return Part(title)
     lost, gained = (sum(len(result[k]) for result in results) for k in (1, 2))
     record, *kinds, before, after, listed = results[0]
     text = (
@@ -188,14 +183,14 @@ def images(both: Sequence[Arm], found: Found) -> Part | None:
         f"most {IMAGES} of each of seed {record.seed} are shown."
     )
     inside = ""
-    for title, where in zip(("Lost", "Gained"), kinds):
-        items = []
+    for kind, where in zip(("Lost", "Gained"), kinds):
+        inside += f'<h4>{kind}</h4><ul class="images">'
         for i in spread_out(where, IMAGES):  # of all classes, not of the first
             label, dense, ticket = (record.classes[numbers[i]] for numbers in (listed["labels"], before, after))
             words = escape(f"{listed['paths'][i]}: {label}; dense network: {dense}; ticket: {ticket}")
-            items.append(f"<li>{_picture(Path(listed['root']), listed['paths'][i])}{words}</li>")
-        inside += f'<h4>{title}</h4><ul class="images">{"".join(items)}</ul>' if items else ""
-    return Part("Images that the ticket loses and gains", text, inside)
+            inside += f"<li>{_picture(Path(listed['root']), listed['paths'][i])}{words}</li>"
+        inside += "</ul>"
+    return Part(title, text, inside=inside)
 
 
 def _picture(root: Path, path: str) -> str:

@@ -6,29 +6,23 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from statistics import fmean
 
-from lth.analysis import ends, naming, pairs, verdict
+from lth.analysis import ends, naming, pairs
 from lth.analysis.pairs import Arm, first
-from lth.analysis.statistics import Mean
-from lth.analysis.verdict import MARGIN
+from lth.analysis.verdict import MARGIN, Verdict
 from lth.report.plot import COLOURS, GREY, MARKERS, Axis, Line, Lines, over_seeds, pretty
 from lth.tree.record import Record
 
 BARS = "means over n seeds; bars: one standard deviation"
 WEIGHTS = Axis("weights remaining, % of the prunable", "weights")
-STYLES = {
-    "": ("-", "o"),
-    "reinit": ("--", "s"),
-    "shuffle": (":", "^"),
-    "random": ("-.", "D"),
-    "order": ("--", "v"),
-}  # of controls
+# Of tickets and controls: dash and marker.
+STYLES = {"": ("-", "o"), "reinit": ("--", "s"), "shuffle": (":", "^"), "random": ("-.", "D"), "order": ("--", "v")}
 
 
 def figures(records: Sequence[Record], title: str, accuracy: str = ends.EARLY_STOP) -> dict[str, Lines]:
     """Return the plots of test accuracy, of early stop and, where there are copies, of the line between them."""
     plots = {"accuracy": by_weights(records, title, accuracy), "early_stop": by_weights(records, title, "early_stop_iteration")}
-    copies = pairs.arms(record for record in records if record.line)
-    return plots | ({"barrier": between(list(copies.values()), title)} if copies else {})
+    copies = list(pairs.arms(record for record in records if record.line).values())
+    return plots | ({"barrier": between(copies, title)} if copies else {})
 
 
 def score_axis(records: Sequence[Record], title: str) -> Axis:
@@ -89,34 +83,29 @@ def by_weights(records: Sequence[Record], title: str, field: str) -> Lines:
     return Lines(f"{title}: {y.title}", WEIGHTS, y, [*lines, *horizontals.values()], note)
 
 
-def differences(records: Sequence[Record], chain: str, accuracy: str) -> Lines | None:
+def differences(judged: Sequence[Verdict], chain: str) -> Lines | None:
     """Return the forest plot of a chain: its tickets less the dense network and less each control, paired by seed.
 
     Means with two-sided 95% intervals (Student's t), the dense network's margin as a line; None where nothing can be paired.
     """
-    judged = [v for v in verdict.verdicts(records, accuracy) if v.name == chain]
-    (factor, unit), score = ends.scale(ends.score(records)), ends.title(accuracy, ends.score(records))
-    groups: dict[str, list[tuple[int, Mean]]] = defaultdict(list)
-    for k, v in enumerate(judged):
-        for other, comparison in v.comparisons.items():
-            if comparison.seeds:
-                groups[other].append((k, comparison.accuracy))
-    lines = []
-    for i, (other, rows) in enumerate(groups.items()):
-        x = [k + (i + 0.5) / len(groups) / 2 - 0.25 for k, _ in rows]  # beside each other
+    judged = [v for v in judged if v.name == chain]
+    names = list(dict.fromkeys(name for v in judged for name, comparison in v.comparisons.items() if comparison.seeds))
+    if not names:
+        return None
+    (factor, unit), lines = ends.scale(judged[0].ticket.score), []
+    for i, name in enumerate(names):
+        rows = [(k, v.comparisons[name].accuracy) for k, v in enumerate(judged) if name in v.comparisons]
+        rows = [(k, mean) for k, mean in rows if mean.n]
+        x = [k + (i + 0.5) / len(names) / 2 - 0.25 for k, _ in rows]  # beside each other
         half = [factor * (mean.interval[1] - mean.value) if mean.interval else math.nan for _, mean in rows]
         style = {"colour": COLOURS[i % len(COLOURS)], "dash": "", "marker": MARKERS[i % len(MARKERS)], "spread": half}
         notes = [f"{pretty(judged[k].density)} of weights, n = {mean.n}" for k, mean in rows]
-        lines.append(Line(f"less {other}", x, [factor * mean.value for _, mean in rows], notes=notes, **style))
-    if not lines:
-        return None
+        lines.append(Line(f"less {name}", x, [factor * mean.value for _, mean in rows], notes=notes, **style))
     for what, y, dash in (("no difference", 0, "-"), (f"margin, {-factor * MARGIN:g}{unit}", -factor * MARGIN, "--")):
         lines.append(Line(what, [-0.5, len(judged) - 0.5], [y, y], GREY, dash))
-    x, y = (
-        Axis("weights remaining", "names", [pretty(v.density) for v in judged]),
-        Axis(f"difference of {score},{unit}".rstrip(",")),
-    )
-    return Lines(f"{chain}: ticket less others", x, y, lines, "paired by seed; bars: 95% intervals")
+    x_axis = Axis("weights remaining", "names", [pretty(v.density) for v in judged])
+    y_axis = Axis(f"difference of {ends.title(judged[0].end, judged[0].ticket.score)},{unit}".rstrip(","))
+    return Lines(f"{chain}: ticket less others", x_axis, y_axis, lines, "paired by seed; bars: 95% intervals")
 
 
 def between(arms: Sequence[Arm], title: str) -> Lines:

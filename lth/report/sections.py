@@ -13,7 +13,8 @@ from lth.analysis.pairs import first
 from lth.report import details, scores
 from lth.report.details import Part
 from lth.report.html import markdown, to_html
-from lth.report.plot import COLOURS, Axis, Plot
+from lth.report.plot import COLOURS, Axis
+from lth.report.scores import short
 from lth.tree.record import Found, Record
 from lth.tree.settings import setting
 
@@ -30,39 +31,36 @@ FLOPS, SIZE = Axis("theoretical FLOPs of one image", "log"), Axis("compressed fi
 def of_data(name: str, records: Sequence[Record], found: Found, accuracy: str) -> list[Part]:
     """Return the parts about the rounds of one data set; one without anything to show is left out."""
     few = drawn(records)
-    plots: dict[str, Plot | None] = dict(scores.figures(few, name, accuracy))
+    plots, judged = scores.figures(few, name, accuracy), verdict.verdicts(few, accuracy)
     label, chain = next(iter(scores.chains(few).items()))
-    arms = list(pairs.arms(record for record in chain if not record.control).values())
+    flops = scores.by_cost(few, name, accuracy, lambda record: record.flops_remaining, FLOPS)
+    size = scores.by_cost(few, name, accuracy, scores.file_bytes, SIZE)
     note = f" Of {len(records)} rounds {len(few)} are drawn." * (len(few) < len(records))
     caption = f"{table.caption(records, accuracy)} Mean ± standard deviation over n seeds. {table.RUNNING}"
-    summary, verdicts = statement.summary(few, accuracy), statement.details(few, accuracy)
-    plots["differences"] = scores.differences(few, label, accuracy)
-    plots["flops"] = scores.by_cost(few, name, accuracy, lambda record: record.flops_remaining, FLOPS)
-    plots["size"] = scores.by_cost(few, name, accuracy, scores.file_bytes, SIZE)
-    figures = {key: {key: plots[key]} for key in plots if plots[key]}
+    summary, verdicts = markdown(statement.summary(few, accuracy)), markdown(statement.details(few, accuracy))
     parts = [
-        Part("Is it a winning ticket?", LINES + note, markdown(summary), figures["accuracy"]),
-        Part("Early stop", STOP, figures=figures["early_stop"]),
-        Part("Paired differences", FOREST, figures=figures.get("differences", {})),
-        Part("Results", caption, to_html(results(records, accuracy))),
-        Part("Tickets less dense networks and controls", "", markdown(verdicts)),
-        Part("Linear mode connectivity", COPIES, figures=figures.get("barrier", {})),
-        Part("Accuracy against cost", COSTS, figures=figures.get("flops", {}) | figures.get("size", {})),
+        Part("Is it a winning ticket?", LINES + note, {"accuracy": plots["accuracy"]}, summary),
+        Part("Early stop", STOP, {"early_stop": plots["early_stop"]}),
+        Part("Paired differences", FOREST, {"differences": scores.differences(judged, label)}),
+        Part("Results", caption, inside=to_html(results(records, accuracy))),
+        Part("Tickets less dense networks and controls", inside=verdicts),
+        Part("Linear mode connectivity", COPIES, {"barrier": plots.get("barrier")}),
+        Part("Accuracy against cost", COSTS, {"flops": flops, "size": size}),
     ]
+    arms = list(pairs.arms(record for record in chain if not record.control).values())
     if arms and not first(arms[0]).round:
-        best = verdict.sparsest([v for v in verdict.verdicts(few, accuracy) if v.name == label])
+        best = verdict.sparsest([v for v in judged if v.name == label])
         ticket = next((arm for arm in arms if best and first(arm).density == best.density), arms[-1])
         both = [arms[0], ticket] if ticket is not arms[0] else [ticket]
         called = f"the sparsest that is shown to be {best.verdict}" if best else "the sparsest; none is shown to win"
-        curves, histogram = details.curves(label, arms, found), details.histogram(label, both, found)
-        more = [curves, details.density(label, arms), details.overlap(label, arms, found), histogram]
-        parts += filter(None, [*more, details.classes(label, both, called), details.images(both, found)])
-    slug = re.sub(r"[^A-Za-z0-9_-]+", "_", name)
-    return [
-        replace(part, figures={f"{key}-{slug}": plot for key, plot in part.figures.items()})
-        for part in parts
-        if part.inside or part.figures
-    ]
+        parts += [details.curves(label, arms, found), details.density(label, arms), details.overlap(label, arms, found)]
+        parts += [details.histogram(label, both, found), details.classes(label, both, called), details.images(both, found)]
+    slug, shown = re.sub(r"[^A-Za-z0-9_-]+", "_", name), []
+    for part in parts:
+        figures = {f"{key}-{slug}": plot for key, plot in part.figures.items() if plot}
+        if figures or part.inside:
+            shown.append(replace(part, figures=figures))
+    return shown
 
 
 def drawn(records: Sequence[Record]) -> Sequence[Record]:
@@ -80,9 +78,9 @@ def results(records: Sequence[Record], accuracy: str) -> pd.DataFrame:
     fields |= {ends.title(end, score): end for end in ends.ENDS if end != accuracy} | {f"train {word} (running)": "train_acc"}
     for arm in pairs.arms(records).values():
         some, record = list(arm.values()), first(arm)
+        control = f", {naming.CONTROLS[record.control]}" if record.control else ""
         row = {
-            "implementation": names[record.recipe, record.step]
-            + (f", {naming.CONTROLS[record.control]}" if record.control else ""),
+            "implementation": names[record.recipe, record.step] + control,
             "weights remaining": f"{record.density:.2%}",
             ends.title(accuracy, score): table.mean([getattr(r, accuracy) for r in some]),
             "n": str(len(some)),
@@ -99,7 +97,7 @@ def rounds(records: Sequence[Record], accuracy: str) -> Part:
     names, steps, cells = naming.headings(records), {record.key: record.step for record in records}, []
     nodes = tree(records)
     for record, depth, _ in nodes:
-        name = [scores.short(record)]
+        name = [short(record)]
         if not record.round or record.step != steps.get(record.parent):  # how a chain is pruned is said once
             name += [names[record.recipe, record.step], f"seed {record.seed}"]
         label = "\u2003" * min(depth, 8) + "└ " * bool(depth) + ", ".join(name) + f" ({record.key[:6]})"
@@ -110,7 +108,7 @@ def rounds(records: Sequence[Record], accuracy: str) -> Part:
         "ticket, had been trained by itself. Times are hours:minutes:seconds."
     )
     columns = ["round", "weights remaining", ends.title(accuracy, ends.score(records)), "time"]
-    return Part("", text, to_html(pd.DataFrame(cells, columns=columns)))
+    return Part("", text, inside=to_html(pd.DataFrame(cells, columns=columns)))
 
 
 def tree(records: Sequence[Record]) -> list[tuple[Record, int, float]]:

@@ -51,13 +51,10 @@ def test_a_line_is_a_chain_or_a_control_and_its_points_are_means_over_seeds(reco
     assert lines(records, "early_stop_iteration")[f"{CHAIN} (n = 3)"].y[0] == 101
     some = [r for r in records if r.seed == 0 or r.round != 1]
     assert [np.isnan(half) for half in lines(some)[f"{CHAIN} (n = 1 to 3)"].spread] == [False, True, False, False, False]
-    assert (scores.by_weights([replace(r, score="r2") for r in records], "t", "test_acc").y) == Axis("test r2 at the last epoch")
-
-
-def test_one_shots_that_differ_in_depth_are_one_line(records):
-    tickets = [r for r in records if r.round and not r.control]
-    shots = [replace(r, round=1, levels=r.round + 1, step=f"shot {r.round}") for r in tickets]
-    assert np.allclose(lines(shots)["lenet all, one shot to rounds of 20% (n = 3)"].x, [0.8**k for k in (1, 2, 3, 4)])
+    assert scores.by_weights([replace(r, score="r2") for r in records], "t", "test_acc").y == Axis("test r2 at the last epoch")
+    shots = [replace(r, round=1, levels=r.round + 1, step=f"shot {r.round}") for r in records if r.round and not r.control]
+    shot = lines(shots)["lenet all, one shot to rounds of 20% (n = 3)"]
+    assert np.allclose(shot.x, [0.8**k for k in (1, 2, 3, 4)]), "one shots that differ in depth alone are one line"
 
 
 def test_copies_in_another_data_order_are_not_averaged_with_the_dense_network(records):
@@ -95,13 +92,6 @@ def test_recipes_and_ways_of_pruning_are_never_averaged(tmp_path):
     assert "dense network, lenet all, epochs 40, dense, seed 0 (" in tree
     assert "round 1, 80%, conv2 all, 20% a round, snip, seed 0 (" in tree
     assert "└ round 1, 80%, re-initialised (" in tree, "how a chain is pruned is said once"
-
-
-def test_a_dense_network_of_the_epochs_of_a_chain_is_a_line_of_its_own(records):
-    settings = {"optim.lr": 0.002, "epochs": 20}
-    longer = [replace(r, key=f"{r.key}l", recipe="other", epochs=20, settings=settings) for r in records if not r.round]
-    assert {"lenet all, dense, 69%", "lenet all, epochs 20, dense, 69%"} < set(lines([*records, *longer]))
-    assert all(record in sections.drawn([*records, *longer]) for record in longer)
 
 
 def test_differences_are_paired_by_seed_with_95_percent_intervals(records):
@@ -143,7 +133,12 @@ def test_at_most_seven_chains_are_drawn_with_all_that_belongs_to_them(tmp_path):
     for i in range(9):
         outputs(tmp_path, seeds=2, rounds=2, files=False, recipe=f"recipe{i}", family=f"family{i}", model=f"model{i}")
     records = records_of(tmp_path)
-    assert len(sections.drawn(records)) == 7 * 2 * 4
+    longer = [
+        replace(r, key=f"{r.key}l", recipe=f"{r.recipe}l", epochs=20) for r in records if r.family == "family1" and not r.round
+    ]
+    drawn = sections.drawn([*records, *longer])
+    assert len(drawn) == 7 * 2 * 4 + 2
+    assert all(record in drawn for record in longer), "dense networks of the same family that trained longer"
     parts = sections.of_data("stripes", records, Found(), EARLY_STOP)
     assert parts[0].text.endswith("Of 72 rounds 56 are drawn.")
 

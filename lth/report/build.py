@@ -1,45 +1,93 @@
-"""All files of a report, from the records of an outputs folder."""
+"""All files of a report, from the records of an outputs folder: tables, figures, and one page that holds all it shows or runs."""
 
-from collections.abc import Iterator, Sequence
+import base64
+from collections import Counter
+from collections.abc import Iterator
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from string import Template
 
-import pandas as pd
+from plotly.io.json import to_json_plotly
+from plotly.offline import get_plotlyjs
 
 from lth.analysis import ends, table
-from lth.report import choose, sections
+from lth.report import sections
+from lth.report.details import Part
 from lth.report.draw import draw, saved
-from lth.report.page import page
+from lth.report.interactive import spec
+from lth.report.plot import Plot
 from lth.tree import results
-from lth.tree.record import Found, Record
-
-DATA_SETS = 6  # on one page
+from lth.tree.record import Found
 
 
 def files(title: str, found: Found, accuracy: str = ends.EARLY_STOP) -> Iterator[tuple[str, bytes]]:
-    """Yield (path within the report, content) of each file; the page last, since it names what the others leave out.
+    """Yield (path within the report, content) of each file; the page last.
 
     Args:
         found: one record or more.
         accuracy: the end point of tables, figures and verdicts, one of ``ends.ENDS``.
     """
     yield "results.csv", results.to_csv(found.records)
-    yield "results.md", markdown(found.records, accuracy).encode()
-    data = choose.by_data(found.records)
-    for name in list(data)[DATA_SETS:]:
-        found.skip(name, f"the page shows {DATA_SETS} data sets; data={name} shows this one")
-    parts = {name: sections.of_data(name, records, found, accuracy) for name, records in list(data.items())[:DATA_SETS]}
-    pictures = {}
-    for name, plot in (figure for some in parts.values() for part in some for figure in part.figures.items()):
-        figure = draw(plot)
-        yield f"figures/{name}.png", saved(figure, "png")
-        pictures[name] = saved(figure, "svg")
-        yield f"figures/{name}.svg", pictures[name]
-    yield "report.html", page(title, found, parts, pictures, accuracy).encode()
+    tables, blocks = [], []
+    ordered = sorted(found.records, key=lambda r: (r.data, r.model, r.finetune, r.recipe, r.seed, r.round))
+    for name, group in groupby(ordered, key=lambda r: r.data):
+        records = list(group)
+        rows = table.markdown(sections.results(records, accuracy))
+        tables.append(f"{name}: {table.caption(records, accuracy)}\n\n{rows}\n")
+        block = ""
+        for part in sections.of_data(name, records, found, accuracy):
+            pictures = {}
+            for figure, plot in part.figures.items():
+                picture = draw(plot)
+                yield f"figures/{figure}.png", saved(picture, "png")
+                pictures[figure] = saved(picture, "svg")
+                yield f"figures/{figure}.svg", pictures[figure]
+            block += _part(part, pictures)
+        blocks.append((name, block))
+    yield "results.md", "\n".join([*tables, f"{table.RUNNING}\n"]).encode()
+    blocks += [("Rounds", _part(sections.rounds(found.records, accuracy), {})), ("Commands", _commands(found))]
+    if found.skipped:
+        items = "".join(f"<li>{escape(folder)}: {escape(why)}</li>" for folder, why in found.skipped)
+        blocks.append(("Left out", f"<ul>{items}</ul>"))
+    seeds = len({record.seed for record in found.records})
+    page = {name: (Path(__file__).parent / f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
+    text = Template(page["html"]).substitute(
+        title=escape(title),
+        summary=f"finished rounds: {len(found.records)}, seeds: {seeds}, left out: {len(found.skipped)}",
+        contents=" ".join(f'<a href="#part{i}">{escape(name)}</a>' for i, (name, _) in enumerate(blocks)),
+        body="\n".join(f'<h2 id="part{i}">{escape(name)}</h2>\n{block}' for i, (name, block) in enumerate(blocks)),
+        style=page["css"],
+        script=page["js"],
+        library=get_plotlyjs(),
+    )
+    yield "report.html", text.encode()
 
 
-def markdown(records: Sequence[Record], accuracy: str) -> str:
-    """Return results.md: the table of results of each data set."""
-    blocks = []
-    for name, some in choose.by_data(records).items():
-        titles, cells = sections.results(some, accuracy)
-        blocks.append(f"{name}: {table.caption(some, accuracy)}\n\n{table.markdown(pd.DataFrame(cells, columns=titles))}\n")
-    return "\n".join([*blocks, f"{table.RUNNING}\n"])
+def _part(part: Part, pictures: dict[str, bytes]) -> str:
+    """Return a section as HTML; ``pictures`` are SVGs of its figures, for readers without scripts."""
+    title = f"<h3>{escape(part.title)}</h3>" if part.title else ""
+    text = f'<p class="soft">{escape(part.text)}</p>' if part.text else ""
+    figures = "\n".join(_figure(name, plot, pictures[name]) for name, plot in part.figures.items())
+    return f'<section>{title}\n{part.inside}\n{text}\n<div class="pair">{figures}</div></section>\n'
+
+
+def _figure(name: str, plot: Plot, svg: bytes) -> str:
+    height = min(900, 160 + 26 * max(len(plot.y.names), 9))  # pixels
+    words = escape(f"{plot.title}: {plot.y.title} by {plot.x.title}")
+    picture = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    return (
+        f'<div class="figure"><p class="figcaption">{escape(plot.title)} <span>{escape(plot.note)}</span></p>'
+        f'<div class="plot" id="{escape(name)}" style="height: {height}px" role="img" aria-label="{words}"></div>'
+        f'<script type="application/json">{to_json_plotly(spec(plot))}</script>'
+        f'<noscript><img src="{picture}" alt="{words}"></noscript></div>'
+    )
+
+
+def _commands(found: Found) -> str:
+    """Return each command that trained rounds, the earliest first, as HTML."""
+    counts = Counter(r.command for r in sorted(found.records, key=lambda r: r.finished) if r.command is not None)
+    return "\n".join(
+        f'<pre>{escape(f"python -m lth.run {command}".rstrip())}</pre><p class="soft">trained {count} of these rounds</p>'
+        for command, count in counts.items()
+    )

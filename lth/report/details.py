@@ -1,194 +1,208 @@
-"""What a page shows of one chain: learning curves, densities, masks, weights and classes."""
+"""What a page shows of one chain: learning curves, densities, masks, weights, classes and images."""
 
+import base64
+import io
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from lth.analysis import ends
 from lth.analysis.pairs import Arm, first
-from lth.report import read
-from lth.report.choose import Chain, short
-from lth.report.plot import COLOURS, Heat, Line, Lines, Plot, over_seeds, pretty, spread_out
-from lth.report.scores import WEIGHTS, form, titled
+from lth.errors import DataError
+from lth.hashes import of_file
+from lth.report.plot import COLOURS, GREY, Axis, Heat, Line, Lines, Plot, over_seeds, spread_out
+from lth.report.scores import BARS, WEIGHTS, score_axis, short
+from lth.tree import metrics
+from lth.tree.predictions import test_images
 from lth.tree.record import Found, Record
 
-SHOWN, DRAWN = 4, len(COLOURS)  # learning curves that are shown at first, and that can be chosen
-SEEDS, ROUNDS, DEPTHS = 4, 3, 12  # whose masks are read: overlaps are of pairs
+ROUNDS = 5  # whose learning curves are drawn
+SEEDS, DEPTHS = 4, 12  # whose masks are read: overlaps are of pairs
 CLASSES = 40  # in a confusion matrix: as many as have room for their names
-JACCARD = "intersection over union (0 to 1)"
+IMAGES, SIDE = 12, 96  # images of a kind; pixels
 
 
 @dataclass(frozen=True)
 class Part:
-    """A heading with plain ``text``, then finished ``inside`` HTML, then figures: name of the file -> plot."""
+    """A heading, finished ``inside`` HTML, plain ``text``, and figures: name of the file -> plot, None for nothing to show."""
 
     title: str
     text: str = ""
+    figures: Mapping[str, Plot | None] = field(default_factory=dict)
     inside: str = ""
-    figures: dict[str, Plot] = field(default_factory=dict)
 
 
-def part(title: str, text: str, absent: str, figures: Mapping[str, Plot | None]) -> Part:
-    """Return a part with the figures that are not None and a text, or with the sentence ``absent`` where there is none."""
-    shown = {name: plot for name, plot in figures.items() if plot is not None}
-    return Part(title, text if shown else absent, figures=shown)
+def load(records: Iterable[Record], name: str, read: Callable[[Path], Any], found: Found) -> list[tuple[Record, Any]]:
+    """Return the records with an intact file of that name, each with what ``read`` makes of it; damaged ones are skipped."""
+    results = []
+    for record in records:
+        try:
+            if name in record.files:
+                if of_file(record.folder / name) != record.files[name]:
+                    raise ValueError(f"{name} does not match its hash")
+                results.append((record, read(record.folder / name)))
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            found.skip(record.folder, f"its {name} cannot be read ({type(error).__name__}: {error})")
+    return results
 
 
-def curves(chain: Chain, found: Found) -> Part:
-    """Losses and accuracy while training, means over seeds."""
-    arms, shown = spread_out(chain.arms, DRAWN), spread_out(chain.arms, SHOWN)
-    what = "its metrics.csv, left out of learning curves,"
-    histories = [(arm, [rows for _, rows in read.each(arm.values(), read.history, what, found)]) for arm in arms]
+def curves(label: str, arms: Sequence[Arm], found: Found) -> Part:
+    """Losses and accuracy while training."""
+    loaded = [load(arm.values(), "metrics.csv", metrics.read, found) for arm in spread_out(arms, ROUNDS)]
+    axes = {"train_loss": Axis("training loss, nats", "log"), "val_loss": Axis("validation loss, nats", "log")}
+    axes["val_acc"] = score_axis([first(arm) for arm in arms], "validation accuracy")
     figures = {}
-    for name, title, y_form in (
-        ("train_loss", "training loss, nats", "log"),
-        ("val_loss", "validation loss, nats", "log"),
-        ("val_acc", "validation accuracy", form(chain.records)),
-    ):
-        lines = [
-            _curve(short(first(arm)), rows, name, colour, any(arm is other for other in shown))
-            for (arm, rows), colour in zip(histories, COLOURS)
-            if rows
-        ]
-        heading = f"{title.partition(',')[0].capitalize()}: {chain.label}, {ends.seeds([len(rows) for _, rows in histories])}"
-        if lines:
-            figures[f"curves_{name}"] = Lines(heading, "iteration (optimiser steps)", title, lines, y_form=y_form)
-    text = "Bands are one standard deviation over seeds. Training loss is the mean over the batches of an epoch, in train mode."
-    return part("Learning curves", text, "No metrics.csv of these rounds can be read.", figures)
+    for name, y in axes.items():
+        lines = []
+        for histories, colour in zip(loaded, COLOURS):
+            rows = [row for _, history in histories for row in history]
+            points = [(row["iteration"], math.nan if row[name] is None else row[name]) for row in rows]
+            if points:
+                lines.append(over_seeds(short(histories[0][0]), points, colour=colour))
+        plot = Lines(f"{label}: {y.title}", Axis("iteration (optimiser steps)"), y, lines, BARS)
+        figures[f"curves_{name}"] = plot if lines else None
+    return Part("Learning curves", "Training loss is the mean over the batches of an epoch, in train mode.", figures)
 
 
-def _curve(label: str, histories: Sequence[list[dict[str, Any]]], name: str, colour: str, shown: bool) -> Line:
-    samples: dict[float, list[float]] = {}
-    for row in (row for rows in histories for row in rows):
-        samples.setdefault(row["iteration"], []).append(np.nan if row[name] is None else row[name])
-    x = sorted(samples)
-    return over_seeds(label, x, [samples[iteration] for iteration in x], colour=colour, shown=shown)
-
-
-def density(chain: Chain) -> Part:
+def density(label: str, arms: Sequence[Arm]) -> Part:
     """The density of each layer (rows) in each round (columns)."""
-    title, arms = "Density by layer and round", [arm for arm in spread_out(chain.arms, 24) if first(arm).layers]
-    if not any(first(arm).round for arm in arms):
-        return Part(title, "There is no ticket whose layers are on record.")
-    names = list(first(arms[-1]).layers)
-    z = np.array([[100 * np.mean([r.layers.get(name, np.nan) for r in arm.values()]) for arm in arms] for name in names])
-    rounds, layers = [str(first(arm).round * first(arm).levels) for arm in arms], [name.removesuffix(".weight") for name in names]
-    heading, unit = titled(chain.label, "density after pruning", arms), "weights remaining, % of the layer"
-    heat = Heat(heading, "round", "layer, from input to output", unit, z, rounds, layers, ends=(0.0, 100.0))
-    return Part(title, figures={"density": heat})
+    some = [arm for arm in spread_out(arms, 24) if first(arm).layers]
+    names = list(first(some[-1]).layers) if some else []
+    z = np.array([[100 * np.mean([record.layers[name] for record in arm.values()]) for arm in some] for name in names])
+    rounds = Axis("round", "names", [str(first(arm).round * first(arm).levels) for arm in some])
+    layers = Axis("layer, from input to output", "names", [name.removesuffix(".weight") for name in names])
+    title = f"{label}: density after pruning, {ends.seeds([len(arm) for arm in some])}"
+    plot = Heat(title, rounds, layers, "% of the layer's weights", z)
+    return Part("Density by layer and round", figures={"density": plot if len(some) > 1 else None})
 
 
-def overlap(chain: Chain, found: Found) -> Part:
-    """The Jaccard index of masks: mean over pairs of seeds beside what chance would give, and every two of a few tickets."""
-    what = "its ticket.safetensors, left out of mask overlaps,"
-    tickets = [arm for arm in chain.arms if first(arm).round]
-    loaded = [
-        read.each(list(arm.values())[:SEEDS], read.masks, what, found)
-        for arm in spread_out([arm for arm in tickets if len(arm) > 1] or tickets, DEPTHS)
-    ]
-    figures: dict[str, Plot] = {}
-    shared = [[jaccard(one[1], other[1]) for one, other in combinations(some, 2)] for some in loaded]
-    points = [(some[0][0], known) for some, values in zip(loaded, shared) if (known := [v for v in values if v == v])]
-    if points:
-        x, chance = [record.density for record, _ in points], [by_chance(record) for record, _ in points]
-        lines = [over_seeds("mean over pairs of seeds", x, [values for _, values in points], unit="pair", marker="o")]
-        lines.append(Line("by chance, with the same density in each layer", x, chance, "#666666", "--"))
-        heading = f"Masks of two seeds: {chain.label}, {max(len(v) for _, v in points)} pairs at most"
-        figures["overlap_seeds"] = Lines(heading, WEIGHTS, JACCARD, lines, "weights", from_zero=True)
-    few = [pair for each in spread_out(loaded, ROUNDS) for pair in each]
-    if len(few) > 1:
-        z = np.array([[jaccard(one, other) for _, other in few] for _, one in few])
-        names = [f"seed {record.seed}, {pretty(record.density)}" for record, _ in few]
-        heading = f"Masks of every two of {len(few)} tickets: {chain.label}"
-        figures["overlap"] = Heat(heading, "ticket", "ticket", JACCARD, z, names, names, "{:.2f}")
-    text = "Jaccard index of the weights that two tickets keep: intersection over union."
-    text += f" Of {chain.seeds} seeds {SEEDS} are read." * (chain.seeds > SEEDS)
-    return part("Mask overlap", text, "There are no two tickets whose masks can be read.", figures)
+def overlap(label: str, arms: Sequence[Arm], found: Found) -> Part:
+    """The Jaccard index of the masks of two seeds, beside what chance would give."""
+    points, chance = [], {}
+    for arm in spread_out([arm for arm in arms if first(arm).round and len(arm) > 1], DEPTHS):
+        loaded = load(list(arm.values())[:SEEDS], "ticket.safetensors", _bits, found)
+        for (record, one), (_, other) in combinations(loaded, 2):
+            points.append((record.density, np.bitwise_count(one & other).sum() / np.bitwise_count(one | other).sum()))
+            sizes, kept = (np.array([of[name] for name in record.layers]) for of in (record.layer_weights, record.layers))
+            if record.layers:
+                chance[record.density] = (sizes * kept**2).sum() / (sizes * kept * (2 - kept)).sum()
+    if not points:
+        return Part("Mask overlap")
+    lines = [over_seeds("pairs of seeds", points, marker="o")]
+    lines.append(Line("by chance, with the same density in each layer", list(chance), list(chance.values()), GREY, "--"))
+    axis, note = Axis("intersection over union (0 to 1)"), f"means over n pairs of at most {SEEDS} seeds"
+    plot = Lines(f"{label}: masks of two seeds", WEIGHTS, axis, lines, note)
+    return Part("Mask overlap", "Jaccard index of the weights that two tickets keep.", {"overlap": plot})
 
 
-def jaccard(one: read.Masks, other: read.Masks) -> float:
-    """Return the intersection over union of two packed masks, in [0, 1]; NaN for masks of different layers."""
-    if {name: mask.shape for name, mask in one.items()} != {name: mask.shape for name, mask in other.items()}:
-        return math.nan
-    both = sum(int(np.bitwise_count(one[name] & other[name]).sum()) for name in one)
-    either = sum(int(np.bitwise_count(one[name] | other[name]).sum()) for name in one)
-    return both / either if either else 0.0
+def _bits(path: Path) -> np.ndarray:
+    return np.concatenate([bits for _, bits in sorted(load_file(path).items())])
 
 
-def by_chance(record: Record) -> float:
-    """Return the Jaccard index to expect of two random masks with the densities of a ticket's layers."""
-    sizes = [(record.layer_weights[name], density) for name, density in record.layers.items()]
-    either = sum(count * d * (2 - d) for count, d in sizes)
-    return sum(count * d * d for count, d in sizes) / either if either else 0.0
-
-
-def histogram(chain: Chain, both: Sequence[Arm], found: Found) -> Part:
+def histogram(label: str, both: Sequence[Arm], found: Found) -> Part:
     """How the remaining weights of the dense network and of the ticket spread, before and after training; of one seed."""
-    title = "Weights before and after training"
-    seed = min(set.intersection(*map(set, both)), default=None)
-    records = [arm[seed] for arm in both] if seed is not None else [first(both[-1])]
-    loaded = read.each(records, read.weights, "its weights, left out of the histogram,", found)
-    arrays = [values for _, pair in loaded for values in pair]
-    if not arrays or not all(map(len, arrays)):
-        return Part(title, "The weights of these rounds, or what they started from, cannot be read.")
-    end = max(float(np.quantile(np.abs(values), 0.999)) for values in arrays) or 1.0
-    edges = np.linspace(-end, end, 81)
-    lines = [
-        Line(f"{short(record)}, {when}", (edges[:-1] + edges[1:]) / 2, np.histogram(v, edges)[0] / len(v), colour, dash)
-        for (record, pair), colour in zip(loaded, COLOURS)
-        for v, when, dash in zip(pair, ("before training", "after training"), ("--", "-"))
-    ]
-    unit = f"share of the remaining weights in a bin of {edges[1] - edges[0]:.2g}"
-    heading = f"{chain.label}, seed {records[0].seed}, at the last epoch"
-    plot = Lines(heading, "value of the weight (no unit)", unit, lines, y_form="percent")
-    return Part(title, "Weights that the masks keep; the outermost thousandth is cut off.", figures={"weights": plot})
+    seed, lines = min(set.intersection(*map(set, both)), default=None), []
+    for record, colour in zip([arm[seed] for arm in both if seed in arm], COLOURS):
+        names = ("ticket.safetensors", "start.safetensors", "final.safetensors")
+        files = [state for name in names for _, state in load([record], name, load_file, found)]
+        if len(files) == len(names):
+            masks, *states = files
+            kept = {name: np.unpackbits(bits, count=states[0][name].size).astype(bool) for name, bits in masks.items()}
+            for state, when, dash in zip(states, ("before training", "after training"), ("--", "-")):
+                weights = np.concatenate([state[name].ravel()[mask] for name, mask in kept.items()])
+                limits = np.quantile(weights, (0.0005, 0.9995))
+                shares, edges = np.histogram(weights, 80, limits, density=True)
+                lines.append(Line(f"{short(record)}, {when}", (edges[:-1] + edges[1:]) / 2, shares, colour, dash))
+    x, y = Axis("value of the weight (no unit)"), Axis("probability density")
+    plot = Lines(f"{label}: seed {seed}, at the last epoch", x, y, lines)
+    text = "Weights that the masks keep; the outermost thousandth is cut off."
+    return Part("Weights before and after training", text, {"weights": plot if lines else None})
 
 
-def classes(chain: Chain, both: Sequence[Arm], called: str, found: Found) -> Part:
-    """Confusion matrices of the dense network, of the ticket, and their difference; the accuracy of each class."""
-    arms = [[r for r in arm.values() if r.test_confusion and r.classes] for arm in both]
-    loaded = [read.each(records, read.confusion, "its confusion matrix", found) for records in arms]
-    loaded = [pairs for pairs in loaded if pairs]
-    if not loaded:
-        return Part("Classes", "No confusion matrix of these rounds is on record.")
-    names = loaded[0][0][0].classes
-    some, text = list(range(len(names))), "Test images, last epoch, means over seeds."
-    means = [np.mean([shares for _, shares in pairs], axis=0) for pairs in loaded]
-    if len(names) > CLASSES:
-        some = sorted(np.argsort(-np.abs(np.diag(means[-1] - means[0])), kind="stable")[:CLASSES])
+def classes(label: str, both: Sequence[Arm], called: str) -> Part:
+    """Confusion matrices of the dense network and of the ticket, and the accuracy of each class."""
+    if not all(record.test_confusion for arm in both for record in arm.values()):
+        return Part("Classes")
+    counts = [np.array([record.test_confusion for record in arm.values()]) for arm in both]  # (seeds, true, predicted)
+    shares = [some / np.maximum(1, some.sum(axis=2, keepdims=True)) for some in counts]
+    means, names = [some.mean(axis=0) for some in shares], first(both[0]).classes
+    most = np.sort(np.argsort(-np.abs(np.diag(means[-1] - means[0])), kind="stable")[:CLASSES])
+    labels = [names[i] for i in most]
+    figures: dict[str, Plot] = {}
+    lines = []
+    for i, (arm, some, mean) in enumerate(zip(both, shares, means)):
+        title = f"{short(first(arm))}, {ends.seeds([len(arm)])}"
+        figures[f"confusion_{'ticket' if i else 'dense'}"] = confusion(mean[np.ix_(most, most)], labels, title)
+        points = [(x, accuracy) for x, k in enumerate(most) for accuracy in some[:, k, k]]
+        style = {"dash": "", "marker": "ox"[i], "colour": COLOURS[i]}
+        lines.append(over_seeds(short(first(arm)), points, dict(enumerate(labels)), **style))
+    x, y = Axis("class", "names", labels), Axis("test accuracy of the class", "percent")
+    figures["classes"] = Lines(f"{label}: accuracy of each class, at the last epoch", x, y, lines, BARS)
+    text = "Test images at the last epoch." + f" The ticket is {called}." * (len(both) == 2)
+    if len(most) < len(names):
         text += f" Of {len(names)} classes the {CLASSES} whose accuracies differ most."
-    labels = [str(names[i]) for i in some]
-    over = [f"{short(pairs[0][0])}, at the last epoch, {ends.seeds([len(pairs)])}" for pairs in loaded]
-    few = [mean[np.ix_(some, some)] for mean in means]
-    figures: dict[str, Plot] = {
-        f"confusion_{key}": confusion(shares, labels, title) for key, shares, title in zip(("dense", "ticket"), few, over)
-    }
-    if len(few) == 2:
-        less = confusion(few[1] - few[0], labels, f"{over[1]}, less the dense network")
-        end = max(0.1, float(np.abs(less.z).max()))
-        figures["confusion_difference"] = replace(
-            less, unit="percentage points", form="{:+.1f}", ends=(-end, end), diverging=True
-        )
-    lines = [
-        over_seeds(
-            short(pairs[0][0]), range(len(some)), [[shares[i, i] for _, shares in pairs] for i in some], labels,
-            dash="", marker="ox"[k], colour=COLOURS[k], spread_as="y",
-        )
-        for k, pairs in enumerate(loaded)
-    ]  # fmt: skip
-    heading = f"Accuracy of each class: {chain.label}, at the last epoch, {ends.seeds([len(pairs) for pairs in loaded])}"
-    y = "test accuracy of the class"
-    figures["classes"] = Lines(heading, "class", y, lines, "names", "percent", labels, note="bars: one standard deviation")
-    if len(few) == 2:
-        text += f" The ticket is the {called}."
-    return Part("Classes", text, figures=figures)
+    return Part("Classes", text, figures)
 
 
 def confusion(shares: np.ndarray, names: Sequence[str], title: str = "") -> Heat:
     """Return the plot of a confusion matrix, fractions of each true class (rows) that are predicted as each class."""
-    z = 100 * np.asarray(shares)
-    return Heat(title, "predicted class", "true class", "% of the true class", z, names, names, ends=(0.0, 100.0))
+    x, y = Axis("predicted class", "names", names), Axis("true class", "names", names)
+    return Heat(title, x, y, "% of the true class", 100 * np.asarray(shares))
+
+
+def images(both: Sequence[Arm], found: Found) -> Part:
+    """How many images are lost and gained, summed over seeds, and some of them of the first seed."""
+    title, results = "Images that the ticket loses and gains", []
+    for seed in sorted(both[0].keys() & both[-1].keys()) if len(both) == 2 else ():
+        predicted = load([arm[seed] for arm in both], "predictions.npy", np.load, found)
+        if len(predicted) == 2:
+            (_, before), (record, after) = predicted
+            try:
+                listed = test_images(record.folder, record.test)
+            except DataError as error:
+                found.skip(record.folder, str(error))
+                continue
+            was, stays = before == listed["labels"], after == listed["labels"]
+            results.append((record, np.flatnonzero(was & ~stays), np.flatnonzero(stays & ~was), before, after, listed))
+    if not results:
+        return Part(title)
+    lost, gained = (sum(len(result[k]) for result in results) for k in (1, 2))
+    record, *kinds, before, after, listed = results[0]
+    text = (
+        f"At the last epoch, summed over seeds: of {len(results) * len(before)} test images the ticket of {record.density:.2%} "
+        f"of weights loses {lost}, which the dense network predicts right, and gains {gained}, which that predicts wrong. At "
+        f"most {IMAGES} of each of seed {record.seed} are shown."
+    )
+    inside = ""
+    for kind, where in zip(("Lost", "Gained"), kinds):
+        inside += f'<h4>{kind}</h4><ul class="images">'
+        for i in spread_out(where, IMAGES):  # of all classes, not of the first
+            label, dense, ticket = (record.classes[numbers[i]] for numbers in (listed["labels"], before, after))
+            words = escape(f"{listed['paths'][i]}: {label}; dense network: {dense}; ticket: {ticket}")
+            inside += f"<li>{_picture(Path(listed['root']), listed['paths'][i])}{words}</li>"
+        inside += "</ul>"
+    return Part(title, text, inside=inside)
+
+
+def _picture(root: Path, path: str) -> str:
+    """Return a small PNG of an image below ``root``, as HTML; '' for whatever is no image there."""
+    place = (root / path).resolve()
+    if not place.is_relative_to(root.resolve()):
+        return ""
+    try:
+        small = Image.open(place).convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return ""
+    small.thumbnail((SIDE, SIDE))
+    file = io.BytesIO()
+    small.save(file, "PNG")
+    return f'<img src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}" alt="">'

@@ -1,171 +1,122 @@
 """Plots of scores: of tickets and controls against weights remaining or cost, their differences, and errors between copies."""
 
+import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from statistics import fmean
-from typing import Any
 
-from lth.analysis import ends, naming, pairs, verdict
+from lth.analysis import ends, naming, pairs
 from lth.analysis.pairs import Arm, first
-from lth.analysis.verdict import MARGIN
-from lth.report.choose import Chain
-from lth.report.plot import COLOURS, LONG, MARKERS, Line, Lines, over_seeds, pretty
+from lth.analysis.verdict import MARGIN, Verdict
+from lth.report.plot import COLOURS, GREY, MARKERS, Axis, Line, Lines, over_seeds, pretty
 from lth.tree.record import Record
 
-WEIGHTS = "weights remaining, % of the prunable"
-STYLES = {  # of tickets ('') and of controls: dash, marker, and colour where there is one chain
-    "": ("-", "o", COLOURS[0]),
-    "reinit": ("--", "s", COLOURS[1]),
-    "shuffle": (":", "^", COLOURS[2]),
-    "random": ("-.", "D", COLOURS[3]),
-    "order": ((0, (5, 1, 1, 1, 1, 1)), "v", COLOURS[4]),
-}
+BARS = "means over n seeds; bars: one standard deviation"
+WEIGHTS = Axis("weights remaining, % of the prunable", "weights")
+# Of tickets and controls: dash and marker.
+STYLES = {"": ("-", "o"), "reinit": ("--", "s"), "shuffle": (":", "^"), "random": ("-.", "D"), "order": ("--", "v")}
 
 
 def figures(records: Sequence[Record], title: str, accuracy: str = ends.EARLY_STOP) -> dict[str, Lines]:
     """Return the plots of test accuracy, of early stop and, where there are copies, of the line between them."""
     plots = {"accuracy": by_weights(records, title, accuracy), "early_stop": by_weights(records, title, "early_stop_iteration")}
-    return plots | {"barrier": between(records, title)} if curves(records) else plots
+    copies = list(pairs.arms(record for record in records if record.line).values())
+    return plots | ({"barrier": between(copies, title)} if copies else {})
 
 
-def form(records: Sequence[Record]) -> str:
-    """Return the form of an axis of scores: accuracies are fractions, other scores numbers."""
-    return "percent" if ends.score(records) == "acc" else "number"
+def score_axis(records: Sequence[Record], title: str) -> Axis:
+    """Return an axis of scores: accuracies are fractions, other scores numbers."""
+    return Axis(title, "percent" if ends.score(records) == "acc" else "number")
 
 
-def titled(title: str, what: str, arms: Sequence[Arm]) -> str:
-    """Return the title of a figure: what it is of, what is drawn and over how many seeds."""
-    return f"{title}: {what}, {ends.seeds([len(arm) for arm in arms])}"
+def short(record: Record) -> str:
+    """Return a round in a few words, for legends and axes."""
+    name = f"round {record.round}, {pretty(record.density)}" if record.round else "dense network"
+    return f"{name}, {naming.CONTROLS[record.control]}" if record.control else name
+
+
+def chains(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Return label -> the rounds of a recipe that one prune step leads to, the densest first, with round 0 and the controls.
+
+    A dense network alone is a chain, too. Chains with tickets come first, then those with most rounds.
+    """
+    step, names = naming.chains(records), naming.headings(records)
+    dense: dict[str, list[Record]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in sorted(records, key=lambda r: (-r.density, r.control or "", r.seed)):
+        if record.round:
+            groups[record.recipe, step[record.step]].append(record)
+        else:
+            dense[record.recipe].append(record)
+    alone = dense.keys() - {recipe for recipe, _ in groups}
+    every = {names[recipe, some[0].step]: dense[recipe] + some for (recipe, _), some in groups.items()}
+    every |= {names[recipe, ""]: dense[recipe] for recipe in alone}
+    order = sorted(every, key=lambda label: (not every[label][-1].round, -len(every[label]), label))
+    return {label: every[label] for label in order}
 
 
 def by_weights(records: Sequence[Record], title: str, field: str) -> Lines:
-    """Return a plot of a field against weights remaining: means over seeds, with one standard deviation.
+    """Return a plot of a field against weights remaining.
 
-    A solid line is a chain of tickets, a broken one a control; the dense network is a horizontal, and so is the same
-    network trained for more epochs, where accuracies are drawn.
+    A solid line is a chain of tickets, a broken one a control; a horizontal is a dense network.
     """
-    speed = field == "early_stop_iteration"
-    what = "iteration of early stop" if speed else ends.title(field, ends.score(records))
-    arms = pairs.arms(records)
-    lines = [*_chains(records, arms, field), *_horizontals(records, arms, field)]
-    notes = ["bands: one standard deviation over seeds"] * any(line.spread for line in lines)
-    if speed and (late := ends.censored(records)):
-        notes.append(f"{late} of {len(records)} rounds stopped at the last iteration")
-    y, y_form = ("early-stop iteration (optimiser steps)", "number") if speed else (what, form(records))
-    heading = titled(title, what, list(arms.values()))
-    return Lines(heading, WEIGHTS, y, lines, "weights", y_form, from_zero=speed, note="; ".join(notes))
+    speed, low = field == "early_stop_iteration", min(record.density for record in records)
+    y = Axis("early-stop iteration (optimiser steps)") if speed else score_axis(records, ends.title(field, ends.score(records)))
+    every, names, lines, horizontals = chains(records), naming.headings(records), [], {}
+    several = sum(some[-1].round > 0 for some in every.values()) > 1
+    for i, (label, some) in enumerate(every.items()):
+        for k, control in enumerate(sorted({record.control or "" for record in some})):
+            group = [record for record in some if (record.control or "") == control]
+            colour = COLOURS[(i if several else k) % len(COLOURS)]
+            if control or group[-1].round:
+                dash, marker = STYLES[control]
+                name = f"{label}, {naming.CONTROLS[control]}" if control else label
+                points = [(record.density, getattr(record, field)) for record in group]
+                lines.append(over_seeds(name, points, colour=colour, dash=dash, marker=marker))
+            if dense := [getattr(record, field) for record in group if not record.round and not control]:
+                mean = fmean(dense)
+                name = f"{names[group[0].recipe, '']}, {pretty(mean) if y.form == 'percent' else format(mean, '.4g')}"
+                horizontals[name] = Line(name, [1.0, min(low, 0.5)], [mean, mean], colour, ":")
+    late = ends.censored(records)
+    note = f"{BARS}; {late} of {len(records)} rounds stopped at the last iteration" if speed and late else BARS
+    return Lines(f"{title}: {y.title}", WEIGHTS, y, [*lines, *horizontals.values()], note)
 
 
-def _chains(records: Sequence[Record], arms: dict[pairs.Key, Arm], field: str) -> list[Line]:
-    """A line a chain of tickets, from its dense network on, and a line a control."""
-    chain, names = naming.chains(records), naming.headings(records)
-    groups: dict[tuple[str, str], dict[str, list[Arm]]] = {}
-    for (recipe, step, index, control), arm in arms.items():
-        if index:
-            groups.setdefault((recipe, chain[step]), {}).setdefault(control, []).append(arm)
-    lines = []
-    for i, ((recipe, _), by_control) in enumerate(groups.items()):
-        label = names[recipe, first(next(iter(by_control.values()))[0]).step]
-        for control in sorted(by_control):
-            group = sorted(by_control[control], key=lambda arm: -first(arm).density)
-            seeds, start = set().union(*group), arms.get((recipe, "", 0, control), {})
-            dense = {seed: record for seed, record in start.items() if seed in seeds and first(group[0]).levels == 1}
-            dash, marker, colour = STYLES.get(control, ("--", "x", COLOURS[5]))
-            if several := len(groups) > 1:
-                colour = COLOURS[i % len(COLOURS)]
-            words = [label] * (several or not control) + [naming.CONTROLS.get(control, control)] * bool(control)
-            group = [dense, *group] if dense else group
-            lines.append(_line(group, field, ", ".join(words), colour=colour, dash=dash, marker=marker))
-    return lines
-
-
-def _line(group: list[Arm], field: str, label: str, **style: str) -> Line:
-    samples = [[getattr(record, field) for record in arm.values()] for arm in group]
-    least, most = min(map(len, samples)), max(map(len, samples))
-    label += f" (n = {least if least == most else f'{least} to {most}'} seeds)" if most > 1 else ""
-    return over_seeds(label, [first(arm).density for arm in group], samples, **style)
-
-
-def _horizontals(records: Sequence[Record], arms: dict[pairs.Key, Arm], field: str) -> list[Line]:
-    """Dense networks; those of another number of epochs than their family's tickets where accuracies are drawn."""
-    pruned, families = {r.recipe for r in records if r.round}, {r.family for r in records if r.round}
-    low, names, chain = min(r.density for r in records), naming.headings(records), naming.chains(records)
-    of_chains = [recipe for recipe, _ in dict.fromkeys((r.recipe, chain[r.step]) for r in records if r.round)]
-    lines = []
-    for (recipe, _, index, control), arm in arms.items():
-        dense, longer = first(arm), recipe not in pruned and first(arm).family in families
-        if index or control or (longer and field == "early_stop_iteration"):
-            continue
-        score = sum(getattr(r, field) for r in arm.values()) / len(arm)
-        name = "dense network" if len(pruned) <= 1 else names[recipe, ""]
-        if longer:
-            enough = max(r.epochs * (r.round + 1) for r in records if r.round and r.family == dense.family)
-            name = f"{'compute-matched ' * (dense.epochs >= enough)}{name} of {dense.epochs} epochs"
-        speed, accuracy = field == "early_stop_iteration", dense.score == "acc"
-        value = f"{score:.0f}" if speed else pretty(score) if accuracy else f"{score:.3g}"
-        colour = COLOURS[of_chains.index(recipe) % len(COLOURS)] if len(pruned) > 1 and recipe in pruned else "#666666"
-        dash, x = (0, (1, 2)) if longer else LONG, [1.0, low if low < 1 else 0.5]
-        lines.append(Line(f"{name}, {value}", x, [score] * 2, colour, dash))
-    return lines
-
-
-def differences(records: Sequence[Record], chain: Chain, accuracy: str) -> Lines | None:
+def differences(judged: Sequence[Verdict], chain: str) -> Lines | None:
     """Return the forest plot of a chain: its tickets less the dense network and less each control, paired by seed.
 
     Means with two-sided 95% intervals (Student's t), the dense network's margin as a line; None where nothing can be paired.
     """
-    judged = [v for v in verdict.verdicts(records, accuracy) if v.name == chain.label]
-    rows = [(v.density, name, c.accuracy) for v in judged for name, c in v.comparisons.items() if c.seeds]
-    if not rows:
+    judged = [v for v in judged if v.name == chain]
+    names = list(dict.fromkeys(name for v in judged for name, comparison in v.comparisons.items() if comparison.seeds))
+    if not names:
         return None
-    factor, unit = ends.scale(ends.score(records))
-    lines = []
-    for i, other in enumerate(dict.fromkeys(other for _, other, _ in rows)):
-        at = [k for k, (_, name, _) in enumerate(rows) if name == other]
-        means = [rows[k][2] for k in at]
-        half = [factor * (mean.interval[1] - mean.value) if mean.interval else None for mean in means]
-        x, notes = [factor * mean.value for mean in means], [f"n = {mean.n}" for mean in means]
-        lines.append(Line(f"less {other}", x, at, COLOURS[i % len(COLOURS)], "", MARKERS[i % len(MARKERS)], half, "x", notes))
-    for what, x, dash in (("no difference", 0, "-"), (f"margin, {-factor * MARGIN:g}{unit}", -factor * MARGIN, "--")):
-        lines.append(Line(what, [x, x], [-0.5, len(rows) - 0.5], "#666666", dash))
-    over = ends.seeds([mean.n for *_, mean in rows])
-    title = f"{chain.label}: {ends.title(accuracy, ends.score(records))}, ticket less others, {over}"
-    names = [pretty(row[0]) if not k or row[0] != rows[k - 1][0] else "" for k, row in enumerate(rows)]
-    x, note = f"difference,{unit}" if unit else "difference", "paired by seed; bars: 95% intervals"
-    return Lines(title, x, "weights remaining", lines, y_form="names", names=names, note=note)
+    (factor, unit), lines = ends.scale(judged[0].ticket.score), []
+    for i, name in enumerate(names):
+        rows = [(k, v.comparisons[name].accuracy) for k, v in enumerate(judged) if name in v.comparisons]
+        rows = [(k, mean) for k, mean in rows if mean.n]
+        x = [k + (i + 0.5) / len(names) / 2 - 0.25 for k, _ in rows]  # beside each other
+        half = [factor * (mean.interval[1] - mean.value) if mean.interval else math.nan for _, mean in rows]
+        style = {"colour": COLOURS[i % len(COLOURS)], "dash": "", "marker": MARKERS[i % len(MARKERS)], "spread": half}
+        notes = [f"{pretty(judged[k].density)} of weights, n = {mean.n}" for k, mean in rows]
+        lines.append(Line(f"less {name}", x, [factor * mean.value for _, mean in rows], notes=notes, **style))
+    for what, y, dash in (("no difference", 0, "-"), (f"margin, {-factor * MARGIN:g}{unit}", -factor * MARGIN, "--")):
+        lines.append(Line(what, [-0.5, len(judged) - 0.5], [y, y], GREY, dash))
+    x_axis = Axis("weights remaining", "names", [pretty(v.density) for v in judged])
+    y_axis = Axis(f"difference of {ends.title(judged[0].end, judged[0].ticket.score)},{unit}".rstrip(","))
+    return Lines(f"{chain}: ticket less others", x_axis, y_axis, lines, "paired by seed; bars: 95% intervals")
 
 
-def curves(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return, for each step and round with copies that differ in SGD noise, the mean over its ``n`` seeds.
-
-    Each is ``round``, ``density``, ``alphas`` (from 0 to 1), ``errors`` (a fraction for each alpha), ``barrier`` (the fraction
-    by which the largest error exceeds the mean of both ends) and ``n``.
-    """
-    return [
-        {
-            "round": pairs.first(arm).round,
-            "density": pairs.first(arm).density,
-            "alphas": pairs.first(arm).line["alphas"],
-            "errors": [fmean(errors) for errors in zip(*(record.line["errors"] for record in arm.values()), strict=True)],
-            "barrier": fmean(record.barrier for record in arm.values()),
-            "n": len(arm),
-        }
-        for arm in pairs.arms(record for record in records if record.line).values()
-    ]
-
-
-def between(records: Sequence[Record], title: str) -> Lines:
+def between(arms: Sequence[Arm], title: str) -> Lines:
     """Return a plot of the test error on the line between two copies of a network that saw the images in another order."""
-    means = sorted(curves(records), key=lambda curve: -curve["density"])
-    lines = [
-        Line(
-            f"{'round ' + str(c['round']) if c['round'] else 'dense network'}, {c['density']:.1%} of weights: "
-            f"barrier {100 * c['barrier']:.1f} pp",
-            c["alphas"], c["errors"], COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)],
-        )
-        for i, c in enumerate(means)
-    ]  # fmt: skip
-    heading = f"{title}: test error between copies, at the last epoch, {ends.seeds([c['n'] for c in means])}"
-    return Lines(heading, "interpolation from one copy (0) to the other (1)", "test error", lines, y_form="percent")
+    lines = []
+    for i, arm in enumerate(sorted(arms, key=lambda arm: -first(arm).density)):
+        points = [point for record in arm.values() for point in zip(record.line["alphas"], record.line["errors"])]
+        label = f"{short(first(arm))}: barrier {100 * fmean(record.barrier for record in arm.values()):.1f} pp"
+        lines.append(over_seeds(label, points, colour=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)]))
+    x, y = Axis("interpolation from one copy (0) to the other (1)"), Axis("test error", "percent")
+    return Lines(f"{title}: test error between copies, at the last epoch", x, y, lines, BARS)
 
 
 def file_bytes(record: Record) -> float | None:
@@ -176,31 +127,27 @@ def file_bytes(record: Record) -> float | None:
     return masks + 4 * round(record.model_density * record.parameters)
 
 
-def front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the Pareto front of (cost, score), cheapest first: points that none beats that costs as much or less."""
-    chosen: list[tuple[float, float]] = []
-    for cost, score in sorted(set(points), key=lambda point: (point[0], -point[1])):
-        if not chosen or score > chosen[-1][1]:
-            chosen.append((cost, score))
-    return chosen
-
-
 def by_cost(
-    chains: Sequence[Chain], title: str, accuracy: str, cost: Callable[[Record], float | None], unit: str, scale: float
+    records: Sequence[Record], title: str, accuracy: str, cost: Callable[[Record], float | None], axis: Axis
 ) -> Lines | None:
-    """Return a plot of a score against a cost, in units of ``scale``; None where no record has that cost."""
-    lines, arms = [], []
-    for i, chain in enumerate(chains):
-        known = [arm for arm in chain.arms if cost(first(arm)) is not None]
-        if known:
-            samples = [[getattr(record, accuracy) for record in arm.values()] for arm in known]
-            x, notes = [cost(first(arm)) / scale for arm in known], [f"{pretty(first(arm).density)} of weights" for arm in known]
-            style = {"colour": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "spread_as": "y"}
-            lines.append(over_seeds(chain.label, x, samples, notes, **style))
-            arms += known
-    best = front([point for line in lines for point in zip(line.x, line.y)])
+    """Return a plot of the scores of dense networks and tickets against a cost; None where no record has that cost."""
+    lines = []
+    for i, (label, some) in enumerate(chains(records).items()):
+        points, notes = [], {}
+        known = [record for record in some if not record.control and cost(record) is not None]
+        for _, group in groupby(known, key=lambda record: record.density):
+            seeds = list(group)
+            x = fmean(map(cost, seeds))
+            points += [(x, getattr(record, accuracy)) for record in seeds]
+            notes[x] = short(seeds[0])
+        if points:
+            style = {"colour": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+            lines.append(over_seeds(label, points, notes, **style))
+    if not lines:
+        return None
+    every = sorted(point for line in lines for point in zip(line.x, line.y))
+    best = [(x, y) for x, y in every if not any(a <= x and b >= y and (a, b) != (x, y) for a, b in every)]
     if len(best) > 1:
-        lines.append(Line("Pareto front", *map(list, zip(*best)), "#666666", ":"))
-    what = ends.title(accuracy, ends.score([record for chain in chains for record in chain.records]))
-    note = "bars: one standard deviation over seeds"
-    return Lines(titled(title, what, arms), unit, what, lines, "log", form(chains[0].records), note=note) if lines else None
+        lines.append(Line("Pareto front", *map(list, zip(*best)), GREY, ":"))
+    score = score_axis(records, ends.title(accuracy, ends.score(records)))
+    return Lines(f"{title}: {score.title}", axis, score, lines, BARS)

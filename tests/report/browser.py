@@ -1,9 +1,7 @@
 """A page in a headless Chromium, driven over the pipe of its DevTools protocol; needs no package."""
 
-import contextlib
 import json
 import os
-import select
 import shutil
 import subprocess
 import time
@@ -27,13 +25,12 @@ class Page:
             os.dup2(spare[0], 3)
             os.dup2(spare[1], 4)
 
-        self.process = subprocess.Popen(
-            [EXECUTABLE, *options], preexec_fn=pipes, close_fds=False, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen([EXECUTABLE, *options], preexec_fn=pipes, close_fds=False, **quiet)
         os.close(orders[0])
         os.close(answers[1])
-        self.reader, self.writer = answers[0], orders[1]
-        self.rest, self.number, self.session = b"", 0, None
+        self.answers, self.orders = open(answers[0], "rb"), orders[1]  # noqa: SIM115
+        self.number, self.session = 0, None
         self.events: list[tuple[str, dict[str, Any]]] = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -42,37 +39,32 @@ class Page:
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
-        """The answer to an order; raises RuntimeError where the browser refuses it, TimeoutError where it is silent."""
+        """The answer to an order; raises RuntimeError where the browser refuses it."""
         self.number += 1
         order = {"id": self.number, "method": method, "params": params}
         if self.session:
             order["sessionId"] = self.session
-        os.write(self.writer, json.dumps(order).encode() + b"\0")
+        os.write(self.orders, json.dumps(order).encode() + b"\0")
         while True:
-            told = self._next()
-            if told.get("id") == self.number:
-                if "error" in told:
-                    raise RuntimeError(f"{method}: {told['error']}")
-                return told["result"]
-            if "method" in told:
-                self.events.append((told["method"], told["params"]))
-
-    def _next(self) -> dict[str, Any]:
-        while b"\0" not in self.rest:
-            if not select.select([self.reader], [], [], PATIENCE)[0]:
-                raise TimeoutError("the browser says nothing")
-            if not (more := os.read(self.reader, 1 << 20)):
-                raise RuntimeError("the browser ended")
-            self.rest += more
-        message, _, self.rest = self.rest.partition(b"\0")
-        return json.loads(message)
+            message = bytearray()
+            while (letter := self.answers.read(1)) != b"\0":
+                if not letter:
+                    raise RuntimeError("the browser ended")
+                message += letter
+            answer = json.loads(message)
+            if answer.get("id") == self.number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return answer["result"]
+            if "method" in answer:
+                self.events.append((answer["method"], answer["params"]))
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page."""
-        told = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        if "exceptionDetails" in told:
-            raise RuntimeError(f"{script}: {told['exceptionDetails']}")
-        return told["result"].get("value")
+        answer = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{script}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
 
     def wait(self, script: str) -> Any:
         """The value of an expression as soon as it is true; raises TimeoutError."""
@@ -91,12 +83,7 @@ class Page:
         self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):
-            self.session = None
-            self.send("Browser.close")
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)
         self.process.kill()
         self.process.wait()
-        os.close(self.reader)
-        os.close(self.writer)
+        self.answers.close()
+        os.close(self.orders)

@@ -35,12 +35,13 @@ def page(path, tmp_path_factory, request):
         page.close()
 
 
-def test_the_page_makes_no_request_and_no_error(page, path):
+def test_the_page_fits_the_window_and_makes_no_request_and_no_error(page, path):
     asked = [params["request"]["url"] for method, params in page.events if method == "Network.requestWillBeSent"]
     assert [url for url in asked if not url.startswith("data:")] == [path.resolve().as_uri()]
     errors = [params for method, params in page.events if method in ("Runtime.exceptionThrown", "Log.entryAdded")]
     errors += [p for m, p in page.events if m == "Runtime.consoleAPICalled" and p["type"] in ("error", "warning")]
     assert errors == []
+    assert page.run("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_names_from_files_run_nothing(page):
@@ -49,13 +50,11 @@ def test_names_from_files_run_nothing(page):
     assert page.run("document.querySelector('h2 + pre').textContent").endswith(EVIL[0])
 
 
-def test_nothing_is_wider_than_the_window(page):
-    assert page.run("document.documentElement.scrollWidth <= innerWidth")
-
-
-def test_every_figure_is_drawn(page):
+def test_every_figure_is_drawn_and_every_series_named(page):
     assert page.run("[...document.querySelectorAll('.plot')].every(box => box.querySelector('.main-svg'))")
-    assert page.run("document.querySelectorAll('.plot').length") == 16
+    assert page.run("document.querySelectorAll('.plot').length") == 14
+    lines = "[...document.querySelectorAll('.plot')].filter(box => !box.querySelector('.heatmaplayer image, .hm'))"
+    assert page.run(f"{lines}.every(box => box.previousElementSibling.querySelectorAll('.chooser input').length > 0)")
 
 
 def test_hover_shows_values(page):
@@ -68,7 +67,7 @@ def test_hover_shows_values(page):
     page.mouse("mouseMoved", x, y)
     text = page.wait("document.querySelector('#accuracy-stripes .hoverlayer .hovertext')?.textContent")
     assert "test accuracy" in text
-    assert "2 seeds" in text
+    assert "n = 2" in text
 
 
 def test_the_chooser_hides_and_shows_series(page):
@@ -77,16 +76,11 @@ def test_the_chooser_hides_and_shows_series(page):
     box = "document.getElementById('accuracy-stripes').previousElementSibling.querySelector('input')"
     page.run(f"{box}.scrollIntoView({{block: 'center'}})")
     x, y = page.run(f"(() => {{ const b = {box}.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()")
-    for checked, number in ((False, before - 2), (True, before)):  # a line and its band
+    for checked, number in ((False, before - 1), (True, before)):
         page.mouse("mousePressed", x, y)
         page.mouse("mouseReleased", x, y)
         assert page.run(f"{box}.checked") is checked
         page.wait(f"{shown} === {number}")
-
-
-def test_every_series_is_named(page):
-    lines = "[...document.querySelectorAll('.plot')].filter(box => !box.querySelector('.heatmaplayer image, .hm'))"
-    assert page.run(f"{lines}.every(box => box.previousElementSibling.querySelectorAll('.chooser input').length > 0)")
 
 
 def test_the_dark_and_the_light_are_legible(page):

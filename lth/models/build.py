@@ -18,7 +18,7 @@ class Network:
     net: nn.Module  # its state_dict keys are those of every file that lth writes
     head: str = "head"  # name of the submodule that gives the logits
     normalize: str = "imagenet"  # of the images that it was made for, a name in lth.data.augment.NORMALIZE
-    frozen: tuple[nn.Module, ...] = ()  # the blocks without any trained parameter
+    frozen: tuple[nn.Module, ...] = ()  # the blocks that stay in eval mode: without any trained parameter
 
 
 # By model.name, of the configuration and the number of classes; other names are torchvision's. Networks for any image size and
@@ -44,24 +44,19 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Net
         UsageError: there is no such network or block.
         DataError: the weights do not fit.
     """
-    network = _random(config, classes)
+    name = config.model.name
+    network = NETWORKS[name](config, classes) if name in NETWORKS else Network(*zoo.network(name, classes, config.model.head))
+    frozen = blocks.train_only(network.net, config.finetune, network.head)
     if weights_file is not None:
         weights.load(network.net, weights_file, network.head)
-    if config.model.frozen_bn == "eval":
-        for block in network.frozen:
-            block.eval()
-    return network
+    if config.model.frozen_bn == "train":
+        return network
+    for block in frozen:
+        block.eval()
+    return replace(network, frozen=frozen)
 
 
 def check(config: Config, weights_file: Path | None = None) -> None:
     """Raise the errors of ``build``, without draws from torch's generator; only a custom network is really created."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu" if config.model.name == "custom" else "meta"):
-        network = _random(config, 2)
-    if weights_file is not None:
-        weights.load(network.net, weights_file, network.head)
-
-
-def _random(config: Config, classes: int) -> Network:
-    name = config.model.name
-    network = NETWORKS[name](config, classes) if name in NETWORKS else Network(*zoo.network(name, classes, config.model.head))
-    return replace(network, frozen=blocks.train_only(network.net, config.finetune, network.head))
+        build(config, 2, weights_file)

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
-from typing_extensions import override
 
 from lth.config import Optim
 from lth.models.build import Network
@@ -26,8 +25,7 @@ class Classifier(pl.LightningModule):
 
     Args:
         network: may be trained by several classifiers, one after the other.
-        frozen_bn: ``eval`` or ``train``, the mode of frozen blocks; in ``train`` their BatchNorm statistics drift.
-        factor: of the learning rate, by optimiser step; None: ``lr_factor``.
+        factor: of the learning rate, by optimiser step.
         sums: ``self.sums`` of the first epoch, part of which an earlier process trained.
         suffix: computes the logits from cached features, which batches then hold in place of images.
     """
@@ -37,16 +35,14 @@ class Classifier(pl.LightningModule):
         network: Network,
         optim: Optim,
         classes: int,
-        frozen_bn: str = "eval",
         *,
-        factor: Callable[[int], float] | None = None,
+        factor: Callable[[int], float] = lambda step: 1.0,
         sums: Tensor | None = None,
         suffix: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.net, self.optim = network, network.net, optim
-        self._evaluated = network.frozen if frozen_bn == "eval" else ()
-        self._factor, self._suffix = factor, suffix
+        self.net, self.optim = network.net, optim
+        self._frozen, self._factor, self._suffix = network.frozen, factor, suffix
         self.confusion = MulticlassConfusionMatrix(classes, validate_args=False)
         self.eval_loss = MeanMetric()
         # Loss, correct, images of the epoch so far, on the device: a metric object that is updated at each step would cost
@@ -58,24 +54,20 @@ class Classifier(pl.LightningModule):
         self.predictions: list[Tensor] = []
         self.train()
 
-    @override
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of all modules but frozen blocks, which stay in eval mode unless ``frozen_bn`` is ``train``."""
+        """Set the mode of all modules but frozen blocks, which stay in eval mode."""
         super().train(mode)
-        for block in self._evaluated:
+        for block in self._frozen:
             block.eval()
         return self
 
-    @override
     def forward(self, images: Tensor) -> Tensor:
         return self._suffix(images) if self._suffix else self.net(images)
 
-    @override
     def on_train_epoch_start(self) -> None:
         self.sums = self._first_sums.to(self.device, copy=True)
         self._first_sums = torch.zeros(3)
 
-    @override
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
         logits = self(images)
@@ -91,15 +83,12 @@ class Classifier(pl.LightningModule):
         lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         return {"train/loss": loss / images, "train/acc": correct / images, "lr": lr}
 
-    @override
     def on_train_epoch_end(self) -> None:
         self.log_dict(self.train_metrics())
 
-    @override
     def on_validation_epoch_start(self) -> None:
         self.predictions = []
 
-    @override
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
         logits = self(images)
@@ -107,11 +96,9 @@ class Classifier(pl.LightningModule):
         self.confusion.update(self.predictions[-1], labels)
         self.eval_loss.update(F.cross_entropy(logits, labels), weight=len(labels))
 
-    @override
     def on_validation_epoch_end(self) -> None:
         self._log_evaluation("val")
 
-    @override
     def on_test_epoch_end(self) -> None:
         self._log_evaluation("test")
 
@@ -127,12 +114,9 @@ class Classifier(pl.LightningModule):
         self.confusion.reset()
         self.eval_loss.reset()
 
-    @override
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = build_optimizer(self.optim, [p for p in self.parameters() if p.requires_grad], self.trainer.precision)
-        total = self.trainer.estimated_stepping_batches
-        factor = self._factor or (lambda step: lr_factor(self.optim, step, total))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

@@ -7,11 +7,13 @@ import operator
 
 import torch
 from torch import Tensor, fx, nn
+from torchvision.ops import StochasticDepth
 
 from lth import hashes
 from lth.models.blocks import evaluating
 
 DRAWS = ("dropout", "stochastic", "rand", "bernoulli")  # parts of the names of functions with random results
+VARYING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, StochasticDepth)  # layers that draw or drift
 
 
 class Cut(nn.Module):
@@ -20,10 +22,11 @@ class Cut(nn.Module):
     A module, so that ``to`` also moves tensors of the graphs: buffers that a forward reads by name do not follow the network's.
     """
 
-    def __init__(self, net: nn.Module, name: str, prefix: nn.Module, train_suffix: nn.Module, eval_suffix: nn.Module) -> None:
+    def __init__(self, net: nn.Module, name: str, training: fx.GraphModule, evaluation: fx.GraphModule) -> None:
         super().__init__()
         self.net, self.name = net, name
-        self.prefix, self.train_suffix, self.eval_suffix = prefix, train_suffix, eval_suffix
+        self.prefix, self.eval_suffix = _split(evaluation, name)
+        _, self.train_suffix = _split(training, name)
 
     def suffix(self, features: Tensor) -> Tensor:
         return self.train_suffix(features) if self.net.training else self.eval_suffix(features)
@@ -44,17 +47,14 @@ def cut(net: nn.Module) -> Cut | None:
     state = torch.get_rng_state()
     try:
         # Functional dropout and the like read ``training`` while they are traced, so each mode has a graph of its own.
-        training = _trace(net)
+        training = fx.GraphModule(net, Tracer().trace(net))
         with evaluating(net):
-            evaluation = _trace(net)
+            evaluation = fx.GraphModule(net, Tracer().trace(net))
     except Exception:  # nothing is cut where fx cannot follow a forward
         return None
     drawn = not torch.equal(state, torch.get_rng_state())  # a draw became a constant of the graph
-    if drawn or (last := _last_constant(training)) is None:
-        return None
-    prefix, eval_suffix = _split(evaluation, last)
-    _, train_suffix = _split(training, last)
-    return Cut(net, last, prefix, train_suffix, eval_suffix)
+    last = None if drawn else _last_constant(training)
+    return Cut(net, last, training, evaluation) if last else None
 
 
 def hash_prefix(prefix: fx.GraphModule) -> str:
@@ -62,16 +62,11 @@ def hash_prefix(prefix: fx.GraphModule) -> str:
     return hashes.of_json([prefix.code, hashes.of_tensors(prefix.state_dict())])[:16]
 
 
-def _trace(net: nn.Module) -> fx.GraphModule:
-    return fx.GraphModule(net, Tracer().trace(net))
-
-
 def _last_constant(traced: fx.GraphModule) -> str | None:
     """Return the name of the last node up to which nothing trains or is drawn, and whose value alone is used after it."""
-    nodes = list(traced.graph.nodes)
-    position = {node: i for i, node in enumerate(nodes)}
+    position = {node: i for i, node in enumerate(traced.graph.nodes)}
     last, frozen, needed = None, False, 0  # needed: the position up to which earlier values are used
-    for i, node in enumerate(nodes):
+    for node, i in position.items():
         if _changes(traced, node):
             break
         frozen |= node.op == "call_module" and any(True for _ in traced.get_submodule(node.target).parameters())
@@ -83,20 +78,14 @@ def _last_constant(traced: fx.GraphModule) -> str | None:
 
 def _changes(traced: fx.GraphModule, node: fx.Node) -> bool:
     """Return whether the value depends on a parameter or buffer that training changes, or on a random draw."""
+    target = str(node.target)
     if node.op == "get_attr":
-        tensor = operator.attrgetter(str(node.target))(traced)
-        return isinstance(tensor, nn.Parameter) and tensor.requires_grad
+        return operator.attrgetter(target)(traced).requires_grad
     if node.op != "call_module":
-        return node.op == "output" or any(word in str(node.target) for word in DRAWS)
-    module = traced.get_submodule(node.target)
-    return any(p.requires_grad for p in module.parameters()) or (module.training and not _constant_in_training(module))
-
-
-def _constant_in_training(module: nn.Module) -> bool:
-    """Return False for modules that draw or update statistics, and for modules of others, which may do so."""
-    draws = isinstance(module, nn.modules.dropout._DropoutNd) or "Stochastic" in type(module).__name__
-    drifts = isinstance(module, nn.modules.batchnorm._NormBase)
-    return type(module).__module__.startswith("torch") and not draws and not drifts
+        return node.op == "output" or any(word in target for word in DRAWS)
+    module = traced.get_submodule(target)
+    constant = type(module).__module__.startswith("torch") and not isinstance(module, VARYING)  # others may draw, too
+    return any(p.requires_grad for p in module.parameters()) or (module.training and not constant)
 
 
 def _split(traced: fx.GraphModule, last: str) -> tuple[fx.GraphModule, fx.GraphModule]:

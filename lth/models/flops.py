@@ -9,7 +9,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
-from typing_extensions import override
 
 from lth.errors import notice_once
 from lth.models.blocks import evaluating
@@ -27,8 +26,7 @@ def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, i
     ``FlopCounterMode``: products alone, neither biases, norms and activation functions nor pooling. A convolutional or
     linear layer that does not run has 0, and so have weights whose products torch has no formula for; they are logged once.
     """
-    like = next(net.parameters())
-    image = torch.zeros(1, channels, image_size, image_size, device=like.device, dtype=like.dtype)
+    image = next(net.parameters()).new_zeros(1, channels, image_size, image_size)
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one fused operation, which torch has no formula for
     try:
@@ -36,18 +34,12 @@ def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, i
             net(image)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    flops = products.flops
-    if uncounted := {name: operation for name, operation in products.uncounted.items() if name not in flops}:
-        operations = ", ".join(sorted(set(uncounted.values())))
-        notice_once(f"the FLOPs of {', '.join(uncounted)} are not counted: torch has no formula for {operations}.")
-    layers = {f"{name}.weight" for name, m in net.named_modules() if isinstance(m, KINDS)}
-    names = [name for name, _ in net.named_parameters() if name in flops.keys() | uncounted.keys() | layers]
-    return {name: flops[name] for name in [*names, *({ATTENTION} & flops.keys())]}
-
-
-def remaining(dense: dict[str, int], density: dict[str, float]) -> float:
-    """Return the FLOPs that are left at each weight's density; entries without a density, such as attention, count fully."""
-    return sum(flops * density.get(name, 1.0) for name, flops in dense.items())
+    names, flops = [name for name, _ in net.named_parameters()], products.flops
+    if uncounted := [name for name in names if name in products.others and name not in flops]:
+        notice_once(f"the FLOPs of {', '.join(uncounted)} are not counted: torch has no formula for them.")
+    layers = [f"{name}.weight" for name, m in net.named_modules() if isinstance(m, KINDS)]
+    counted = dict.fromkeys([*layers, *uncounted], 0) | flops
+    return {name: counted[name] for name in [*names, ATTENTION] if name in counted}
 
 
 def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> dict[str, Any]:
@@ -56,11 +48,12 @@ def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> d
     Args:
         parameters: number of elements of the network's parameters, without its buffers.
         masks: by parameter name, bool, True = kept.
-        dense: FLOPs of the dense network, see ``per_layer``.
+        dense: FLOPs of the dense network, see ``per_layer``; those without a mask, such as attention, count fully.
     """
     kept = {name: int(mask.count_nonzero()) for name, mask in masks.items()}
     weights = {name: mask.numel() for name, mask in masks.items()}
-    total, left = sum(dense.values()), remaining(dense, {name: kept[name] / weights[name] for name in masks})
+    total = sum(dense.values())
+    left = sum(flops * (kept[name] / weights[name] if name in masks else 1.0) for name, flops in dense.items())
     return {
         "parameters": parameters,
         "model_density": (parameters - sum(weights.values()) + sum(kept.values())) / parameters,
@@ -82,13 +75,12 @@ class _Products(TorchDispatchMode):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.flops: Counter[str] = Counter()
-        self.uncounted: dict[str, str] = {}  # parameter -> the operation that uses it without a formula
+        self.others: set[str] = set()  # parameters of operations without a formula
         self.held: list[Tensor] = []  # so that activations do not reuse their memory
         self.sizes = {name: p.numel() for name, p in net.named_parameters() if p.dim() > 1}
         constants = [*net.named_buffers(), *net.named_parameters()]
         self.owners = {_memory(t): name if name in self.sizes else "" for name, t in constants}
 
-    @override
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         owners = [self.owners.get(_memory(t)) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
@@ -97,12 +89,11 @@ class _Products(TorchDispatchMode):
         if packet in flop_registry:
             self.flops[name or ATTENTION] += flop_registry[packet](*args, **(kwargs or {}), out_val=out)
         elif name and None not in owners:
-            for t in tree_leaves(out):
-                if isinstance(t, Tensor):
-                    self.owners[_memory(t)] = name
-                    self.held.append(t)
-        elif name and torch.Tag.pointwise not in func.tags and packet not in MOVES:
-            self.uncounted |= dict.fromkeys(filter(None, owners), str(packet))
+            results = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
+            self.owners |= {_memory(t): name for t in results}
+            self.held += results
+        elif torch.Tag.pointwise not in func.tags and packet not in MOVES:
+            self.others.update(filter(None, owners))
         return out
 
 

@@ -4,25 +4,18 @@ from collections import OrderedDict
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from typing_extensions import override
+from torchvision.models.resnet import BasicBlock
 
 
-class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut without parameters, which skips pixels and adds channels of zeros (option A)."""
+class Shortcut(nn.Module):
+    """Skips every second pixel and adds ``more`` channels of zeros, without parameters (option A of the paper)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, more: int) -> None:
         super().__init__()
-        self.conv1, self.bn1 = _conv(inputs, outputs, stride), nn.BatchNorm2d(outputs)
-        self.conv2, self.bn2 = _conv(outputs, outputs), nn.BatchNorm2d(outputs)
-        self.relu = nn.ReLU(inplace=True)
-        self.stride, self.more = stride, outputs - inputs
+        self.more = more
 
-    @override
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
-        if self.stride > 1 or self.more:
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.more))
-        return self.relu(y + x)
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.more))
 
 
 def network(classes: int, width: float = 1.0, channels: int = 3) -> nn.Sequential:
@@ -33,12 +26,12 @@ def network(classes: int, width: float = 1.0, channels: int = 3) -> nn.Sequentia
     """
     first, second, third = (max(1, round(outputs * width)) for outputs in (16, 32, 64))
     parts = OrderedDict(
-        conv1=_conv(channels, first),
+        conv1=nn.Conv2d(channels, first, 3, padding=1, bias=False),
         bn1=nn.BatchNorm2d(first),
         relu=nn.ReLU(inplace=True),
-        layer1=nn.Sequential(*(Block(first, first, 1) for _ in range(3))),
-        layer2=nn.Sequential(Block(first, second, 2), Block(second, second, 1), Block(second, second, 1)),
-        layer3=nn.Sequential(Block(second, third, 2), Block(third, third, 1), Block(third, third, 1)),
+        layer1=nn.Sequential(*(BasicBlock(first, first) for _ in range(3))),
+        layer2=_halved(first, second),
+        layer3=_halved(second, third),
         pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         head=nn.Linear(third, classes),
     )
@@ -50,5 +43,7 @@ def network(classes: int, width: float = 1.0, channels: int = 3) -> nn.Sequentia
     return net
 
 
-def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+def _halved(inputs: int, outputs: int) -> nn.Sequential:
+    """Return three blocks, the first of which halves height and width."""
+    first = BasicBlock(inputs, outputs, stride=2, downsample=Shortcut(outputs - inputs))
+    return nn.Sequential(first, BasicBlock(outputs, outputs), BasicBlock(outputs, outputs))

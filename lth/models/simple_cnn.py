@@ -4,7 +4,6 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
-from typing_extensions import override
 
 
 class Dropout(nn.Dropout):
@@ -13,7 +12,6 @@ class Dropout(nn.Dropout):
     The probability is exact to 2**-16. Draws come from torch's default generator.
     """
 
-    @override
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0 or x.device.type != "cpu":
             return super().forward(x)

@@ -1,4 +1,4 @@
-"""Blocks of a network: their names, which of them train, and evaluation mode for a while."""
+"""Blocks of a network: their names, which of them train, the head of a pretrained one, and evaluation mode for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +43,13 @@ def train_only(net: nn.Module, finetune: str, head: str) -> tuple[nn.Module, ...
     for module in (net.get_submodule(head), *(named[name] for name in chosen)):
         module.requires_grad_(True)
     return tuple(block for name, block in named.items() if name not in chosen | {list(named)[-1]})
+
+
+def head(features: int, classes: int, kind: str) -> nn.Module:
+    """Return a head: ``linear``, features -> classes; or the previous study's ``mlp``, features -> features / 2 -> classes."""
+    if kind == "linear":
+        return nn.Linear(features, classes)
+    return nn.Sequential(nn.Linear(features, features // 2), nn.ReLU(), nn.Linear(features // 2, classes))
 
 
 @contextmanager

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torchvision import models as zoo
 
 from lth.config import Config
-from lth.models import blocks, conv, custom, efficientnet_lite0, lenet_300_100, resnet20, simple_cnn, weights, zoo
+from lth.errors import UsageError
+from lth.models import blocks, custom, efficientnet_lite0, small, weights
 
 
 @dataclass(frozen=True)
@@ -18,18 +20,17 @@ class Network:
     net: nn.Module  # its state_dict keys are those of every file that lth writes
     head: str = "head"  # name of the submodule that gives the logits
     normalize: str = "imagenet"  # of the images that it was made for, a name in lth.data.augment.NORMALIZE
-    frozen: tuple[nn.Module, ...] = ()  # the blocks that stay in eval mode: without any trained parameter
+    frozen: tuple[nn.Module, ...] = ()  # the blocks that stay in eval mode
 
 
-# By model.name, of the configuration and the number of classes; other names are torchvision's. Networks for any image size and
-# number of channels are in lth.config.OWN, too.
+# By model.name, of the configuration and the number of classes; other names are torchvision's.
 NETWORKS: dict[str, Callable[[Config, int], Network]] = {
-    "simple_cnn": lambda c, classes: Network(simple_cnn.network(classes, c.data.image_size, c.model.dropout, c.data.channels)),
-    "lenet_300_100": lambda c, classes: Network(lenet_300_100.network(classes, c.data.image_size, c.data.channels)),
-    "conv2": lambda c, classes: Network(conv.network(2, classes, c.data.image_size, c.data.channels)),
-    "conv4": lambda c, classes: Network(conv.network(4, classes, c.data.image_size, c.data.channels)),
-    "conv6": lambda c, classes: Network(conv.network(6, classes, c.data.image_size, c.data.channels)),
-    "resnet20": lambda c, classes: Network(resnet20.network(classes, c.model.width, c.data.channels)),
+    "simple_cnn": lambda c, classes: Network(small.simple_cnn(classes, c.data.image_size, c.data.channels, c.model.dropout)),
+    "lenet_300_100": lambda c, classes: Network(small.lenet_300_100(classes, c.data.image_size, c.data.channels)),
+    "conv2": lambda c, classes: Network(small.conv(2, classes, c.data.image_size, c.data.channels)),
+    "conv4": lambda c, classes: Network(small.conv(4, classes, c.data.image_size, c.data.channels)),
+    "conv6": lambda c, classes: Network(small.conv(6, classes, c.data.image_size, c.data.channels)),
+    "resnet20": lambda c, classes: Network(small.resnet20(classes, c.data.channels, c.model.width)),
     "efficientnet_lite0": lambda c, classes: Network(efficientnet_lite0.network(classes, c.model.head), "_fc", "half"),
     "custom": lambda c, classes: Network(*custom.network(c.model.target, classes, c.data.channels, c.data.image_size)),
 }
@@ -44,8 +45,7 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Net
         UsageError: there is no such network or block.
         DataError: the weights do not fit.
     """
-    name = config.model.name
-    network = NETWORKS[name](config, classes) if name in NETWORKS else Network(*zoo.network(name, classes, config.model.head))
+    network = NETWORKS.get(config.model.name, _torchvision)(config, classes)
     frozen = blocks.train_only(network.net, config.finetune, network.head)
     if weights_file is not None:
         weights.load(network.net, weights_file, network.head)
@@ -60,3 +60,16 @@ def check(config: Config, weights_file: Path | None = None) -> None:
     """Raise the errors of ``build``, without draws from torch's generator; only a custom network is really created."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu" if config.model.name == "custom" else "meta"):
         build(config, 2, weights_file)
+
+
+def _torchvision(config: Config, classes: int) -> Network:
+    """Return torchvision's network with a new head in place of its last Linear."""
+    name, accepted = config.model.name, sorted(set(zoo.list_models(module=zoo)) - {"googlenet", "inception_v3"})
+    if name not in accepted:
+        raise UsageError(f"model.name={name} is not accepted: it takes one of {', '.join(accepted)}.")
+    net = zoo.get_model(name, weights=None)
+    linear = [path for path, module in net.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise UsageError(f"model.name={name} is not accepted: it has no linear classifier to replace.")
+    net.set_submodule(linear[-1], blocks.head(net.get_submodule(linear[-1]).in_features, classes, config.model.head))
+    return Network(net, linear[-1])

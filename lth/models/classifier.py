@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -20,8 +20,8 @@ class Classifier(pl.LightningModule):
     """Cross-entropy training of ``self.net``, the plain network of ``network``: images (n, c, h, w) -> logits (n, classes).
 
     Logged: ``train/loss``, ``train/acc`` (running, over the epoch), ``val/loss``, ``val/acc``, ``test/acc``, ``lr``;
-    accuracies are fractions. ``self.matrix`` (classes, classes; rows = true), ``self.class_acc`` and ``self.predictions``
-    (classes by batch, of this rank's images) are those of the last evaluation.
+    accuracies are fractions. ``self.matrix`` (classes, classes; rows = true) and ``self.predictions`` (classes by batch, of this
+    rank's images) are those of the last evaluation.
 
     Args:
         network: may be trained by several classifiers, one after the other.
@@ -42,24 +42,17 @@ class Classifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.net, self.optim = network.net, optim
-        self._frozen, self._factor, self._suffix = network.frozen, factor, suffix
+        self._factor, self._suffix = factor, suffix
         self.confusion = MulticlassConfusionMatrix(classes, validate_args=False)
         self.eval_loss = MeanMetric()
         # Loss, correct, images of the epoch so far, on the device: a metric object that is updated at each step would cost
         # more than a small step itself. No buffer: ranks overwrite each other's buffers.
         self.sums = torch.zeros(3)
         self._first_sums = torch.zeros(3) if sums is None else sums
-        self.matrix: Tensor | None = None
-        self.class_acc: Tensor | None = None
         self.predictions: list[Tensor] = []
         self.train()
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of all modules but frozen blocks, which stay in eval mode."""
-        super().train(mode)
-        for block in self._frozen:
+        for block in network.frozen:  # Lightning keeps the mode of each module
             block.eval()
-        return self
 
     def forward(self, images: Tensor) -> Tensor:
         return self._suffix(images) if self._suffix else self.net(images)
@@ -108,9 +101,8 @@ class Classifier(pl.LightningModule):
     def _log_evaluation(self, part: str) -> None:
         self.predictions = [predicted.cpu() for predicted in self.predictions]
         matrix = self.confusion.compute()
-        correct = matrix.diagonal()
-        self.log_dict({f"{part}/loss": self.eval_loss.compute(), f"{part}/acc": correct.sum() / matrix.sum()})
-        self.matrix, self.class_acc = matrix.cpu(), (correct / matrix.sum(1).clamp(min=1)).cpu()
+        self.log_dict({f"{part}/loss": self.eval_loss.compute(), f"{part}/acc": matrix.trace() / matrix.sum()})
+        self.matrix = matrix.cpu()
         self.confusion.reset()
         self.eval_loss.reset()
 

@@ -9,7 +9,7 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lth.models import zoo
+from lth.models.blocks import head as make_head
 
 # kernel, stride, expansion, output channels, repeats
 STAGES = (
@@ -54,7 +54,7 @@ class MBConv(nn.Sequential):
 def network(classes: int, head: str = "mlp") -> nn.Sequential:
     """Return the network, images (n, 3, h, w) -> logits (n, classes); 3.4 M parameters, 0.39 G multiplications at 224x224.
 
-    ``head`` is a kind of ``zoo.head``.
+    ``head`` is a kind of ``blocks.head``.
     """
     parts = OrderedDict(_conv_stem=_conv(3, 32, 3, 2), _bn0=_bn(32), relu0=_relu(), _blocks=nn.Sequential())
     inputs = 32
@@ -64,5 +64,5 @@ def network(classes: int, head: str = "mlp") -> nn.Sequential:
             inputs = outputs
     parts |= OrderedDict(_conv_head=_conv(320, 1280), _bn1=_bn(1280), relu1=_relu())
     parts |= OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), dropout=nn.Dropout(0.2))
-    parts["_fc"] = zoo.head(1280, classes, head)
+    parts["_fc"] = make_head(1280, classes, head)
     return nn.Sequential(parts)

@@ -15,8 +15,6 @@ from lth.models.blocks import evaluating
 
 KINDS = (nn.Linear, nn.modules.conv._ConvNd)
 ATTENTION = "attention"  # the entry of products of two activations
-aten = torch.ops.aten
-MOVES = {aten.cat, aten.stack, aten.copy_, aten.index, aten.embedding, aten.repeat, aten.clone, aten._to_copy, aten.where}
 
 
 def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, int]:
@@ -24,7 +22,7 @@ def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, i
 
     Products of two activations, as attention has them, are the entry ``attention``. The sum is the total of torch's
     ``FlopCounterMode``: products alone, neither biases, norms and activation functions nor pooling. A convolutional or
-    linear layer that does not run has 0, and so have weights whose products torch has no formula for; they are logged once.
+    linear layer that does not run has 0. Recurrent layers are not counted, which is logged once: torch has no formula for them.
     """
     image = next(net.parameters()).new_zeros(1, channels, image_size, image_size)
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -34,12 +32,11 @@ def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, i
             net(image)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    names, flops = [name for name, _ in net.named_parameters()], products.flops
-    if uncounted := [name for name in names if name in products.others and name not in flops]:
-        notice_once(f"the FLOPs of {', '.join(uncounted)} are not counted: torch has no formula for them.")
-    layers = [f"{name}.weight" for name, m in net.named_modules() if isinstance(m, KINDS)]
-    counted = dict.fromkeys([*layers, *uncounted], 0) | flops
-    return {name: counted[name] for name in [*names, ATTENTION] if name in counted}
+    if recurrent := [name for name, module in net.named_modules() if isinstance(module, nn.RNNBase)]:
+        notice_once(f"the FLOPs of {', '.join(recurrent)} are not counted: torch has no formula for recurrent layers.")
+    counted = {f"{name}.weight": 0 for name, module in net.named_modules() if isinstance(module, KINDS)} | products.flops
+    names = [*(name for name, _ in net.named_parameters()), ATTENTION]
+    return {name: counted[name] for name in names if name in counted}
 
 
 def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> dict[str, Any]:
@@ -75,7 +72,6 @@ class _Products(TorchDispatchMode):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.flops: Counter[str] = Counter()
-        self.others: set[str] = set()  # parameters of operations without a formula
         self.held: list[Tensor] = []  # so that activations do not reuse their memory
         self.sizes = {name: p.numel() for name, p in net.named_parameters() if p.dim() > 1}
         constants = [*net.named_buffers(), *net.named_parameters()]
@@ -85,15 +81,12 @@ class _Products(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         owners = [self.owners.get(_memory(t)) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         name = max(filter(None, owners), key=self.sizes.__getitem__, default="")
-        packet = func._overloadpacket
-        if packet in flop_registry:
-            self.flops[name or ATTENTION] += flop_registry[packet](*args, **(kwargs or {}), out_val=out)
+        if formula := flop_registry.get(func._overloadpacket):
+            self.flops[name or ATTENTION] += formula(*args, **(kwargs or {}), out_val=out)
         elif name and None not in owners:
             results = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
             self.owners |= {_memory(t): name for t in results}
             self.held += results
-        elif torch.Tag.pointwise not in func.tags and packet not in MOVES:
-            self.others.update(filter(None, owners))
         return out
 
 

@@ -107,9 +107,8 @@ def load(net: "nn.Module", path: Path, head: str) -> None:
     own_head = {name: tensor for name, tensor in live.items() if name.startswith(f"{head}.")}
     if any(name not in state or state[name].shape != tensor.shape for name, tensor in own_head.items()):
         state = {name: tensor for name, tensor in state.items() if not name.startswith(f"{head}.")} | own_head
-    counters = {name: tensor for name, tensor in live.items() if name.endswith("num_batches_tracked")}  # older files lack them
     try:
-        net.load_state_dict(counters | state, assign=next(net.parameters()).is_meta)
+        net.load_state_dict(state, assign=next(net.parameters()).is_meta)
     except RuntimeError as error:
         problems = "; ".join(line.strip(" .\t") for line in str(error).splitlines()[1:])
         raise DataError(f"the weights {path} do not fit {type(net).__name__}: {problems}.") from error

@@ -136,8 +136,11 @@ class ImageTask(Task):
 
     @override
     def test_facts(self, module: pl.LightningModule) -> dict[str, Any]:
-        accuracies = dict(zip(self.splits.classes, module.class_acc.tolist()))
-        return {"test_class_acc": accuracies, "test_confusion": module.matrix.tolist()}
+        accuracies = module.matrix.diagonal() / module.matrix.sum(1).clamp(min=1)
+        return {
+            "test_class_acc": dict(zip(self.splits.classes, accuracies.tolist())),
+            "test_confusion": module.matrix.tolist(),
+        }
 
     @override
     def predicted(self, module: pl.LightningModule) -> np.ndarray:

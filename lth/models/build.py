@@ -1,5 +1,7 @@
 """From the configuration to a network with its weights."""
 
+import pkgutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +12,7 @@ from torchvision import models as zoo
 
 from lth.config import Config
 from lth.errors import UsageError
-from lth.models import blocks, custom, efficientnet_lite0, small, weights
+from lth.models import blocks, efficientnet_lite0, small, weights
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ NETWORKS: dict[str, Callable[[Config, int], Network]] = {
     "conv6": lambda c, classes: Network(small.conv(6, classes, c.data.image_size, c.data.channels)),
     "resnet20": lambda c, classes: Network(small.resnet20(classes, c.data.channels, c.model.width)),
     "efficientnet_lite0": lambda c, classes: Network(efficientnet_lite0.network(classes, c.model.head), "_fc", "half"),
-    "custom": lambda c, classes: Network(*custom.network(c.model.target, classes, c.data.channels, c.data.image_size)),
+    "custom": lambda c, classes: _custom(c.model.target, classes, c.data.channels, c.data.image_size),
 }
 
 
@@ -73,3 +75,29 @@ def _torchvision(config: Config, classes: int) -> Network:
         raise UsageError(f"model.name={name} is not accepted: it has no linear classifier to replace.")
     net.set_submodule(linear[-1], blocks.head(net.get_submodule(linear[-1]).in_features, classes, config.model.head))
     return Network(net, linear[-1])
+
+
+def _custom(target: str, classes: int, channels: int, image_size: int) -> Network:
+    """Return the network that ``target`` makes, ``module:function`` on the Python path or in the working folder.
+
+    Its head is the last block. It is reproducible where it draws from torch's generator.
+    """
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.append(folder)
+    try:
+        net = pkgutil.resolve_name(target)(classes=classes, channels=channels, image_size=image_size).eval()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            shape = tuple(net(torch.zeros(1, channels, image_size, image_size)).shape)
+        if shape != (1, classes):
+            raise ValueError(f"one image gives {shape} in place of (1, {classes})")
+        head = list(blocks.blocks(net).values())[-1]
+        if not isinstance([m for m in head.modules() if list(m.parameters(recurse=False))][-1], nn.Linear):
+            raise ValueError("the last child that has parameters is the head, and it has to end in a Linear")
+    except Exception as error:  # code of others raises anything
+        reason = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise UsageError(
+            f"model.target={target} is not accepted: it takes a function of classes, channels and image_size that returns a "
+            f"torch.nn.Module, images -> logits, and with {classes}, {channels} and {image_size} there was "
+            f"{type(error).__name__}: {reason}."
+        ) from error
+    return Network(net.train(), next(name for name, module in net.named_modules() if module is head))

@@ -5,6 +5,7 @@ Pooling comes before the ReLU: both are monotone, so the output is the same, and
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ def lenet_300_100(classes: int, image_size: int, channels: int = 3) -> nn.Sequen
         fc2=nn.Sequential(nn.Linear(300, 100), nn.ReLU()),
         head=nn.Linear(100, classes),
     )
-    return _glorot(nn.Sequential(parts))
+    return _initialised(nn.Sequential(parts), nn.init.xavier_normal_)
 
 
 def conv(convolutions: int, classes: int, image_size: int, channels: int = 3) -> nn.Sequential:
@@ -37,15 +38,16 @@ def conv(convolutions: int, classes: int, image_size: int, channels: int = 3) ->
     parts["fc1"] = nn.Sequential(nn.Flatten(), nn.Linear(inputs * side**2, 256), nn.ReLU())
     parts["fc2"] = nn.Sequential(nn.Linear(256, 256), nn.ReLU())
     parts["head"] = nn.Linear(256, classes)
-    return _glorot(nn.Sequential(parts))
+    return _initialised(nn.Sequential(parts), nn.init.xavier_normal_)
 
 
-def _glorot(net: nn.Sequential) -> nn.Sequential:
-    """Draw Glorot-normal weights, as the paper does, and set biases to zero."""
+def _initialised(net: nn.Sequential, draw: Callable[[Tensor], Tensor]) -> nn.Sequential:
+    """Draw the weights as the paper does, and set biases to zero."""
     for layer in net.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            nn.init.xavier_normal_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            draw(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return net
 
 
@@ -94,12 +96,7 @@ def resnet20(classes: int, channels: int = 3, width: float = 1.0) -> nn.Sequenti
         pool=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         head=nn.Linear(third, classes),
     )
-    net = nn.Sequential(parts)
-    for layer in net.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(net.head.bias)
-    return net
+    return _initialised(nn.Sequential(parts), nn.init.kaiming_normal_)
 
 
 def _halved(inputs: int, outputs: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""Blocks of a network: their names, which of them train, the head of a pretrained one, and evaluation mode for a while."""
+"""Blocks of a network: their names, which of them train, a new head; evaluation mode for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ def train_only(net: nn.Module, finetune: str, head: str) -> tuple[nn.Module, ...
     net.requires_grad_(False)  # parameters outside all blocks, such as a class token, are frozen too
     for module in (net.get_submodule(head), *(named[name] for name in chosen)):
         module.requires_grad_(True)
-    return tuple(block for name, block in named.items() if name not in chosen | {list(named)[-1]})
+    return tuple(block for block in named.values() if not any(p.requires_grad for p in block.parameters()))
 
 
 def head(features: int, classes: int, kind: str) -> nn.Module:

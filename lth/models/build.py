@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torchvision import models as zoo
 
-from lth.config import Config
+from lth.config import Config, Data, Model, require
 from lth.errors import UsageError
 from lth.models import blocks, efficientnet_lite0, small, weights
 
@@ -25,16 +25,16 @@ class Network:
     frozen: tuple[nn.Module, ...] = ()  # the blocks that stay in eval mode
 
 
-# By model.name, of the configuration and the number of classes; other names are torchvision's.
-NETWORKS: dict[str, Callable[[Config, int], Network]] = {
-    "simple_cnn": lambda c, classes: Network(small.simple_cnn(classes, c.data.image_size, c.data.channels, c.model.dropout)),
-    "lenet_300_100": lambda c, classes: Network(small.lenet_300_100(classes, c.data.image_size, c.data.channels)),
-    "conv2": lambda c, classes: Network(small.conv(2, classes, c.data.image_size, c.data.channels)),
-    "conv4": lambda c, classes: Network(small.conv(4, classes, c.data.image_size, c.data.channels)),
-    "conv6": lambda c, classes: Network(small.conv(6, classes, c.data.image_size, c.data.channels)),
-    "resnet20": lambda c, classes: Network(small.resnet20(classes, c.data.channels, c.model.width)),
-    "efficientnet_lite0": lambda c, classes: Network(efficientnet_lite0.network(classes, c.model.head), "_fc", "half"),
-    "custom": lambda c, classes: _custom(c.model.target, classes, c.data.channels, c.data.image_size),
+# By model.name: of the number of classes, config.data and config.model; other names are torchvision's.
+NETWORKS: dict[str, Callable[[int, Data, Model], Network]] = {
+    "simple_cnn": lambda n, data, model: Network(small.simple_cnn(n, data.image_size, data.channels, model.dropout)),
+    "lenet_300_100": lambda n, data, model: Network(small.lenet_300_100(n, data.image_size, data.channels)),
+    "conv2": lambda n, data, model: Network(small.conv(2, n, data.image_size, data.channels)),
+    "conv4": lambda n, data, model: Network(small.conv(4, n, data.image_size, data.channels)),
+    "conv6": lambda n, data, model: Network(small.conv(6, n, data.image_size, data.channels)),
+    "resnet20": lambda n, data, model: Network(small.resnet20(n, data.channels, model.width)),
+    "efficientnet_lite0": lambda n, data, model: Network(efficientnet_lite0.network(n, model.head), "_fc", "half"),
+    "custom": lambda n, data, model: _custom(model.target, n, data.channels, data.image_size),
 }
 
 
@@ -47,7 +47,7 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Net
         UsageError: there is no such network or block.
         DataError: the weights do not fit.
     """
-    network = NETWORKS.get(config.model.name, _torchvision)(config, classes)
+    network = NETWORKS.get(config.model.name, _torchvision)(classes, config.data, config.model)
     frozen = blocks.train_only(network.net, config.finetune, network.head)
     if weights_file is not None:
         weights.load(network.net, weights_file, network.head)
@@ -64,16 +64,15 @@ def check(config: Config, weights_file: Path | None = None) -> None:
         build(config, 2, weights_file)
 
 
-def _torchvision(config: Config, classes: int) -> Network:
+def _torchvision(classes: int, data: Data, model: Model) -> Network:
     """Return torchvision's network with a new head in place of its last Linear."""
-    name, accepted = config.model.name, sorted(set(zoo.list_models(module=zoo)) - {"googlenet", "inception_v3"})
-    if name not in accepted:
-        raise UsageError(f"model.name={name} is not accepted: it takes one of {', '.join(accepted)}.")
-    net = zoo.get_model(name, weights=None)
+    accepted = sorted(set(zoo.list_models(module=zoo)) - {"googlenet", "inception_v3"})
+    require(model.name in accepted, "model.name", model.name, f"one of {', '.join(accepted)}")
+    net = zoo.get_model(model.name, weights=None)
     linear = [path for path, module in net.named_modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise UsageError(f"model.name={name} is not accepted: it has no linear classifier to replace.")
-    net.set_submodule(linear[-1], blocks.head(net.get_submodule(linear[-1]).in_features, classes, config.model.head))
+    require(bool(linear), "model.name", model.name, "a network with a linear classifier to replace")
+    features = net.get_submodule(linear[-1]).in_features
+    net.set_submodule(linear[-1], blocks.head(features, classes, model.head))
     return Network(net, linear[-1])
 
 
@@ -82,10 +81,11 @@ def _custom(target: str, classes: int, channels: int, image_size: int) -> Networ
 
     Its head is the last block. It is reproducible where it draws from torch's generator.
     """
+    size = {"classes": classes, "channels": channels, "image_size": image_size}
     if (folder := str(Path.cwd())) not in sys.path:
         sys.path.append(folder)
     try:
-        net = pkgutil.resolve_name(target)(classes=classes, channels=channels, image_size=image_size).eval()
+        net = pkgutil.resolve_name(target)(**size).eval()
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             shape = tuple(net(torch.zeros(1, channels, image_size, image_size)).shape)
         if shape != (1, classes):
@@ -96,8 +96,7 @@ def _custom(target: str, classes: int, channels: int, image_size: int) -> Networ
     except Exception as error:  # code of others raises anything
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise UsageError(
-            f"model.target={target} is not accepted: it takes a function of classes, channels and image_size that returns a "
-            f"torch.nn.Module, images -> logits, and with {classes}, {channels} and {image_size} there was "
-            f"{type(error).__name__}: {reason}."
+            f"model.target={target} is not accepted: it takes a function that returns a torch.nn.Module, images -> logits, "
+            f"and with {size} there was {type(error).__name__}: {reason}."
         ) from error
     return Network(net.train(), next(name for name, module in net.named_modules() if module is head))

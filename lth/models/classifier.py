@@ -19,9 +19,9 @@ from lth.models.build import Network
 class Classifier(pl.LightningModule):
     """Cross-entropy training of ``self.net``, the plain network of ``network``: images (n, c, h, w) -> logits (n, classes).
 
-    Logged: ``train/loss``, ``train/acc`` (running, over the epoch), ``val/loss``, ``val/acc``, ``test/acc``, ``lr``;
-    accuracies are fractions. ``self.matrix`` (classes, classes; rows = true) and ``self.predictions`` (classes by batch, of this
-    rank's images) are those of the last evaluation.
+    It logs loss and accuracy (a fraction) of ``train`` (running, over the epoch), ``val`` and ``test``, and ``lr``.
+    ``self.matrix`` (classes, classes; rows = true) and ``self.predictions`` (classes by batch, of this rank's images) are those
+    of the last evaluation.
 
     Args:
         network: may be trained by several classifiers, one after the other.

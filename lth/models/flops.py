@@ -22,7 +22,7 @@ def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, i
 
     Products of two activations, as attention has them, are the entry ``attention``. The sum is the total of torch's
     ``FlopCounterMode``: products alone, neither biases, norms and activation functions nor pooling. A convolutional or
-    linear layer that does not run has 0. Recurrent layers are not counted, which is logged once: torch has no formula for them.
+    linear layer that does not run has 0. Recurrent layers do not count, which is logged once: torch has no formula for them.
     """
     image = next(net.parameters()).new_zeros(1, channels, image_size, image_size)
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -42,10 +42,7 @@ def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, i
 def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> dict[str, Any]:
     """Return the fields of a record on parameters and FLOPs: of the dense network, and what a perfectly sparse engine needs.
 
-    Args:
-        parameters: number of elements of the network's parameters, without its buffers.
-        masks: by parameter name, bool, True = kept.
-        dense: FLOPs of the dense network, see ``per_layer``; those without a mask, such as attention, count fully.
+    ``parameters``: how many numbers they hold, without buffers; ``dense``: see ``per_layer``; entries without a mask count fully.
     """
     kept = {name: int(mask.count_nonzero()) for name, mask in masks.items()}
     weights = {name: mask.numel() for name, mask in masks.items()}

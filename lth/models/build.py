@@ -17,7 +17,7 @@ from lth.models import blocks, efficientnet_lite0, small, weights
 
 @dataclass(frozen=True)
 class Network:
-    """A plain network, images (n, channels, h, w) -> logits (n, classes), and what others need to know of it."""
+    """A plain network, images (n, channels, h, w) -> logits (n, classes), with what others need to know."""
 
     net: nn.Module  # its state_dict keys are those of every file that lth writes
     head: str = "head"  # name of the submodule that gives the logits
@@ -39,7 +39,7 @@ NETWORKS: dict[str, Callable[[int, Data, Model], Network]] = {
 
 
 def build(config: Config, classes: int, weights_file: Path | None = None) -> Network:
-    """Return the network of ``config.model``, initialised from torch's default generator, then from ``weights_file``.
+    """Return the network of ``config.model``, initialised from torch's generator, then from ``weights_file``.
 
     It is in training mode; frozen blocks are in eval mode, unless ``model.frozen_bn=train``.
 
@@ -59,7 +59,7 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Net
 
 
 def check(config: Config, weights_file: Path | None = None) -> None:
-    """Raise the errors of ``build``, without draws from torch's generator; only a custom network is really created."""
+    """Raise the errors of ``build``, without draws; only a custom network gets memory."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu" if config.model.name == "custom" else "meta"):
         build(config, 2, weights_file)
 
@@ -77,9 +77,9 @@ def _torchvision(classes: int, data: Data, model: Model) -> Network:
 
 
 def _custom(target: str, classes: int, channels: int, image_size: int) -> Network:
-    """Return the network that ``target`` makes, ``module:function`` on the Python path or in the working folder.
+    """Return the network that ``target`` makes, a function of a module on the path or in the working folder.
 
-    Its head is the last block. It is reproducible where it draws from torch's generator.
+    Its head is the last block.
     """
     size = {"classes": classes, "channels": channels, "image_size": image_size}
     if (folder := str(Path.cwd())) not in sys.path:
@@ -92,11 +92,11 @@ def _custom(target: str, classes: int, channels: int, image_size: int) -> Networ
             raise ValueError(f"one image gives {shape} in place of (1, {classes})")
         head = list(blocks.blocks(net).values())[-1]
         if not isinstance([m for m in head.modules() if list(m.parameters(recurse=False))][-1], nn.Linear):
-            raise ValueError("the last child that has parameters is the head, and it has to end in a Linear")
+            raise ValueError("the last child with parameters is the head, and has to end in a Linear")
     except Exception as error:  # code of others raises anything
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise UsageError(
-            f"model.target={target} is not accepted: it takes a function that returns a torch.nn.Module, images -> logits, "
-            f"and with {size} there was {type(error).__name__}: {reason}."
+            f"model.target={target} is not accepted: it takes a function that returns an nn.Module, images -> "
+            f"logits, and with {size} there was {type(error).__name__}: {reason}."
         ) from error
     return Network(net.train(), next(name for name, module in net.named_modules() if module is head))

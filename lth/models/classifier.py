@@ -17,11 +17,10 @@ from lth.models.build import Network
 
 
 class Classifier(pl.LightningModule):
-    """Cross-entropy training of ``self.net``, the plain network of ``network``: images (n, c, h, w) -> logits (n, classes).
+    """Cross-entropy training of a plain network: images (n, channels, h, w) -> logits (n, classes).
 
     It logs loss and accuracy (a fraction) of ``train`` (running, over the epoch), ``val`` and ``test``, and ``lr``.
-    ``self.matrix`` (classes, classes; rows = true) and ``self.predictions`` (classes by batch, of this rank's images) are those
-    of the last evaluation.
+    Of the last evaluation there are ``matrix`` (classes, classes; rows = true) and ``predictions`` (by batch, of this rank).
 
     Args:
         network: may be trained by several classifiers, one after the other.
@@ -45,8 +44,8 @@ class Classifier(pl.LightningModule):
         self._factor, self._suffix = factor, suffix
         self.confusion = MulticlassConfusionMatrix(classes, validate_args=False)
         self.eval_loss = MeanMetric()
-        # Loss, correct, images of the epoch so far, on the device: a metric object that is updated at each step would cost
-        # more than a small step itself. No buffer: ranks overwrite each other's buffers.
+        # Loss, correct, images of the epoch so far, on the device: updating a metric object would cost more than a small step
+        # itself. No buffer: ranks overwrite each other's buffers.
         self.sums = torch.zeros(3)
         self._first_sums = torch.zeros(3) if sums is None else sums
         self.predictions: list[Tensor] = []
@@ -107,13 +106,14 @@ class Classifier(pl.LightningModule):
         self.eval_loss.reset()
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = build_optimizer(self.optim, [p for p in self.parameters() if p.requires_grad], self.trainer.precision)
+        trained = [p for p in self.parameters() if p.requires_grad]
+        optimizer = build_optimizer(self.optim, trained, self.trainer.precision)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def build_optimizer(optim: Optim, params: list[nn.Parameter], precision: str = "32-true") -> torch.optim.Optimizer:
-    """Return the optimiser of ``optim`` over ``params``; fused, except where a loss scaler has to clip (torch forbids both)."""
+    """Return the optimiser of ``params``; fused, except where a loss scaler has to clip: torch forbids both."""
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": partial(torch.optim.SGD, momentum=optim.momentum)}
     fused = not (precision == "16-mixed" and optim.clip)
     return kinds[optim.name](params, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused)

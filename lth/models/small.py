@@ -1,7 +1,7 @@
-"""Small networks of the Lottery Ticket papers and the previous study, for any image size and number of channels.
+"""Small networks of the Lottery Ticket papers and the previous study.
 
-Each returns images (n, channels, image_size, image_size) -> logits (n, classes). Its children are the blocks, ``head`` the last.
-Pooling comes before the ReLU: both are monotone, so the output is the same, and the ReLU has a quarter of the pixels to compute.
+They are images (n, channels, image_size, image_size) -> logits (n, classes). Their children are the blocks, ``head`` the last.
+Pooling comes before the ReLU: the output is the same, as both are monotone, with a quarter of the work.
 """
 
 from collections import OrderedDict
@@ -24,10 +24,9 @@ def lenet_300_100(classes: int, image_size: int, channels: int = 3) -> nn.Sequen
 
 
 def conv(convolutions: int, classes: int, image_size: int, channels: int = 3) -> nn.Sequential:
-    """Conv-2, Conv-4 or Conv-6 (Frankle & Carbin 2019, figure 2): pairs of 64, 128 and 256 channels, linear 256, 256.
+    """Conv-2, Conv-4 or Conv-6 (Frankle & Carbin 2019, figure 2): pairs of 64, 128 and 256 channels.
 
-    On 32x32 colour images Conv-2 has 4.3 M weights and Conv-4 2.4 M, as the paper says; Conv-6 has 2.3 M, 1.1 M of them in
-    convolutions, where the paper says 1.7 M and 1.1 M.
+    On 32x32 colour images they have 4.3, 2.4 and 2.3 M weights; the paper says 4.3, 2.4 and 1.7 M.
     """
     parts, inputs = OrderedDict(), channels
     for i in range(convolutions):
@@ -52,7 +51,7 @@ def _initialised(net: nn.Sequential, draw: Callable[[Tensor], Tensor]) -> nn.Seq
 
 
 def simple_cnn(classes: int, image_size: int, channels: int = 3, dropout: float = 0.2) -> nn.Sequential:
-    """The previous study's network for natural scenes: two convolutions, each pooled and dropped out, and five linear layers."""
+    """The previous study's network for natural scenes."""
     parts = OrderedDict(
         conv1=nn.Sequential(nn.Conv2d(channels, 15, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(), Dropout(dropout)),
         conv2=nn.Sequential(nn.Conv2d(15, 4, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(), Dropout(dropout)),
@@ -106,7 +105,7 @@ def _halved(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Shortcut(nn.Module):
-    """Skips every second pixel and adds ``more`` channels of zeros, without parameters (option A of the paper)."""
+    """Skips every second pixel and adds ``more`` channels of zeros (option A of the paper)."""
 
     def __init__(self, more: int) -> None:
         super().__init__()

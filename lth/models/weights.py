@@ -1,4 +1,4 @@
-"""Pretrained weights: locate them, read them, and load them into a network key by key; no weight is random unnoticed.
+"""Pretrained weights: where they are, and how a network gets them; no weight is random unnoticed.
 
 Imports torch only where there are weights to download or to read.
 """
@@ -22,7 +22,7 @@ OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # norm.1
 
 
 def locate(model: Model) -> Path | None:
-    """Return the file of the weights that ``model`` asks for, downloaded if necessary; None for random ones.
+    """Return the file of the weights that ``model`` asks for, downloaded if necessary; None: random ones.
 
     Raises:
         UsageError: there is no such file, or there are no ImageNet weights of this network.
@@ -49,7 +49,7 @@ def _packaged() -> Path:
 def _downloaded(name: str) -> Path:
     home = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
     folder = Path(home).expanduser() / "hub" / "checkpoints"  # torch.hub's
-    if not any(folder.glob("*.pth")) and not reachable(HOST):  # asked before torch is imported, which takes seconds
+    if not any(folder.glob("*.pth")) and not reachable(HOST):  # before torch is imported, which takes seconds
         raise _absent(name, folder / f"{name}-*.pth")
     import torch
     from torchvision import models
@@ -57,7 +57,8 @@ def _downloaded(name: str) -> Path:
     try:
         url = models.get_model_weights(name).DEFAULT.url
     except (ValueError, AttributeError):
-        raise UsageError(f"model.weights=imagenet is not accepted with model={name}: torchvision has no weights of it.") from None
+        sentence = f"model.weights=imagenet is not accepted: torchvision has no weights of {name}."
+        raise UsageError(sentence) from None
     path = folder / url.rpartition("/")[2]
     if path.exists():
         return path
@@ -80,7 +81,7 @@ def _absent(name: str, path: Path) -> DataError:
 
 
 def read(path: Path) -> "dict[str, Tensor]":
-    """Return the state_dict in a .safetensors or .pth file; a .pth file is read with ``weights_only``, so it cannot run code.
+    """Return the state_dict in a .safetensors or .pth file, which cannot run code.
 
     Raises DataError where the file holds anything but named tensors of finite numbers.
     """

@@ -92,7 +92,7 @@ REFUSED = [
     ("my_nets:one_more", r"one image gives \(1, 6\) in place of \(1, 5\)"),
     ("my_nets:lists", "AttributeError: 'list' object has no attribute"),
     ("my_nets:larger", "RuntimeError: mat1 and mat2"),
-    ("my_nets:no_linear", "the last child that has parameters is the head, and it has to end in a Linear"),
+    ("my_nets:no_linear", "the last child with parameters is the head, and has to end in a Linear"),
 ]
 
 

@@ -68,7 +68,7 @@ def test_every_key_that_does_not_fit_is_named(tmp_path):
             r"/nowhere\.pth is not accepted: it takes imagenet, none, or a",
         ),
         (Model("simple_cnn", weights="imagenet"), "imagenet is not accepted: it takes none or a file with model=simple_cnn"),
-        (Model("resnet19", weights="imagenet"), "imagenet is not accepted with model=resnet19: torchvision has no weights of it"),
+        (Model("resnet19", weights="imagenet"), "imagenet is not accepted: torchvision has no weights of resnet19"),
     ],
 )
 def test_weights_that_do_not_exist_are_refused(monkeypatch, model, sentence):

@@ -80,7 +80,7 @@ def _changes(traced: fx.GraphModule, node: fx.Node) -> bool:
     """Return whether training changes a parameter or buffer of the operation, or it draws."""
     target = str(node.target)
     if node.op == "get_attr":
-        return operator.attrgetter(target)(traced).requires_grad
+        return getattr(operator.attrgetter(target)(traced), "requires_grad", False)
     if node.op != "call_module":
         return node.op == "output" or any(word in target for word in DRAWS)
     module = traced.get_submodule(target)

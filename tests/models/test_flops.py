@@ -85,4 +85,4 @@ def test_a_weight_is_known_by_its_memory_and_what_has_no_formula_is_named_once(c
         "conv.parametrizations.weight.original1": 2 * 36 * 27 * 2, "own": 2 * 4 * 5 * 7, "first.weight": 2 * (2 * 4 * 7 * 7),
         "spare.weight": 0,
     }  # fmt: skip
-    assert capsys.readouterr().err == ("lth: the FLOPs of lstm are not counted: torch has no formula for recurrent layers.\n")
+    assert capsys.readouterr().err == "lth: the FLOPs of lstm are not counted: torch has no formula for them.\n"

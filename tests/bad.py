@@ -101,7 +101,7 @@ FOLDERS = [  # name, what is done to the images, arguments, exit code, sentence;
     ("nearly all validate", None, ["data.val_fraction=0.999"], 0, ""),
     ("other network", D.weights({"conv.weight": torch.zeros(2)}), [WEIGHTS], 1, "do not fit .*Missing key.*fc1.*conv.weight"),
     ("no state_dict", D.weights(torch.zeros(3)), [WEIGHTS], 1, r"weights .*w\.pth cannot be read"),
-    ("names are numbers", D.weights({3: torch.zeros(3)}), [WEIGHTS], 1, "holds other things than named tensors"),
+    ("names are numbers", D.weights({3: torch.zeros(3)}), [WEIGHTS], 1, "cannot be read"),
     ("weights that run code", D.weights({"fc1.weight": D.Runs()}), [WEIGHTS], 1, r"cannot be read \(UnpicklingError\)"),
     ("damaged weights", D.half_weights, [SAFE], 1, r"weights .*w\.safetensors cannot be read \(SafetensorError\)"),
     ("infinite weights", D.lenet(D.not_finite), [SAFE], 1, "not finite numbers in fc1.1.weight"),

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from lth.models import lenet_300_100
+from lth.models.small import lenet_300_100
 
 ONE = Path("train", "down", "000.png")
 MESSAGE = "ran"  # the folder that code in a file makes
@@ -134,7 +134,7 @@ def lenet(change):
     """Weights of the right network, but for a change."""
 
     def write(root: Path) -> None:
-        save_file(change(lenet_300_100.network(3, 8).state_dict()), root / "w.safetensors")
+        save_file(change(lenet_300_100(3, 8).state_dict()), root / "w.safetensors")
 
     return write
 

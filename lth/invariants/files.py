@@ -92,9 +92,10 @@ def _identity(it: Round) -> dict[str, Any]:
 def _configured(it: Round) -> dict[str, Any]:
     """Return the fields that follow from the configuration and from round 0 of the chain."""
     content, per_epoch = it.spec.root.content, it.root.iterations // it.root.epochs
+    model = content.get("model", {})
     return {
         **{name: getattr(it.root, name) for name in SHARED},
-        "model": content.get("model", {}).get("name", Model.name),
+        "model": model.get("target", model.get("name", Model.name)),
         "pretrained": "weights" in content,
         "image_size": content["data"].get("image_size", Data.image_size),
         "precision": content.get("precision", "32-true"),

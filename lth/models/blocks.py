@@ -1,4 +1,4 @@
-"""Blocks of a network: their names, which of them train, and evaluation mode for a while."""
+"""Blocks of a network: their names, which of them train, a new head; evaluation mode for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ BODIES = ("features", "_blocks")  # containers whose children are the blocks: to
 
 
 def blocks(net: nn.Module) -> dict[str, nn.Module]:
-    """Return the network's blocks that have parameters, by name, from input to output; the last one is the head.
+    """Return the network's blocks, by name, from input to output; the last one is the head.
 
-    Blocks are the network's children. A numbered child of a body is called ``features.3``, a named one ``denseblock3``.
-    Where a network wraps another one as its only child with parameters, the blocks are those of the inner one.
+    They are its children with parameters. A numbered child of a body is called ``features.3``, a named one ``denseblock3``.
+    Where there is one child alone, the network wraps another one, whose blocks they are.
     """
     modules: dict[str, nn.Module] = {}
     for name, child in net.named_children():
@@ -27,10 +27,9 @@ def blocks(net: nn.Module) -> dict[str, nn.Module]:
 
 
 def train_only(net: nn.Module, finetune: str, head: str) -> tuple[nn.Module, ...]:
-    """Freeze all parameters that ``finetune`` does not name, and return the blocks without any trained parameter.
+    """Freeze what ``finetune`` does not name, and return the blocks without any trained parameter.
 
-    The head, the last block or a part of it such as VGG's ``classifier.6``, is always trained. Raises UsageError for a name
-    that is no block of this network.
+    The head, the last block or a part of it such as VGG's ``classifier.6``, is always trained. Raises UsageError.
     """
     if finetune == "all":
         return ()
@@ -42,7 +41,14 @@ def train_only(net: nn.Module, finetune: str, head: str) -> tuple[nn.Module, ...
     net.requires_grad_(False)  # parameters outside all blocks, such as a class token, are frozen too
     for module in (net.get_submodule(head), *(named[name] for name in chosen)):
         module.requires_grad_(True)
-    return tuple(block for name, block in named.items() if name not in chosen | {list(named)[-1]})
+    return tuple(block for block in named.values() if not any(p.requires_grad for p in block.parameters()))
+
+
+def head(features: int, classes: int, kind: str) -> nn.Module:
+    """Return a head: ``linear``, or the previous study's ``mlp``, features -> features / 2 -> classes."""
+    if kind == "linear":
+        return nn.Linear(features, classes)
+    return nn.Sequential(nn.Linear(features, features // 2), nn.ReLU(), nn.Linear(features // 2, classes))
 
 
 @contextmanager

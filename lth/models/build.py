@@ -1,42 +1,45 @@
 """From the configuration to a network with its weights."""
 
+import pkgutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
+from torchvision import models as zoo
 
-from lth.config import Config
-from lth.models import blocks, conv, custom, efficientnet_lite0, lenet_300_100, resnet20, simple_cnn, weights, zoo
+from lth.config import Config, Data, Model, require
+from lth.errors import UsageError
+from lth.models import blocks, efficientnet_lite0, small, weights
 
 
 @dataclass(frozen=True)
 class Network:
-    """A plain network, images (n, channels, h, w) -> logits (n, classes), and what others need to know of it."""
+    """A plain network, images (n, channels, h, w) -> logits (n, classes), with what others need to know."""
 
     net: nn.Module  # its state_dict keys are those of every file that lth writes
     head: str = "head"  # name of the submodule that gives the logits
     normalize: str = "imagenet"  # of the images that it was made for, a name in lth.data.augment.NORMALIZE
-    frozen: tuple[nn.Module, ...] = ()  # the blocks without any trained parameter
+    frozen: tuple[nn.Module, ...] = ()  # the blocks that stay in eval mode
 
 
-# By model.name, of the configuration and the number of classes; other names are torchvision's. Networks for any image size and
-# number of channels are in lth.config.OWN, too.
-NETWORKS: dict[str, Callable[[Config, int], Network]] = {
-    "simple_cnn": lambda c, classes: Network(simple_cnn.network(classes, c.data.image_size, c.model.dropout, c.data.channels)),
-    "lenet_300_100": lambda c, classes: Network(lenet_300_100.network(classes, c.data.image_size, c.data.channels)),
-    "conv2": lambda c, classes: Network(conv.network(2, classes, c.data.image_size, c.data.channels)),
-    "conv4": lambda c, classes: Network(conv.network(4, classes, c.data.image_size, c.data.channels)),
-    "conv6": lambda c, classes: Network(conv.network(6, classes, c.data.image_size, c.data.channels)),
-    "resnet20": lambda c, classes: Network(resnet20.network(classes, c.model.width, c.data.channels)),
-    "efficientnet_lite0": lambda c, classes: Network(efficientnet_lite0.network(classes, c.model.head), "_fc", "half"),
-    "custom": lambda c, classes: Network(*custom.network(c.model.target, classes, c.data.channels, c.data.image_size)),
+# By model.name: of the number of classes, config.data and config.model; other names are torchvision's.
+NETWORKS: dict[str, Callable[[int, Data, Model], Network]] = {
+    "simple_cnn": lambda n, data, model: Network(small.simple_cnn(n, data.image_size, data.channels, model.dropout)),
+    "lenet_300_100": lambda n, data, model: Network(small.lenet_300_100(n, data.image_size, data.channels)),
+    "conv2": lambda n, data, model: Network(small.conv(2, n, data.image_size, data.channels)),
+    "conv4": lambda n, data, model: Network(small.conv(4, n, data.image_size, data.channels)),
+    "conv6": lambda n, data, model: Network(small.conv(6, n, data.image_size, data.channels)),
+    "resnet20": lambda n, data, model: Network(small.resnet20(n, data.channels, model.width)),
+    "efficientnet_lite0": lambda n, data, model: Network(efficientnet_lite0.network(n, model.head), "_fc", "half"),
+    "custom": lambda n, data, model: _custom(model.target, n, data.channels, data.image_size),
 }
 
 
 def build(config: Config, classes: int, weights_file: Path | None = None) -> Network:
-    """Return the network of ``config.model``, initialised from torch's default generator, then from ``weights_file``.
+    """Return the network of ``config.model``, initialised from torch's generator, then from ``weights_file``.
 
     It is in training mode; frozen blocks are in eval mode, unless ``model.frozen_bn=train``.
 
@@ -44,24 +47,56 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Net
         UsageError: there is no such network or block.
         DataError: the weights do not fit.
     """
-    network = _random(config, classes)
+    network = NETWORKS.get(config.model.name, _torchvision)(classes, config.data, config.model)
+    frozen = blocks.train_only(network.net, config.finetune, network.head)
     if weights_file is not None:
         weights.load(network.net, weights_file, network.head)
-    if config.model.frozen_bn == "eval":
-        for block in network.frozen:
-            block.eval()
-    return network
+    if config.model.frozen_bn == "train":
+        return network
+    for block in frozen:
+        block.eval()
+    return replace(network, frozen=frozen)
 
 
 def check(config: Config, weights_file: Path | None = None) -> None:
-    """Raise the errors of ``build``, without draws from torch's generator; only a custom network is really created."""
+    """Raise the errors of ``build``, without draws; only a custom network gets memory."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu" if config.model.name == "custom" else "meta"):
-        network = _random(config, 2)
-    if weights_file is not None:
-        weights.load(network.net, weights_file, network.head)
+        build(config, 2, weights_file)
 
 
-def _random(config: Config, classes: int) -> Network:
-    name = config.model.name
-    network = NETWORKS[name](config, classes) if name in NETWORKS else Network(*zoo.network(name, classes, config.model.head))
-    return replace(network, frozen=blocks.train_only(network.net, config.finetune, network.head))
+def _torchvision(classes: int, data: Data, model: Model) -> Network:
+    """Return torchvision's network with a new head in place of its last Linear."""
+    accepted = sorted(set(zoo.list_models(module=zoo)) - {"googlenet", "inception_v3"})
+    require(model.name in accepted, "model.name", model.name, f"one of {', '.join(accepted)}")
+    net = zoo.get_model(model.name, weights=None)
+    linear = [path for path, module in net.named_modules() if isinstance(module, nn.Linear)]
+    require(bool(linear), "model.name", model.name, "a network with a linear classifier to replace")
+    features = net.get_submodule(linear[-1]).in_features
+    net.set_submodule(linear[-1], blocks.head(features, classes, model.head))
+    return Network(net, linear[-1])
+
+
+def _custom(target: str, classes: int, channels: int, image_size: int) -> Network:
+    """Return the network that ``target`` makes, a function of a module on the path or in the working folder.
+
+    Its head is the last block.
+    """
+    size = {"classes": classes, "channels": channels, "image_size": image_size}
+    if (folder := str(Path.cwd())) not in sys.path:
+        sys.path.append(folder)
+    try:
+        net = pkgutil.resolve_name(target)(**size).eval()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            shape = tuple(net(torch.zeros(1, channels, image_size, image_size)).shape)
+        if shape != (1, classes):
+            raise ValueError(f"one image gives {shape} in place of (1, {classes})")
+        head = list(blocks.blocks(net).values())[-1]
+        if not isinstance([m for m in head.modules() if list(m.parameters(recurse=False))][-1], nn.Linear):
+            raise ValueError("the last child with parameters is the head, and has to end in a Linear")
+    except Exception as error:  # code of others raises anything
+        reason = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise UsageError(
+            f"model.target={target} is not accepted: it takes a function that returns an nn.Module, images -> "
+            f"logits, and with {size} there was {type(error).__name__}: {reason}."
+        ) from error
+    return Network(net.train(), next(name for name, module in net.named_modules() if module is head))

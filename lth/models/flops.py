@@ -9,26 +9,21 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
-from typing_extensions import override
 
 from lth.errors import notice_once
 from lth.models.blocks import evaluating
 
 KINDS = (nn.Linear, nn.modules.conv._ConvNd)
 ATTENTION = "attention"  # the entry of products of two activations
-aten = torch.ops.aten
-MOVES = {aten.cat, aten.stack, aten.copy_, aten.index, aten.embedding, aten.repeat, aten.clone, aten._to_copy, aten.where}
 
 
 def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, int]:
     """Return FLOPs (a multiplication and an addition are two) of a square image, by the name of the multiplied parameter.
 
-    Products of two activations, as attention has them, are the entry ``attention``. The sum is the total of torch's
-    ``FlopCounterMode``: products alone, neither biases, norms and activation functions nor pooling. A convolutional or
-    linear layer that does not run has 0, and so have weights whose products torch has no formula for; they are logged once.
+    Products of two activations are the entry ``attention``. The sum is the total of torch's ``FlopCounterMode``: products
+    alone, without biases, norms, activation functions and pooling. A convolutional or linear layer that does not run has 0.
     """
-    like = next(net.parameters())
-    image = torch.zeros(1, channels, image_size, image_size, device=like.device, dtype=like.dtype)
+    image = next(net.parameters()).new_zeros(1, channels, image_size, image_size)
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one fused operation, which torch has no formula for
     try:
@@ -36,31 +31,23 @@ def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, i
             net(image)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    flops = products.flops
-    if uncounted := {name: operation for name, operation in products.uncounted.items() if name not in flops}:
-        operations = ", ".join(sorted(set(uncounted.values())))
-        notice_once(f"the FLOPs of {', '.join(uncounted)} are not counted: torch has no formula for {operations}.")
-    layers = {f"{name}.weight" for name, m in net.named_modules() if isinstance(m, KINDS)}
-    names = [name for name, _ in net.named_parameters() if name in flops.keys() | uncounted.keys() | layers]
-    return {name: flops[name] for name in [*names, *({ATTENTION} & flops.keys())]}
-
-
-def remaining(dense: dict[str, int], density: dict[str, float]) -> float:
-    """Return the FLOPs that are left at each weight's density; entries without a density, such as attention, count fully."""
-    return sum(flops * density.get(name, 1.0) for name, flops in dense.items())
+    modules = list(net.named_modules())
+    if recurrent := [name for name, module in modules if isinstance(module, nn.RNNBase)]:
+        notice_once(f"the FLOPs of {', '.join(recurrent)} are not counted: torch has no formula for them.")
+    counted = {f"{name}.weight": 0 for name, module in modules if isinstance(module, KINDS)} | products.flops
+    names = [*(name for name, _ in net.named_parameters()), ATTENTION]
+    return {name: counted[name] for name in names if name in counted}
 
 
 def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> dict[str, Any]:
-    """Return the fields of a record on parameters and FLOPs: of the dense network, and what a perfectly sparse engine needs.
+    """Return the fields of a record on parameters and FLOPs, dense and in a perfectly sparse engine.
 
-    Args:
-        parameters: number of elements of the network's parameters, without its buffers.
-        masks: by parameter name, bool, True = kept.
-        dense: FLOPs of the dense network, see ``per_layer``.
+    ``dense``: see ``per_layer``; entries without a mask count fully.
     """
     kept = {name: int(mask.count_nonzero()) for name, mask in masks.items()}
     weights = {name: mask.numel() for name, mask in masks.items()}
-    total, left = sum(dense.values()), remaining(dense, {name: kept[name] / weights[name] for name in masks})
+    total = sum(dense.values())
+    left = sum(flops * (kept[name] / weights[name] if name in masks else 1.0) for name, flops in dense.items())
     return {
         "parameters": parameters,
         "model_density": (parameters - sum(weights.values()) + sum(kept.values())) / parameters,
@@ -73,36 +60,30 @@ def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> d
 
 
 class _Products(TorchDispatchMode):
-    """Count the FLOPs of every product of matrices under the name of the parameter that it multiplies.
+    """Counts the FLOPs of every product of matrices under the name of the parameter that it multiplies.
 
-    A parameter is recognised by its memory, so also through views and transposes. A tensor that is computed from parameters
-    and buffers alone, such as a normalised weight, counts as the largest of these parameters.
+    A parameter is recognised by its memory, so also through views. A tensor that is computed from parameters and buffers
+    alone, such as a normalised weight, counts as the largest of these parameters.
     """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.flops: Counter[str] = Counter()
-        self.uncounted: dict[str, str] = {}  # parameter -> the operation that uses it without a formula
         self.held: list[Tensor] = []  # so that activations do not reuse their memory
         self.sizes = {name: p.numel() for name, p in net.named_parameters() if p.dim() > 1}
         constants = [*net.named_buffers(), *net.named_parameters()]
         self.owners = {_memory(t): name if name in self.sizes else "" for name, t in constants}
 
-    @override
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         owners = [self.owners.get(_memory(t)) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         name = max(filter(None, owners), key=self.sizes.__getitem__, default="")
-        packet = func._overloadpacket
-        if packet in flop_registry:
-            self.flops[name or ATTENTION] += flop_registry[packet](*args, **(kwargs or {}), out_val=out)
+        if formula := flop_registry.get(func._overloadpacket):
+            self.flops[name or ATTENTION] += formula(*args, **(kwargs or {}), out_val=out)
         elif name and None not in owners:
-            for t in tree_leaves(out):
-                if isinstance(t, Tensor):
-                    self.owners[_memory(t)] = name
-                    self.held.append(t)
-        elif name and torch.Tag.pointwise not in func.tags and packet not in MOVES:
-            self.uncounted |= dict.fromkeys(filter(None, owners), str(packet))
+            results = [t for t in tree_leaves(out) if isinstance(t, Tensor)]
+            self.owners |= {_memory(t): name for t in results}
+            self.held += results
         return out
 
 

@@ -1,6 +1,10 @@
-"""Pretrained weights: locate them, read them, and load them into a network key by key; no weight is random unnoticed."""
+"""Pretrained weights: where they are, and how a network gets them; no weight is random unnoticed.
+
+Imports torch only where there are weights to download or to read.
+"""
 
 import importlib.util
+import os
 import re
 import sys
 from pathlib import Path
@@ -18,7 +22,7 @@ OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # norm.1
 
 
 def locate(model: Model) -> Path | None:
-    """Return the file of the weights that ``model`` asks for, downloaded if necessary; None for random ones.
+    """Return the file of the weights that ``model`` asks for, downloaded if necessary; None: random ones.
 
     Raises:
         UsageError: there is no such file, or there are no ImageNet weights of this network.
@@ -30,8 +34,7 @@ def locate(model: Model) -> Path | None:
         path = Path(model.weights).expanduser()
         require(path.is_file(), "model.weights", model.weights, "imagenet, none, or a .pth or .safetensors file")
         return path
-    if model.name in (*OWN, "custom"):
-        raise UsageError(f"model.weights=imagenet is not accepted with model={model.name}: it takes none or a file.")
+    require(model.name not in (*OWN, "custom"), "model.weights", "imagenet", f"none or a file with model={model.name}")
     return _packaged() if model.name == "efficientnet_lite0" else _downloaded(model.name)
 
 
@@ -44,32 +47,41 @@ def _packaged() -> Path:
 
 
 def _downloaded(name: str) -> Path:
+    home = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
+    folder = Path(home).expanduser() / "hub" / "checkpoints"  # torch.hub's
+    if not any(folder.glob("*.pth")) and not reachable(HOST):  # before torch is imported, which takes seconds
+        raise _absent(name, folder / f"{name}-*.pth")
     import torch
     from torchvision import models
 
     try:
         url = models.get_model_weights(name).DEFAULT.url
     except (ValueError, AttributeError):
-        raise UsageError(f"model.weights=imagenet is not accepted with model={name}: torchvision has no weights of it.") from None
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+        sentence = f"model.weights=imagenet is not accepted: torchvision has no weights of {name}."
+        raise UsageError(sentence) from None
+    path = folder / url.rpartition("/")[2]
     if path.exists():
         return path
     try:
         if not reachable(HOST):  # a download could hang for minutes
             raise ConnectionError
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         notice(f"downloading {url} ...")
         torch.hub.download_url_to_file(url, str(path), path.stem.rpartition("-")[2], progress=sys.stderr.isatty())
     except (OSError, RuntimeError) as error:  # no network; another hash
-        raise DataError(
-            f"the weights of {name} could not be downloaded from {HOST} ({type(error).__name__}); put the file {path.name} into "
-            f"{path.parent}, name a file with model.weights=FILE, or train from random ones with model.weights=none."
-        ) from error
+        raise _absent(name, path) from error
     return path
 
 
+def _absent(name: str, path: Path) -> DataError:
+    return DataError(
+        f"the weights of {name} could not be downloaded from {HOST}; put the file {path.name} into {path.parent}, "
+        "name a file with model.weights=FILE, or train from random ones with model.weights=none."
+    )
+
+
 def read(path: Path) -> "dict[str, Tensor]":
-    """Return the state_dict in a .safetensors or .pth file; a .pth file is read with ``weights_only``, so it cannot run code.
+    """Return the state_dict in a .safetensors or .pth file, which cannot run code.
 
     Raises DataError where the file holds anything but named tensors of finite numbers.
     """
@@ -78,14 +90,13 @@ def read(path: Path) -> "dict[str, Tensor]":
 
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-        state = dict(state.get("state_dict", state))
+        state = {OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in state.get("state_dict", state).items()}
+        bad = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
     except Exception as error:  # readers raise many kinds for foreign files
         raise DataError(f"the weights {path} cannot be read ({type(error).__name__}).") from error
-    if not all(isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()):
-        raise DataError(f"the weights {path} cannot be read (it holds other things than named tensors).")
-    if bad := [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]:
+    if bad:
         raise DataError(f"the weights {path} are not finite numbers in {', '.join(bad)}.")
-    return {OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in state.items()}
+    return state
 
 
 def load(net: "nn.Module", path: Path, head: str) -> None:
@@ -94,12 +105,11 @@ def load(net: "nn.Module", path: Path, head: str) -> None:
     Raises DataError naming every missing, unexpected and misshapen key.
     """
     state, live = read(path), net.state_dict()
-    of_head = {name for name in state.keys() | live.keys() if f"{name}.".startswith(f"{head}.")}
-    if any(name not in state or state[name].shape != live[name].shape for name in of_head & live.keys()):
-        state = {n: t for n, t in state.items() if n not in of_head} | {n: live[n] for n in of_head & live.keys()}
-    counters = {name: tensor for name, tensor in live.items() if name.endswith("num_batches_tracked")}  # older files lack them
+    own_head = {name: tensor for name, tensor in live.items() if name.startswith(f"{head}.")}
+    if any(name not in state or state[name].shape != tensor.shape for name, tensor in own_head.items()):
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(f"{head}.")} | own_head
     try:
-        net.load_state_dict(counters | state, assign=next(net.parameters()).is_meta)
+        net.load_state_dict(state, assign=next(net.parameters()).is_meta)
     except RuntimeError as error:
         problems = "; ".join(line.strip(" .\t") for line in str(error).splitlines()[1:])
         raise DataError(f"the weights {path} do not fit {type(net).__name__}: {problems}.") from error

@@ -74,7 +74,7 @@ def _name(last: Spec, record: Record) -> str:
     prune = {name: value for name, value in last.content["prune"].items() if name != "levels"}
     how = [prune[name] for name in ("criterion", "allocation", "rewind", "retrain") if name in prune]
     chain = of_json([last.recipe, prune])[:6]
-    return "-".join([record.model, f"seed{record.seed}", f"rate{prune.get('rate', Prune.rate):g}", *how, chain])
+    return "-".join([record.model.replace(":", "."), f"seed{record.seed}", f"rate{prune.get('rate', Prune.rate):g}", *how, chain])
 
 
 @contextmanager

@@ -84,10 +84,8 @@ class ImageTask(Task):
             return last if constant_rate else lr_factor(optim, begin + step, total)
 
         progress = checkpoint.progress
-        module = Classifier(
-            self.made, optim, len(self.splits.classes), self.config.model.frozen_bn, factor=factor,
-            sums=progress.sums.get("sums") if progress else None, suffix=self.prefix.suffix,
-        )  # fmt: skip
+        sums = progress.sums.get("sums") if progress else None
+        module = Classifier(self.made, optim, len(self.splits.classes), factor=factor, sums=sums, suffix=self.prefix.suffix)
         skipped = begin - checkpoint.epoch * self.steps_per_epoch
         data = self._data(seed, begin=(checkpoint.epoch, skipped), features=self.prefix.features)
         return Fit(module, data, optim.lr * factor(0))
@@ -125,7 +123,7 @@ class ImageTask(Task):
         splits, data = self.splits, self.config.data
         mean, std = normalization(self.normalize, data.channels)
         return {
-            "model": self.config.model.name,
+            "model": self.config.model.target or self.config.model.name,
             "data": data.name,
             "pretrained": self.config.model.weights != "none",
             **flops.sizes(sum(p.numel() for p in self.network.parameters()), masks, self.layer_flops),
@@ -138,8 +136,11 @@ class ImageTask(Task):
 
     @override
     def test_facts(self, module: pl.LightningModule) -> dict[str, Any]:
-        accuracies = dict(zip(self.splits.classes, module.class_acc.tolist()))
-        return {"test_class_acc": accuracies, "test_confusion": module.matrix.tolist()}
+        accuracies = module.matrix.diagonal() / module.matrix.sum(1).clamp(min=1)
+        return {
+            "test_class_acc": dict(zip(self.splits.classes, accuracies.tolist())),
+            "test_confusion": module.matrix.tolist(),
+        }
 
     @override
     def predicted(self, module: pl.LightningModule) -> np.ndarray:
@@ -148,5 +149,5 @@ class ImageTask(Task):
     @override
     def line(self, one: State) -> dict[str, Any]:
         other = {n: t.detach().cpu().clone() for n, t in self.network.state_dict().items()}
-        module = Classifier(self.made, self.config.optim, len(self.splits.classes), self.config.model.frozen_bn)
+        module = Classifier(self.made, self.config.optim, len(self.splits.classes))
         return connectivity.line(module.net.to(self.device.torch_name), self._data(self.config.seed), one, other)

@@ -10,9 +10,8 @@ from torch import nn
 from torch.nn.utils import prune
 
 from lth.config import Optim
-from lth.models import lenet_300_100, simple_cnn
 from lth.models.classifier import build_optimizer
-from lth.models.simple_cnn import Dropout
+from lth.models.small import Dropout, lenet_300_100, simple_cnn
 from lth.pruning import masks as M
 from lth.training import device
 from tests.benchmarks.timing import medians, show
@@ -47,9 +46,9 @@ def networks() -> dict[str, tuple[Callable[[], nn.Module], torch.Tensor]]:
     from torchvision.models import resnet18
 
     return {
-        "simple_cnn, batch 64 at 150x150": (lambda: simple_cnn.network(6, 150), pixels(64, 150)),
+        "simple_cnn, batch 64 at 150x150": (lambda: simple_cnn(6, 150), pixels(64, 150)),
         "resnet18, batch 32 at 150x150": (lambda: resnet18(num_classes=6), pixels(32, 150)),
-        "lenet_300_100, batch 64 at 28x28": (lambda: lenet_300_100.network(10, 28), pixels(64, 28)),
+        "lenet_300_100, batch 64 at 28x28": (lambda: lenet_300_100(10, 28), pixels(64, 28)),
     }
 
 
@@ -72,14 +71,14 @@ def masked() -> None:
 
 LEVERS = """
 import sys, torch
-from lth.models import simple_cnn
+from lth.models.small import simple_cnn
 from tests.benchmarks.steps import pixels, stepper
 from tests.benchmarks.timing import medians
 allocator, channels_last, fused, dropout = (flag == "1" for flag in sys.argv[1:5])
 if allocator:
     from lth.training import device
     device.prepare(deterministic=False)
-net = simple_cnn.network(6, 150)
+net = simple_cnn(6, 150)
 images = pixels(64, 150)
 if not dropout:
     net.conv1[3] = net.conv2[3] = torch.nn.Dropout(0.2)

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torchvision.models import mobilenet_v2, resnet18
 
-from lth.models import lenet_300_100, simple_cnn
+from lth.models.small import lenet_300_100, simple_cnn
 from lth.pruning import masks as M
 from lth.pruning.allocation import erk, keeps, total
 
@@ -38,13 +38,13 @@ def test_the_last_layers_rate_is_a_product_of_decimals():
 
 
 def test_lenet_of_the_paper_after_a_round_and_after_seven():
-    masks = dense(lenet_300_100.network(10, 28, channels=1))
+    masks = dense(lenet_300_100(10, 28, channels=1))
     numbers = {"allocation": "layerwise", "head": ["head.weight"], "head_rate": 0.5}
     assert keeps(masks, 0.2, **numbers) == {"fc1.1.weight": 188160, "fc2.0.weight": 24000, "head.weight": 900}
     assert total(keeps(masks, 0.2, 7, **numbers)) / M.size(masks) == pytest.approx(0.211, abs=5e-4)  # the paper's 21.1%
 
 
-@pytest.mark.parametrize("network", [resnet18, mobilenet_v2, lambda: simple_cnn.network(6, 32)])
+@pytest.mark.parametrize("network", [resnet18, mobilenet_v2, lambda: simple_cnn(6, 32)])
 def test_erk_keeps_exactly_the_number_that_was_asked_at_any_density(network):
     masks = dense(network())
     for rate in (0.0001, 0.1, 0.35, 0.611, 0.9, 0.99, 0.9999):

@@ -11,7 +11,8 @@ from torchvision.models import SwinTransformer, VisionTransformer
 from torchvision.ops import StochasticDepth
 
 from lth.errors import NumberError, UsageError
-from lth.models import efficientnet_lite0, simple_cnn
+from lth.models import efficientnet_lite0
+from lth.models.small import simple_cnn
 from lth.pruning import criteria
 from lth.pruning import masks as M
 from lth.pruning.allocation import keeps, total
@@ -257,7 +258,7 @@ class Dropping(nn.Module):
     def __init__(self):
         super().__init__()
         self.net, self.depth = small(), StochasticDepth(0.5, "row")
-        self.cnn = simple_cnn.network(5, 8, dropout=0.5)
+        self.cnn = simple_cnn(5, 8, dropout=0.5)
 
     def forward(self, x):
         return self.depth(self.net(x)) + self.cnn(x) + F.dropout(x, 0.5).sum((1, 2, 3))[:, None] * 0

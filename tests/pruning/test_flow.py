@@ -8,7 +8,7 @@ from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer
 from torchvision.ops import SqueezeExcitation
 
-from lth.models import simple_cnn
+from lth.models.small import simple_cnn
 from lth.pruning import flow
 from lth.pruning import masks as M
 
@@ -35,7 +35,7 @@ def test_every_weight_of_a_dense_network_is_on_a_path(name, size):
 
 
 def test_the_network_is_left_as_it_was():
-    net = simple_cnn.network(3, 16)
+    net = simple_cnn(3, 16)
     before = {n: t.clone() for n, t in net.state_dict().items()}
     assert M.density(flow.on_path(net, dense(net), (3, 16, 16))) == 1
     assert net.training

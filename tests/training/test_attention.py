@@ -7,7 +7,7 @@ from torchvision.models import SwinTransformer, VisionTransformer
 from lth import errors
 from lth.analysis import table
 from lth.invariants.verify import verify
-from lth.models import zoo
+from lth.models import build
 from lth.training import images
 from lth.training.search import search
 
@@ -23,7 +23,7 @@ def vit() -> VisionTransformer:
 @pytest.mark.parametrize(("name", "make"), [("swin_t", swin), ("vit_b_16", vit)])
 def test_a_search_on_an_attention_network(make_config, monkeypatch, tmp_path, name, make):
     networks, built = [], images.build
-    monkeypatch.setattr(zoo.torchvision_models, "get_model", lambda name, weights: make())
+    monkeypatch.setattr(build.zoo, "get_model", lambda name, weights: make())
     monkeypatch.setattr(images, "build", lambda *args: networks.append(built(*args)) or networks[-1])
     dense, ticket = search(make_config(rounds=1, model=name, epochs=1, logger="tensorboard"), say=lambda line: None)
     assert dense.parameters == sum(p.numel() for p in networks[0].net.parameters())
@@ -49,7 +49,7 @@ def test_a_network_that_cannot_be_followed_has_no_effective_density_and_one_sent
 
     errors.notice_once.cache_clear()
     own = Own(nn.Sequential(nn.Flatten(), nn.Linear(1200, 4)), nn.Linear(4, 10))
-    monkeypatch.setattr(zoo.torchvision_models, "get_model", lambda name, weights: own)
+    monkeypatch.setattr(build.zoo, "get_model", lambda name, weights: own)
     config = make_config(rounds=1, model="resnet18", epochs=1, logger="tensorboard")
     records = search(config, say=lambda line: None)
     assert [record.effective_density for record in records] == [None, None]

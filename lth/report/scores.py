@@ -77,7 +77,7 @@ def by_weights(records: Sequence[Record], title: str, field: str) -> Lines:
             if dense := [getattr(record, field) for record in group if not record.round and not control]:
                 mean = fmean(dense)
                 name = f"{names[group[0].recipe, '']}, {pretty(mean) if y.form == 'percent' else format(mean, '.4g')}"
-                horizontals[name] = Line(name, [1.0, min(low, 0.5)], [mean, mean], colour, ":")
+                horizontals[name] = Line(name, [1.0, min(low, 0.5)], [mean, mean], colour if some[-1].round else GREY, ":")
     late = ends.censored(records)
     note = f"{BARS}; {late} of {len(records)} rounds stopped at the last iteration" if speed and late else BARS
     return Lines(f"{title}: {y.title}", WEIGHTS, y, [*lines, *horizontals.values()], note)

@@ -41,6 +41,7 @@ def report(argv: list[str]) -> int:
     """Write a report and name what it leaves out; returns 0."""
     outputs, to, filters, accuracy = parse(argv)
     from lth.report import build
+    from lth.tree.files import write_bytes
     from lth.tree.record import read
 
     found, chosen = read(outputs, filters), " ".join(f"{name}={','.join(values)}" for name, values in filters.items())
@@ -51,7 +52,7 @@ def report(argv: list[str]) -> int:
     try:
         (to / "figures").mkdir(parents=True, exist_ok=True)
         for name, content in build.files(title, found, accuracy):
-            (to / name).write_bytes(content)
+            write_bytes(to / name, content)
     except OSError as error:
         raise DataError(f"the report cannot be written to {to}: {error.strerror}.") from error
     for folder, why in found.skipped:

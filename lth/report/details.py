@@ -68,7 +68,8 @@ def curves(label: str, arms: Sequence[Arm], found: Found) -> Part:
             points = [(row["iteration"], math.nan if row[name] is None else row[name]) for row in rows]
             if points:
                 lines.append(over_seeds(short(histories[0][0]), points, colour=colour))
-        plot = Lines(f"{label}: {y.title}", Axis("iteration (optimiser steps)"), y, lines, BARS)
+        title = f"{label}: {y.title}, {ends.seeds([len(arm) for arm in arms])}"
+        plot = Lines(title, Axis("iteration (optimiser steps)"), y, lines, BARS)
         figures[f"curves_{name}"] = plot if lines else None
     return Part("Learning curves", "Training loss is the mean over the batches of an epoch, in train mode.", figures)
 

@@ -12,7 +12,7 @@ from lth.analysis.verdict import MARGIN, Verdict
 from lth.report.plot import COLOURS, GREY, MARKERS, Axis, Line, Lines, over_seeds, pretty
 from lth.tree.record import Record
 
-BARS = "means over n seeds; bars: one standard deviation"
+BARS = "bars: one standard deviation over seeds"
 WEIGHTS = Axis("weights remaining, % of the prunable", "weights")
 # Of tickets and controls: dash and marker.
 STYLES = {"": ("-", "o"), "reinit": ("--", "s"), "shuffle": (":", "^"), "random": ("-.", "D"), "order": ("--", "v")}
@@ -28,6 +28,11 @@ def figures(records: Sequence[Record], title: str, accuracy: str = ends.EARLY_ST
 def score_axis(records: Sequence[Record], title: str) -> Axis:
     """Return an axis of scores: accuracies are fractions, other scores numbers."""
     return Axis(title, "percent" if ends.score(records) == "acc" else "number")
+
+
+def titled(text: str, records: Sequence[Record]) -> str:
+    """Return a figure's title with the number of seeds over which its means are taken."""
+    return f"{text}, {ends.seeds([len(arm) for arm in pairs.arms(records).values()])}"
 
 
 def short(record: Record) -> str:
@@ -80,7 +85,7 @@ def by_weights(records: Sequence[Record], title: str, field: str) -> Lines:
                 horizontals[name] = Line(name, [1.0, min(low, 0.5)], [mean, mean], colour if some[-1].round else GREY, ":")
     late = ends.censored(records)
     note = f"{BARS}; {late} of {len(records)} rounds stopped at the last iteration" if speed and late else BARS
-    return Lines(f"{title}: {y.title}", WEIGHTS, y, [*lines, *horizontals.values()], note)
+    return Lines(titled(f"{title}: {y.title}", records), WEIGHTS, y, [*lines, *horizontals.values()], note)
 
 
 def differences(judged: Sequence[Verdict], chain: str) -> Lines | None:
@@ -105,7 +110,10 @@ def differences(judged: Sequence[Verdict], chain: str) -> Lines | None:
         lines.append(Line(what, [-0.5, len(judged) - 0.5], [y, y], GREY, dash))
     x_axis = Axis("weights remaining", "names", [pretty(v.density) for v in judged])
     y_axis = Axis(f"difference of {ends.title(judged[0].end, judged[0].ticket.score)},{unit}".rstrip(","))
-    return Lines(f"{chain}: ticket less others", x_axis, y_axis, lines, "paired by seed; bars: 95% intervals")
+    counts = [comparison.accuracy.n for v in judged for comparison in v.comparisons.values() if comparison.accuracy.n]
+    said = ends.ENDS[judged[0].end].said
+    heading = f"{chain}: ticket less others {said}, {ends.seeds(counts)}"
+    return Lines(heading, x_axis, y_axis, lines, "paired by seed; bars: 95% intervals")
 
 
 def between(arms: Sequence[Arm], title: str) -> Lines:
@@ -116,7 +124,8 @@ def between(arms: Sequence[Arm], title: str) -> Lines:
         label = f"{short(first(arm))}: barrier {100 * fmean(record.barrier for record in arm.values()):.1f} pp"
         lines.append(over_seeds(label, points, colour=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)]))
     x, y = Axis("interpolation from one copy (0) to the other (1)"), Axis("test error", "percent")
-    return Lines(f"{title}: test error between copies, at the last epoch", x, y, lines, BARS)
+    heading = f"{title}: test error between copies, at the last epoch, {ends.seeds([len(arm) for arm in arms])}"
+    return Lines(heading, x, y, lines, BARS)
 
 
 def file_bytes(record: Record) -> float | None:
@@ -150,4 +159,5 @@ def by_cost(
     if len(best) > 1:
         lines.append(Line("Pareto front", *map(list, zip(*best)), GREY, ":"))
     score = score_axis(records, ends.title(accuracy, ends.score(records)))
-    return Lines(f"{title}: {score.title}", axis, score, lines, BARS)
+    drawn = [record for record in records if not record.control and cost(record) is not None]
+    return Lines(titled(f"{title}: {score.title}", drawn), axis, score, lines, BARS)

@@ -42,7 +42,7 @@ def records(tmp_path_factory) -> list[Record]:
 def test_a_line_is_a_chain_or_a_control_and_its_points_are_means_over_seeds(records):
     plot = scores.by_weights(records, "stripes", EARLY_STOP)
     tickets, control, dense = plot.lines
-    assert plot.title == "stripes: test accuracy at early stop"
+    assert plot.title == "stripes: test accuracy at early stop, mean over 3 seeds"
     assert (tickets.label, control.label) == (f"{CHAIN} (n = 3)", f"{CHAIN}, re-initialised (n = 3)")
     assert np.allclose(tickets.x, [0.8**k for k in range(5)])
     assert np.allclose(tickets.y, [0.69 + 0.02 * k for k in range(5)])

@@ -19,9 +19,11 @@ from torchvision.ops import StochasticDepth
 from lth.errors import NumberError, UsageError
 from lth.pruning import masks as M
 from lth.pruning.allocation import Keep
-from lth.pruning.flow import ACTIVATIONS, GATES, NORMS, SOFTMAX
+from lth.pruning.flow import ACTIVATIONS, NORMS
 from lth.pruning.masks import Masks
 
+GATES = {"sigmoid", "hardsigmoid"}
+SOFTMAX = {"softmax", "scaled_dot_product_attention", "multi_head_attention_forward"}
 Scores = dict[str, Tensor]
 Batch = tuple[Tensor, Tensor]  # images (n, ...) and class numbers (n,)
 Function = Callable[[Mapping[str, Tensor], Masks], Mapping[str, Tensor]]  # (weights, masks) -> scores

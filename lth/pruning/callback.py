@@ -28,13 +28,13 @@ class LotteryTicket(pl.Callback):
 
     Args:
         rate: fraction of the remaining weights pruned after a round, above 0 and below 1; ``None``: prune nothing.
-        head: ``True``: the head is pruned too; the name of a submodule, such as ``"fc"``: that one is not pruned, with
-            all layers in it; ``False``: the layer that is defined last is not pruned, and a warning names it.
+        head: ``True``: all layers are pruned, the head too. The name of a submodule, such as ``"fc"``: no layer in it is pruned;
+            ``False``: the layer that is defined last is not pruned, and a warning names it.
         target: name of the submodule to prune, log and rewind; empty: the whole LightningModule. Names of parameters, masks
             and ``head`` are relative to it. Several callbacks may have a target each.
         parameters: what is pruned: names of parameters, or a function (name, parameter) -> bool that is asked for each
             parameter of two or more dimensions, trained or not. ``None``: the weights of Conv and Linear layers that are
-            trained when the first fit starts and get a gradient in round 0; one warning names large or frozen weights that
+            trained when the first fit starts and get a gradient in round 0; a warning names large or frozen weights that
             are left out. A frozen weight named here is masked from the start of a fit, and stays so when it is unfrozen.
         criterion: ``"magnitude"``, ``"random"`` (drawn by torch's seed), or a function (weights, masks) -> scores, dicts by
             name, that is called when a fit ends; the lowest scores of the kept weights are pruned.
@@ -66,7 +66,7 @@ class LotteryTicket(pl.Callback):
         self.init = None if init is None else selection.tensors(init)
         self.rewind_state: dict[str, Tensor] | None = None  # the weights at ``rewind``, where that is not the initialisation
         self.round = 0
-        self._starts_as_ticket = masks is not None
+        self._selects = masks is None and parameters is None and rate is not None
         self._seed = 0
         self._next: M.Masks | None = None
         self._stage: str | None = None
@@ -83,11 +83,8 @@ class LotteryTicket(pl.Callback):
         return self._generate_state_key(target=self.target)
 
     def network(self, pl_module: nn.Module) -> nn.Module:
-        """Return the module that is pruned."""
-        try:
-            return pl_module.get_submodule(self.target)
-        except AttributeError:
-            raise UsageError(f"target={self.target} is not accepted: {type(pl_module).__name__} has no such submodule.") from None
+        """Return the module that is pruned. Raises UsageError where ``target`` names none."""
+        return selection.submodule(pl_module, self.target, "target")
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._stage, self._resumed, self._trained, self._saved = stage, False, False, False
@@ -103,30 +100,25 @@ class LotteryTicket(pl.Callback):
         network = self.network(pl_module)
         if self.init is not None:
             selection.require_ticket(network, self.masks, self.init)
-        if self._resumed:
-            self._next = None  # of a round that had ended; it ends again
-        elif trainer.ckpt_path is not None and not self._saved:
+        if trainer.ckpt_path is not None and not self._resumed and not self._saved:
             raise InvariantError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
-        elif trainer.global_step or trainer.current_epoch:
+        if not self._resumed and (trainer.global_step or trainer.current_epoch):
             raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, created inside the loop.")
-        else:
-            self._begin_round(network)
+        if self.init is None:
+            self.masks, self.init = selection.select(network, self.parameters, self.head), selection.saved(network)
+        elif not self._resumed:
+            if self._next is not None:
+                self.masks, self.round = self._next, self.round + 1
+            if self.round == 0:
+                self.rewind_state = None
+            M.rewind_(network, self.rewind_state or self.init, self.masks)
+        self._next = None  # also of a round that had ended and is resumed; it ends again
         mine = M.hash_masks(self.masks)
         if mine != (first := trainer.strategy.broadcast(mine)):
             raise InvariantError(f"rank {trainer.global_rank} holds masks {mine[:12]}, rank 0 holds {first[:12]}.")
         self._seed = trainer.strategy.broadcast(torch.initial_seed())
-        selected = self.round == 0 and self.rate is not None and not self._starts_as_ticket and self.parameters is None
-        self._hold = Hold(dict(network.named_parameters()), self.masks, watched=self.masks if selected else ())
-
-    def _begin_round(self, network: nn.Module) -> None:
-        if self.init is None:
-            self.masks, self.init = selection.select(network, self.parameters, self.head), selection.saved(network)
-            return
-        if self._next is not None:
-            self.masks, self._next, self.round = self._next, None, self.round + 1
-        if self.round == 0:
-            self.rewind_state = None
-        M.rewind_(network, self.rewind_state or self.init, self.masks)
+        watched = self.masks if self._selects and self.round == 0 else ()
+        self._hold = Hold(dict(network.named_parameters()), self.masks, watched)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._trained = True

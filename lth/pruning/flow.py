@@ -57,7 +57,7 @@ def _with_gradient(network: nn.Module, masks: Masks, input_shape: tuple[int, ...
     for name, p in net.named_parameters():
         draw = 0.5 + torch.rand(p.shape, generator=generator, dtype=torch.float64)
         p.data = torch.zeros_like(p) if "bias" in name.rpartition(".")[2] else draw / max(1, p[:1].numel())
-    weights = mask_(net, masks)
+    weights = mask_(net, {name: _of_units(mask) for name, mask in masks.items()})
     images = torch.rand(1, *input_shape, generator=generator, dtype=torch.float64).requires_grad_()
     try:
         with torch.random.fork_rng([]), Signals():
@@ -69,15 +69,18 @@ def _with_gradient(network: nn.Module, masks: Masks, input_shape: tuple[int, ...
 
 
 def _of_units(found: Tensor) -> Tensor:
-    """Return it for pairs of units: an element of a kernel that only ever meets padding is on its kernel's path."""
-    return found.flatten(2).any(2).reshape(*found.shape[:2], *[1] * (found.dim() - 2)) if found.dim() > 2 else found
+    """Return it for pairs of units: a kernel is True throughout where one element is, so padding ends no path."""
+    if found.dim() <= 2:
+        return found
+    return found.flatten(2).any(2).reshape(*found.shape[:2], *[1] * (found.dim() - 2)).expand_as(found)
 
 
 class Signals(TorchFunctionMode):
     """While it is entered, a unit (a channel, a feature) is 0 where no path from the input reaches it, and above 0 elsewhere.
 
     Activations pass a signal on and norms scale it to at most 1, so that nothing overflows or saturates. What does not depend
-    on the input, such as an embedding of positions, is 0 where it is added or joined to a signal.
+    on the input, such as an embedding of positions, is 0 where it is added or joined to a signal. A sigmoid is taken for a
+    gate, which blocks nothing: 1/2 where no signal comes in.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -14,21 +14,19 @@ class Hold:
     """The pruned weights of a network, set to zero here; and ``without_gradient``, the ``watched`` weights that have had none."""
 
     def __init__(self, params: Mapping[str, nn.Parameter], masks: M.Masks, watched: Collection[str] = ()) -> None:
-        pruned = {name: mask for name, mask in masks.items() if not mask.all()}  # the others cost nothing
-        self.params = [params[name] for name in pruned]
+        pruned = [(params[name], mask) for name, mask in masks.items() if not mask.all()]  # the others cost nothing
         # Of the weights' own dtype and memory format: only then is the multiplication one fused pass.
-        self.multipliers = [torch.empty_like(p.data).copy_(mask) for p, mask in zip(self.params, pruned.values())]
+        self.pairs = [(p, torch.empty_like(p.data).copy_(mask)) for p, mask in pruned]
         self.without_gradient = {name: params[name] for name in watched}
         self._hooks: list[Any] = []
-        M.multiply_(self.params, self.multipliers)
+        M.multiply_(self.pairs)
 
     def attach(self, optimizers: Iterable[Optimizer], *, manual: bool) -> None:
         """Mask weights after each step; with ``manual`` optimisation, gradients as soon as they are accumulated."""
         self.detach()  # what a learning rate finder attached
         self._hooks = [optimizer.register_step_post_hook(self._after_step) for optimizer in optimizers]
         if manual:  # the module may clip before its optimiser's step begins
-            trained = [(p, m) for p, m in zip(self.params, self.multipliers) if p.requires_grad]
-            hooks = [(p, lambda p, m=m: M.multiply_([p.grad], [m])) for p, m in trained]
+            hooks = [(p, lambda p, m=m: M.multiply_([(p.grad, m)])) for p, m in self.pairs if p.requires_grad]
             self._hooks += [p.register_post_accumulate_grad_hook(hook) for p, hook in hooks]
 
     def detach(self) -> None:
@@ -38,11 +36,8 @@ class Hold:
 
     def mask_gradients(self) -> None:
         """Set the gradients of pruned weights to zero, so that they enter neither the clipped norm nor the moments."""
-        with_gradient = [i for i, p in enumerate(self.params) if p.grad is not None]
-        M.multiply_([self.params[i].grad for i in with_gradient], [self.multipliers[i] for i in with_gradient])
+        M.multiply_([(p.grad, m) for p, m in self.pairs if p.grad is not None])
 
     def _after_step(self, *args: Any) -> None:
-        # No optimiser moves a frozen weight; which ones are frozen may change while the network trains.
-        trained = [i for i, p in enumerate(self.params) if p.requires_grad]
-        M.multiply_([self.params[i] for i in trained], [self.multipliers[i] for i in trained])
+        M.multiply_([(p, m) for p, m in self.pairs if p.requires_grad])  # no optimiser moves a weight that is frozen now
         self.without_gradient = {name: p for name, p in self.without_gradient.items() if p.grad is None}

@@ -11,7 +11,6 @@ from torch.optim import Optimizer
 from lth.errors import InvariantError, UsageError
 from lth.pruning import criteria, selection
 from lth.pruning import masks as M
-from lth.pruning.hold import Hold
 
 
 class LotteryTicket(pl.Callback):
@@ -71,7 +70,9 @@ class LotteryTicket(pl.Callback):
         self._next: M.Masks | None = None
         self._stage: str | None = None
         self._resumed = self._trained = self._saved = False
-        self._hold = Hold({}, {})
+        self._pruned: list[tuple[nn.Parameter, Tensor]] = []  # with their masks, of the weights' own dtype, device and format
+        self._without_gradient: dict[str, nn.Parameter] = {}  # the selected weights that have had none in round 0
+        self._hooks: list[Any] = []
 
     @property
     def density(self) -> float:
@@ -91,7 +92,11 @@ class LotteryTicket(pl.Callback):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._stage = None
-        self._hold.detach()
+        self._detach()
+
+    def _detach(self) -> None:
+        while self._hooks:
+            self._hooks.pop().remove()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for other in (c.target for c in trainer.callbacks if isinstance(c, LotteryTicket) and c is not self):
@@ -100,32 +105,48 @@ class LotteryTicket(pl.Callback):
         network = self.network(pl_module)
         if self.init is not None:
             selection.require_ticket(network, self.masks, self.init)
-        if trainer.ckpt_path is not None and not self._resumed and not self._saved:
-            raise InvariantError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
-        if not self._resumed and (trainer.global_step or trainer.current_epoch):
-            raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, created inside the loop.")
-        if self.init is None:
-            self.masks, self.init = selection.select(network, self.parameters, self.head), selection.saved(network)
-        elif not self._resumed:
-            if self._next is not None:
-                self.masks, self.round = self._next, self.round + 1
-            if self.round == 0:
-                self.rewind_state = None
-            M.rewind_(network, self.rewind_state or self.init, self.masks)
+        if not self._resumed:
+            if trainer.ckpt_path is not None and not self._saved:
+                raise InvariantError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
+            if trainer.global_step or trainer.current_epoch:
+                raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, created inside the loop.")
+            self._begin_round(network)
         self._next = None  # also of a round that had ended and is resumed; it ends again
         mine = M.hash_masks(self.masks)
         if mine != (first := trainer.strategy.broadcast(mine)):
             raise InvariantError(f"rank {trainer.global_rank} holds masks {mine[:12]}, rank 0 holds {first[:12]}.")
         self._seed = trainer.strategy.broadcast(torch.initial_seed())
-        watched = self.masks if self._selects and self.round == 0 else ()
-        self._hold = Hold(dict(network.named_parameters()), self.masks, watched)
+        params = dict(network.named_parameters())
+        pruned = [(params[name], mask) for name, mask in self.masks.items() if not mask.all()]  # the others cost nothing
+        self._pruned = [(p, torch.empty_like(p.data).copy_(mask)) for p, mask in pruned]
+        self._without_gradient = {name: params[name] for name in self.masks} if self._selects and self.round == 0 else {}
+        M.multiply_(self._pruned)
+
+    def _begin_round(self, network: nn.Module) -> None:
+        if self.init is None:
+            self.masks, self.init = selection.select(network, self.parameters, self.head), selection.saved(network)
+            return
+        if self._next is not None:
+            self.masks, self.round = self._next, self.round + 1
+        if self.round == 0:
+            self.rewind_state = None
+        M.rewind_(network, self.rewind_state or self.init, self.masks)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._trained = True
-        self._hold.attach(trainer.optimizers, manual=not pl_module.automatic_optimization)
+        self._detach()  # what a learning rate finder attached
+        self._hooks = [optimizer.register_step_post_hook(self._after_step) for optimizer in trainer.optimizers]
+        if not pl_module.automatic_optimization:  # the module may clip before its optimiser's step begins
+            hooks = [(p, lambda p, m=m: M.multiply_([(p.grad, m)])) for p, m in self._pruned if p.requires_grad]
+            self._hooks += [p.register_post_accumulate_grad_hook(hook) for p, hook in hooks]
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
-        self._hold.mask_gradients()
+        # Now, so that the gradients of pruned weights enter neither the clipped norm nor the moments.
+        M.multiply_([(p.grad, m) for p, m in self._pruned if p.grad is not None])
+
+    def _after_step(self, *args: Any) -> None:
+        M.multiply_([(p, m) for p, m in self._pruned if p.requires_grad])  # no optimiser moves a weight that is frozen now
+        self._without_gradient = {name: p for name, p in self._without_gradient.items() if p.grad is None}
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         self._save_at_rewind(pl_module, trainer.global_step, "it")
@@ -158,8 +179,8 @@ class LotteryTicket(pl.Callback):
             return
         if self.rewind != "init" and self.rewind_state is None:
             raise UsageError(f"rewind={self.rewind} is not accepted: round 0 ended after {trainer.global_step} steps, before it.")
-        if self._trained and self._hold.without_gradient:
-            self.masks = selection.with_gradient(self.masks, self._hold.without_gradient)
+        if self._trained and self._without_gradient:
+            self.masks = selection.with_gradient(self.masks, self._without_gradient)
         network, keep = self.network(pl_module), M.kept_after(M.kept(self.masks), self.rate)
         self._next = criteria.prune(
             self.criterion, self.masks, keep, seed=lambda: (self._seed + self.round) % 2**63,

@@ -49,7 +49,7 @@ def snip(network: nn.Module, batch: Batch, masks: Masks) -> Scores:
     """Return |w dL/dw| of the mean cross-entropy L (Lee et al. 2019, section 4): how much L depends on each weight.
 
     ``network``: images (n, ...) -> logits (n, classes). Dropout is left out; other modules keep their modes, so in
-    train mode BatchNorm takes the statistics of the batch. Raises ValueError where a mask fits no parameter.
+    train mode BatchNorm takes the statistics of the batch.
     """
     weights, loss = _loss(network, batch, masks)
     grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)

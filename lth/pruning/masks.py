@@ -125,8 +125,8 @@ def apply(state: Mapping[str, Tensor], masks: Masks) -> dict[str, Tensor]:
 
 def multiply_(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
     """Multiply each tensor by its multiplier (1 or 0, same shape, dtype and device) in place, in one fused call."""
-    with torch.no_grad():
-        if pairs:
+    if pairs:
+        with torch.no_grad():
             torch._foreach_mul_([tensor for tensor, _ in pairs], [multiplier for _, multiplier in pairs])
 
 
@@ -138,15 +138,14 @@ def rewind_(network: nn.Module, state: Mapping[str, Tensor], masks: Masks) -> No
             live[name].copy_(start)
 
 
-def mask_(network: nn.Module, masks: Masks) -> dict[str, Tensor]:
-    """Set pruned weights to 0 in place; return those with a mask, the only ones to require gradients. Raises ValueError."""
-    params = dict(network.requires_grad_(False).named_parameters())
-    for name, mask in masks.items():
-        if name not in params or params[name].shape != mask.shape:
-            raise ValueError(f"the network has no parameter {name} of shape {tuple(mask.shape)}, as the masks have.")
-        params[name].data.copy_(torch.where(mask.to(params[name].device), params[name].data, 0))
-        params[name].requires_grad_(True)
-    return {name: params[name] for name in masks}
+def mask_(network: nn.Module, masks: Masks) -> dict[str, nn.Parameter]:
+    """Set pruned weights to 0 in place; return those with a mask, the only ones to require gradients."""
+    network.requires_grad_(False)
+    weights = {name: network.get_parameter(name) for name in masks}
+    for name, p in weights.items():
+        p.data.masked_fill_(~masks[name].to(p.device), 0)
+        p.requires_grad_(True)
+    return weights
 
 
 def regrown(child: Masks, parent: Masks) -> int:

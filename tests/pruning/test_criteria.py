@@ -290,9 +290,3 @@ def test_batch_norm_keeps_the_mode_it_has():
     net[1].running_var.fill_(9.0)
     train = scores("snip", net)["0.weight"]
     assert not torch.allclose(train, scores("snip", net.eval())["0.weight"], rtol=0.1)
-
-
-@pytest.mark.parametrize("masks", [{"conv": torch.ones(3).bool()}, {"0.weight": torch.ones(8, 3).bool()}])
-def test_masks_of_another_network_are_refused(masks):
-    with pytest.raises(ValueError, match=r"the network has no parameter (conv|0\.weight) of shape"):
-        scores("snip", small(), masks)

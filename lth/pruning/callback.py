@@ -17,13 +17,11 @@ class LotteryTicket(pl.Callback):
     """Iterative magnitude pruning with rewinding (Frankle & Carbin 2019), one ``trainer.fit`` a round.
 
     The first fit is round 0: the callback saves the initial weights and trains the dense network. When a fit ends, it computes
-    the next masks from the weights that the network then has, not from those of the best checkpoint. When the next fit starts,
-    all weights and buffers go back to the saved ones and pruned weights to zero. Each round needs a new ``Trainer``, with a
-    fresh optimiser, schedule and counters. A fit with ``ckpt_path`` resumes its round; testing a checkpoint changes nothing.
+    the next masks from the weights that the network then has. When the next fit starts, all weights and buffers go back to the
+    saved ones and pruned weights to zero. Each round needs a new ``Trainer``. A fit with ``ckpt_path`` resumes its round.
 
-    Modules stay as they are, with stock state_dict keys. Gradients are masked before clipping and weights after the
-    optimiser's step, so the gradient norm, the moments and the weights are those of the subnetwork, whatever the optimiser.
-    With a rate, each epoch logs ``density``, or ``density/<target>``.
+    Gradients are masked before clipping and weights after the optimiser's step, so the gradient norm, the moments and the
+    weights are those of the subnetwork. With a rate, each epoch logs ``density``, or ``density/<target>``.
 
     Args:
         rate: fraction of the remaining weights pruned after a round, above 0 and below 1; ``None``: prune nothing.
@@ -34,17 +32,16 @@ class LotteryTicket(pl.Callback):
         parameters: what is pruned: names of parameters, or a function (name, parameter) -> bool that is asked for each
             parameter of two or more dimensions, trained or not. ``None``: the weights of Conv and Linear layers that are
             trained when the first fit starts and get a gradient in round 0; a warning names large or frozen weights that
-            are left out. A frozen weight named here is masked from the start of a fit, and stays so when it is unfrozen.
+            are left out. A frozen weight named here is masked, and stays so when it is unfrozen.
         criterion: ``"magnitude"``, ``"random"`` (drawn by torch's seed), or a function (weights, masks) -> scores, dicts by
             name, that is called when a fit ends; the lowest scores of the kept weights are pruned.
         rewind: ``"init"``; or where in round 0 later rounds start from (Frankle et al. 2020): ``"500it"``, after so many
-            optimiser steps as Lightning counts them, or ``"2ep"``, after so many epochs. Weights and buffers go back there;
-            optimiser, schedule and data order are those of the new Trainer, from their beginning.
+            optimiser steps as Lightning counts them, or ``"2ep"``, after so many epochs. Only weights and buffers go back.
         masks, init: start from this ticket instead of from a dense round 0; together or not at all. ``init`` is a
             state_dict of the target, or the part of it that is to be rewound.
 
-    Raises UsageError where an argument is not accepted (here, or when a fit starts and the network is known) or a Trainer is
-    reused, InvariantError where a checkpoint holds no or damaged masks, or the ranks of a distributed run hold different masks.
+    Raises UsageError where an argument is not accepted (here, or when a fit starts) or a Trainer is reused, InvariantError
+    where a checkpoint holds no or damaged masks, or the ranks of a distributed run hold different masks.
     """
 
     def __init__(
@@ -106,11 +103,7 @@ class LotteryTicket(pl.Callback):
         if self.init is not None:
             selection.require_ticket(network, self.masks, self.init)
         if not self._resumed:
-            if trainer.ckpt_path is not None and not self._saved:
-                raise InvariantError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
-            if trainer.global_step or trainer.current_epoch:
-                raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, created inside the loop.")
-            self._begin_round(network)
+            self._begin_round(trainer, network)
         self._next = None  # also of a round that had ended and is resumed; it ends again
         mine = M.hash_masks(self.masks)
         if mine != (first := trainer.strategy.broadcast(mine)):
@@ -122,7 +115,11 @@ class LotteryTicket(pl.Callback):
         self._without_gradient = {name: params[name] for name in self.masks} if self._selects and self.round == 0 else {}
         M.multiply_(self._pruned)
 
-    def _begin_round(self, network: nn.Module) -> None:
+    def _begin_round(self, trainer: pl.Trainer, network: nn.Module) -> None:
+        if trainer.ckpt_path is not None and not self._saved:
+            raise InvariantError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
+        if trainer.global_step or trainer.current_epoch:
+            raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, created inside the loop.")
         if self.init is None:
             self.masks, self.init = selection.select(network, self.parameters, self.head), selection.saved(network)
             return

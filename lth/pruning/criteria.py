@@ -38,8 +38,8 @@ def magnitude(weights: Mapping[str, Tensor], masks: Masks) -> Scores:
 
 
 def random(seed: int, masks: Masks) -> Scores:
-    """Return uniform draws from [0, 1) in position order, the same on every machine; they depend on the shapes alone, not on
-    what is pruned. In float64: among millions of float32 draws many are equal, and the earlier would be favoured."""
+    """Return uniform draws from [0, 1) in position order, which depend on the seed and the shapes alone."""
+    # In float64: among millions of float32 draws many are equal, and the earlier would be favoured.
     generator = torch.Generator().manual_seed(seed)
     return {name: torch.rand(mask.shape, generator=generator, dtype=torch.float64) for name, mask in masks.items()}
 
@@ -81,8 +81,7 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> S
     concatenations: activations and norms pass their input on, but for BatchNorm, which multiplies by
     |weight| / sqrt(running variance) and shifts nothing. ``input_shape``: (channels, height, width).
 
-    Raises NumberError where R is past float64's range, as after some ten blocks with gates, or the network has a softmax, as
-    attention has, whose outputs add up to 1 whatever flows into it.
+    Raises NumberError where R is past float64's range, or the network has a softmax, whose outputs always add up to 1.
     """
     net = copy.deepcopy(network).cpu().double().eval()
     for name, p in net.named_parameters():

@@ -35,10 +35,10 @@ def effective_density(network: nn.Module, masks: Masks, input_shape: tuple[int, 
 def on_path(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Masks:
     """Return masks of the kept weights that lie on some path from input to output.
 
-    A path goes from unit to unit (channels of a convolution, features of a linear layer), as in the effective sparsity of
-    Vysogorets & Kempe 2023, and through attention by its queries and keys as well as by its values. A copy of the network gets
-    its masks, random positive weights and inputs and no biases, so no two paths cancel: a weight is on a path exactly if it has
-    a gradient. ``input_shape``: (channels, height, width).
+    A path goes from unit to unit (channels of a convolution, features of a linear layer), as in Vysogorets & Kempe 2023, and
+    through attention by its queries and keys as well as by its values. A copy of the network gets the masks, random positive
+    weights and inputs and no biases: no two paths cancel, so a weight is on a path exactly if it has a gradient.
+    ``input_shape``: (channels, height, width).
 
     Raises UnknownPathsError where the network cannot be run so, or weights of the dense network are on no path.
     """

@@ -15,7 +15,7 @@ from lth.errors import UsageError
 
 FREE = {"key": False}
 CONTROLS = ("reinit", "shuffle", "random", "order", "dense")  # each differs from the ticket in one thing: training/controls.py
-CRITERIA = ("magnitude", "random", "snip", "grasp", "synflow")
+CRITERIA = ("magnitude", "random", "snip", "grasp", "synflow")  # functions of pruning/criteria.py
 ALLOCATIONS = ("global", "layerwise", "erk")
 RETRAIN = ("rewind", "lr", "finetune")
 # Networks of ours: built for any image size and number of channels, and without pretrained weights.

@@ -11,41 +11,37 @@ from torch.optim import Optimizer
 from lth.errors import InvariantError, UsageError
 from lth.pruning import criteria, selection
 from lth.pruning import masks as M
-from lth.pruning.hold import Hold
 
 
 class LotteryTicket(pl.Callback):
     """Iterative magnitude pruning with rewinding (Frankle & Carbin 2019), one ``trainer.fit`` a round.
 
     The first fit is round 0: the callback saves the initial weights and trains the dense network. When a fit ends, it computes
-    the next masks from the weights that the network then has, not from those of the best checkpoint. When the next fit starts,
-    all weights and buffers go back to the saved ones and pruned weights to zero. Each round needs a new ``Trainer``, with a
-    fresh optimiser, schedule and counters. A fit with ``ckpt_path`` resumes its round; testing a checkpoint changes nothing.
+    the next masks from the weights that the network then has. When the next fit starts, all weights and buffers go back to the
+    saved ones and pruned weights to zero. Each round needs a new ``Trainer``. A fit with ``ckpt_path`` resumes its round.
 
-    Modules stay as they are, with stock state_dict keys. Gradients are masked before clipping and weights after the
-    optimiser's step, so the gradient norm, the moments and the weights are those of the subnetwork, whatever the optimiser.
-    With a rate, each epoch logs ``density``, or ``density/<target>``.
+    Gradients are masked before clipping and weights after the optimiser's step, so the gradient norm, the moments and the
+    weights are those of the subnetwork. With a rate, each epoch logs ``density``, or ``density/<target>``.
 
     Args:
         rate: fraction of the remaining weights pruned after a round, above 0 and below 1; ``None``: prune nothing.
-        head: ``True``: the head is pruned too; the name of a submodule, such as ``"fc"``: that one is not pruned, with
-            all layers in it; ``False``: the layer that is defined last is not pruned, and a warning names it.
+        head: ``True``: all layers are pruned, the head too. The name of a submodule, such as ``"fc"``: no layer in it is pruned;
+            ``False``: the layer that is defined last is not pruned, and a warning names it.
         target: name of the submodule to prune, log and rewind; empty: the whole LightningModule. Names of parameters, masks
             and ``head`` are relative to it. Several callbacks may have a target each.
         parameters: what is pruned: names of parameters, or a function (name, parameter) -> bool that is asked for each
             parameter of two or more dimensions, trained or not. ``None``: the weights of Conv and Linear layers that are
-            trained when the first fit starts and get a gradient in round 0; one warning names large or frozen weights that
-            are left out. A frozen weight named here is masked from the start of a fit, and stays so when it is unfrozen.
+            trained when the first fit starts and get a gradient in round 0; a warning names large or frozen weights that
+            are left out. A frozen weight named here is masked, and stays so when it is unfrozen.
         criterion: ``"magnitude"``, ``"random"`` (drawn by torch's seed), or a function (weights, masks) -> scores, dicts by
             name, that is called when a fit ends; the lowest scores of the kept weights are pruned.
         rewind: ``"init"``; or where in round 0 later rounds start from (Frankle et al. 2020): ``"500it"``, after so many
-            optimiser steps as Lightning counts them, or ``"2ep"``, after so many epochs. Weights and buffers go back there;
-            optimiser, schedule and data order are those of the new Trainer, from their beginning.
+            optimiser steps as Lightning counts them, or ``"2ep"``, after so many epochs. Only weights and buffers go back.
         masks, init: start from this ticket instead of from a dense round 0; together or not at all. ``init`` is a
             state_dict of the target, or the part of it that is to be rewound.
 
-    Raises UsageError where an argument is not accepted (here, or when a fit starts and the network is known) or a Trainer is
-    reused, InvariantError where a checkpoint holds no or damaged masks, or the ranks of a distributed run hold different masks.
+    Raises UsageError where an argument is not accepted (here, or when a fit starts) or a Trainer is reused, InvariantError
+    where a checkpoint holds no or damaged masks, or the ranks of a distributed run hold different masks.
     """
 
     def __init__(
@@ -66,12 +62,14 @@ class LotteryTicket(pl.Callback):
         self.init = None if init is None else selection.tensors(init)
         self.rewind_state: dict[str, Tensor] | None = None  # the weights at ``rewind``, where that is not the initialisation
         self.round = 0
-        self._starts_as_ticket = masks is not None
+        self._selects = masks is None and parameters is None and rate is not None
         self._seed = 0
         self._next: M.Masks | None = None
         self._stage: str | None = None
         self._resumed = self._trained = self._saved = False
-        self._hold = Hold({}, {})
+        self._pruned: list[tuple[nn.Parameter, Tensor]] = []  # with their masks, of the weights' own dtype, device and format
+        self._without_gradient: dict[str, nn.Parameter] = {}  # the selected weights that have had none in round 0
+        self._hooks: list[Any] = []
 
     @property
     def density(self) -> float:
@@ -83,18 +81,19 @@ class LotteryTicket(pl.Callback):
         return self._generate_state_key(target=self.target)
 
     def network(self, pl_module: nn.Module) -> nn.Module:
-        """Return the module that is pruned."""
-        try:
-            return pl_module.get_submodule(self.target)
-        except AttributeError:
-            raise UsageError(f"target={self.target} is not accepted: {type(pl_module).__name__} has no such submodule.") from None
+        """Return the module that is pruned. Raises UsageError where ``target`` names none."""
+        return selection.submodule(pl_module, self.target, "target")
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._stage, self._resumed, self._trained, self._saved = stage, False, False, False
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._stage = None
-        self._hold.detach()
+        self._detach()
+
+    def _detach(self) -> None:
+        while self._hooks:
+            self._hooks.pop().remove()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for other in (c.target for c in trainer.callbacks if isinstance(c, LotteryTicket) and c is not self):
@@ -103,37 +102,48 @@ class LotteryTicket(pl.Callback):
         network = self.network(pl_module)
         if self.init is not None:
             selection.require_ticket(network, self.masks, self.init)
-        if self._resumed:
-            self._next = None  # of a round that had ended; it ends again
-        elif trainer.ckpt_path is not None and not self._saved:
-            raise InvariantError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
-        elif trainer.global_step or trainer.current_epoch:
-            raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, created inside the loop.")
-        else:
-            self._begin_round(network)
+        if not self._resumed:
+            self._begin_round(trainer, network)
+        self._next = None  # also of a round that had ended and is resumed; it ends again
         mine = M.hash_masks(self.masks)
         if mine != (first := trainer.strategy.broadcast(mine)):
             raise InvariantError(f"rank {trainer.global_rank} holds masks {mine[:12]}, rank 0 holds {first[:12]}.")
         self._seed = trainer.strategy.broadcast(torch.initial_seed())
-        selected = self.round == 0 and self.rate is not None and not self._starts_as_ticket and self.parameters is None
-        self._hold = Hold(dict(network.named_parameters()), self.masks, watched=self.masks if selected else ())
+        params = dict(network.named_parameters())
+        pruned = [(params[name], mask) for name, mask in self.masks.items() if not mask.all()]  # the others cost nothing
+        self._pruned = [(p, torch.empty_like(p.data).copy_(mask)) for p, mask in pruned]
+        self._without_gradient = {name: params[name] for name in self.masks} if self._selects and self.round == 0 else {}
+        M.multiply_(self._pruned)
 
-    def _begin_round(self, network: nn.Module) -> None:
+    def _begin_round(self, trainer: pl.Trainer, network: nn.Module) -> None:
+        if trainer.ckpt_path is not None and not self._saved:
+            raise InvariantError(f"the checkpoint that is resumed holds no masks; it was not written with {self.state_key}.")
+        if trainer.global_step or trainer.current_epoch:
+            raise UsageError("this Trainer has trained already: a round is one fit of a new Trainer, created inside the loop.")
         if self.init is None:
             self.masks, self.init = selection.select(network, self.parameters, self.head), selection.saved(network)
             return
         if self._next is not None:
-            self.masks, self._next, self.round = self._next, None, self.round + 1
+            self.masks, self.round = self._next, self.round + 1
         if self.round == 0:
             self.rewind_state = None
         M.rewind_(network, self.rewind_state or self.init, self.masks)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._trained = True
-        self._hold.attach(trainer.optimizers, manual=not pl_module.automatic_optimization)
+        self._detach()  # what a learning rate finder attached
+        self._hooks = [optimizer.register_step_post_hook(self._after_step) for optimizer in trainer.optimizers]
+        if not pl_module.automatic_optimization:  # the module may clip before its optimiser's step begins
+            hooks = [(p, lambda p, m=m: M.multiply_([(p.grad, m)])) for p, m in self._pruned if p.requires_grad]
+            self._hooks += [p.register_post_accumulate_grad_hook(hook) for p, hook in hooks]
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
-        self._hold.mask_gradients()
+        # Now, so that the gradients of pruned weights enter neither the clipped norm nor the moments.
+        M.multiply_([(p.grad, m) for p, m in self._pruned if p.grad is not None])
+
+    def _after_step(self, *args: Any) -> None:
+        M.multiply_([(p, m) for p, m in self._pruned if p.requires_grad])  # no optimiser moves a weight that is frozen now
+        self._without_gradient = {name: p for name, p in self._without_gradient.items() if p.grad is None}
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         self._save_at_rewind(pl_module, trainer.global_step, "it")
@@ -166,8 +176,8 @@ class LotteryTicket(pl.Callback):
             return
         if self.rewind != "init" and self.rewind_state is None:
             raise UsageError(f"rewind={self.rewind} is not accepted: round 0 ended after {trainer.global_step} steps, before it.")
-        if self._trained and self._hold.without_gradient:
-            self.masks = selection.with_gradient(self.masks, self._hold.without_gradient)
+        if self._trained and self._without_gradient:
+            self.masks = selection.with_gradient(self.masks, self._without_gradient)
         network, keep = self.network(pl_module), M.kept_after(M.kept(self.masks), self.rate)
         self._next = criteria.prune(
             self.criterion, self.masks, keep, seed=lambda: (self._seed + self.round) % 2**63,

@@ -1,12 +1,13 @@
 """Criteria: pure functions to scores, larger = kept; a dict, parameter name -> tensor of its mask's shape.
 
-What computes gradients does so on a copy: the network, its buffers, gradients and modes and torch's random state are
-left as they are. Pruned weights count as zeros; their own scores mean nothing and are never ranked.
+Each name of ``config.CRITERIA`` is a function here; its arguments, ``masks`` aside, are the inputs that ``prune`` passes to it.
+What computes gradients does so on a copy: the network, its buffers, gradients and modes and torch's random state are left as
+they are. Pruned weights count as zeros; their own scores mean nothing and are never ranked.
 """
 
 import copy
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
@@ -16,15 +17,19 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torchvision.ops import StochasticDepth
 
+from lth.config import CRITERIA
 from lth.errors import NumberError, UsageError
 from lth.pruning import masks as M
 from lth.pruning.allocation import Keep
-from lth.pruning.flow import ACTIVATIONS, GATES, NORMS, SOFTMAX
+from lth.pruning.flow import ACTIVATIONS, NORMS
 from lth.pruning.masks import Masks
 
+GATES = {"sigmoid", "hardsigmoid"}
+SOFTMAX = {"softmax", "scaled_dot_product_attention", "multi_head_attention_forward"}
 Scores = dict[str, Tensor]
 Batch = tuple[Tensor, Tensor]  # images (n, ...) and class numbers (n,)
 Function = Callable[[Mapping[str, Tensor], Masks], Mapping[str, Tensor]]  # (weights, masks) -> scores
+STEPS = {"synflow": 100}  # of a criterion that scores anew while it prunes; others score once
 
 
 def magnitude(weights: Mapping[str, Tensor], masks: Masks) -> Scores:
@@ -33,8 +38,8 @@ def magnitude(weights: Mapping[str, Tensor], masks: Masks) -> Scores:
 
 
 def random(seed: int, masks: Masks) -> Scores:
-    """Return uniform draws from [0, 1) in position order, the same on every machine; they depend on the shapes alone, not on
-    what is pruned. In float64: among millions of float32 draws many are equal, and the earlier would be favoured."""
+    """Return uniform draws from [0, 1) in position order, which depend on the seed and the shapes alone."""
+    # In float64: among millions of float32 draws many are equal, and the earlier would be favoured.
     generator = torch.Generator().manual_seed(seed)
     return {name: torch.rand(mask.shape, generator=generator, dtype=torch.float64) for name, mask in masks.items()}
 
@@ -44,7 +49,7 @@ def snip(network: nn.Module, batch: Batch, masks: Masks) -> Scores:
     """Return |w dL/dw| of the mean cross-entropy L (Lee et al. 2019, section 4): how much L depends on each weight.
 
     ``network``: images (n, ...) -> logits (n, classes). Dropout is left out; other modules keep their modes, so in
-    train mode BatchNorm takes the statistics of the batch. Raises ValueError where a mask fits no parameter.
+    train mode BatchNorm takes the statistics of the batch.
     """
     weights, loss = _loss(network, batch, masks)
     grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
@@ -76,8 +81,7 @@ def synflow(network: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> S
     concatenations: activations and norms pass their input on, but for BatchNorm, which multiplies by
     |weight| / sqrt(running variance) and shifts nothing. ``input_shape``: (channels, height, width).
 
-    Raises NumberError where R is past float64's range, as after some ten blocks with gates, or the network has a softmax, as
-    attention has, whose outputs add up to 1 whatever flows into it.
+    Raises NumberError where R is past float64's range, or the network has a softmax, whose outputs always add up to 1.
     """
     net = copy.deepcopy(network).cpu().double().eval()
     for name, p in net.named_parameters():
@@ -122,63 +126,50 @@ def _loss(network: nn.Module, batch: Batch, masks: Masks, temperature: float = 1
     return weights, F.cross_entropy(logits / temperature, labels.to(device))
 
 
-@dataclass(frozen=True)
-class Criterion:
-    """``score(*needs, masks)`` -> scores; ``needs`` names inputs of ``prune``. Each of ``steps`` is scored anew."""
-
-    score: Callable[..., Mapping[str, Tensor]]
-    needs: tuple[str, ...]
-    steps: int = 1
-
-
-CRITERIA = {
-    "magnitude": Criterion(magnitude, ("weights",)),
-    "random": Criterion(random, ("seed",)),
-    "snip": Criterion(snip, ("network", "batch")),
-    "grasp": Criterion(grasp, ("network", "batch")),
-    "synflow": Criterion(synflow, ("network", "input_shape"), steps=100),
-}
-
-
-def lookup(criterion: str | Function, inputs: Collection[str]) -> Criterion:
-    """Return a criterion by its name, or a user's function as one. Raises UsageError where none reads only ``inputs``."""
+def lookup(criterion: str | Function, inputs: Collection[str]) -> Callable[..., Mapping[str, Tensor]]:
+    """Return the function of a criterion. Raises UsageError where there is none of this name that reads ``inputs`` alone."""
     if callable(criterion):
-        return Criterion(criterion, ("weights",))
-    accepted = [name for name, known in CRITERIA.items() if set(known.needs) <= set(inputs)]
+        return criterion
+    accepted = [name for name in CRITERIA if set(_needs(globals()[name])) <= set(inputs)]
     if criterion not in accepted:
         raise UsageError(f"criterion={criterion} is not accepted: it takes {', '.join(accepted)} or a function.")
-    return CRITERIA[criterion]
+    return globals()[criterion]
+
+
+def _needs(score: Callable[..., Any]) -> list[str]:
+    return [name for name in signature(score).parameters if name != "masks"]
 
 
 def prune(criterion: str | Function, masks: Masks, keep: Keep, **inputs: Callable[[], Any]) -> Masks:
     """Return the masks that keep exactly ``keep`` of the weights that ``masks`` keep, those with the best scores.
 
     Args:
-        criterion: a name in ``CRITERIA``, or a function (weights, masks) -> scores, dicts by name.
-        inputs: functions without arguments, of which only those that the criterion needs are called, once:
+        criterion: a name in ``config.CRITERIA``, or a function (weights, masks) -> scores, dicts by name.
+        inputs: functions without arguments, of which only those that the criterion takes are called, once:
             ``weights``: the trained weights that have masks, by name; ``seed``: an integer; ``network``: the module with the
             weights that training starts from, on the device to score on; ``batch``: images and labels; ``input_shape``.
 
     Raises UsageError where there is no such criterion, or scores are missing or of other shapes; ValueError as ``keep_top``.
     """
-    chosen = lookup(criterion, inputs)
-    values = [inputs[name]() for name in chosen.needs]
+    score = lookup(criterion, inputs)
+    values = [inputs[name]() for name in (("weights",) if callable(criterion) else _needs(score))]
+    steps = 1 if callable(criterion) else STEPS.get(criterion, 1)
     # Each step leaves the same fraction of the weights (Tanaka et al. 2020, algorithm 1).
     start = M.kept_per_layer(masks) if isinstance(keep, Mapping) else M.kept(masks)
-    for step in range(1, chosen.steps + 1):
-        scores = chosen.score(*values, masks)
+    for step in range(1, steps + 1):
+        scores = score(*values, masks)
         for name, mask in masks.items():
-            score = scores.get(name) if isinstance(scores, Mapping) else None
-            if not isinstance(score, Tensor) or score.shape != mask.shape or not score.is_floating_point():
+            of_layer = scores.get(name) if isinstance(scores, Mapping) else None
+            if not isinstance(of_layer, Tensor) or of_layer.shape != mask.shape or not of_layer.is_floating_point():
                 raise UsageError(f"criterion returned no floating-point scores of shape {tuple(mask.shape)} for {name}.")
-        masks = M.keep_top(scores, masks, _between(start, keep, step / chosen.steps))
+        masks = M.keep_top(scores, masks, _between(start, keep, step / steps))
     return masks
 
 
 def _between(start: Keep, end: Keep, part: float) -> Keep:
     """Return the number ``part`` (0 to 1) of the way from ``start`` to ``end`` on a log scale; exactly ``end`` at 1."""
     if isinstance(end, Mapping):
-        return {name: _between(start.get(name, 0), count, part) for name, count in end.items()}
-    if part == 1 or start == 0 or end < 0:
+        return {name: _between(start[name], count, part) for name, count in end.items()}
+    if part == 1 or start == 0:
         return end
     return round(start * (max(end, 1) / start) ** part)  # towards 1 where the end is 0, which is no power

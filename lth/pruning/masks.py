@@ -5,7 +5,7 @@ ties are broken, so a mask never depends on the device, the rank or the sorting 
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -86,29 +86,23 @@ def keep_top(scores: Mapping[str, Tensor], masks: Masks, keep: int | Mapping[str
     Raises ValueError where ``keep`` is not accepted, NumberError where the score of a kept weight is not a finite number.
     """
     if isinstance(keep, Mapping):
-        if keep.keys() != masks.keys():
-            raise ValueError(f"keep needs one number for each mask; it differs in {', '.join(keep.keys() ^ masks.keys())}.")
         return {name: keep_top(scores, {name: mask}, keep[name])[name] for name, mask in masks.items()}
     dtype = torch.float64 if any(scores[name].dtype == torch.float64 for name in masks) else torch.float32
     ranked = np.concatenate([scores[name].detach().cpu().to(dtype)[mask].numpy() for name, mask in masks.items()])
     if not 0 <= keep <= ranked.size:
         raise ValueError(f"cannot keep {keep} of {ranked.size} weights in {', '.join(masks)}.")
-    parts = torch.from_numpy(_largest(ranked, keep)).split(list(kept_per_layer(masks).values()))
+    if not np.isfinite(ranked).all():
+        raise NumberError(
+            "a score to be ranked is infinite or not a number: training, or the criterion, left the range of numbers."
+        )
+    chosen = np.zeros(ranked.size, dtype=bool)
+    if keep:  # a partition, then a pass over the ties
+        threshold = np.partition(ranked, ranked.size - keep)[ranked.size - keep]
+        chosen = ranked > threshold
+        ties = np.flatnonzero(ranked == threshold)
+        chosen[ties[: keep - np.count_nonzero(chosen)]] = True
+    parts = torch.from_numpy(chosen).split(list(kept_per_layer(masks).values()))
     return {name: torch.zeros_like(mask).masked_scatter_(mask, part) for (name, mask), part in zip(masks.items(), parts)}
-
-
-def _largest(values: np.ndarray, keep: int) -> np.ndarray:
-    """Mark the ``keep`` largest of ``values`` in a bool array, ties by position: a partition, then a pass over the ties."""
-    if not np.isfinite(values).all():
-        what = "not a number (NaN)" if np.isnan(values).any() else "infinite"
-        raise NumberError(f"a score to be ranked is {what}: training, or the criterion, left the range of numbers.")
-    if keep == 0:
-        return np.zeros(values.shape, dtype=bool)
-    threshold = np.partition(values, values.size - keep)[values.size - keep]
-    chosen = values > threshold
-    ties = np.flatnonzero(values == threshold)
-    chosen[ties[: keep - int(np.count_nonzero(chosen))]] = True
-    return chosen
 
 
 def shuffled(masks: Masks, seed: int) -> Masks:
@@ -129,11 +123,11 @@ def apply(state: Mapping[str, Tensor], masks: Masks) -> dict[str, Tensor]:
     return {name: torch.where(masks[name], t, torch.zeros_like(t)) if name in masks else t for name, t in state.items()}
 
 
-def multiply_(tensors: list[Tensor], multipliers: list[Tensor]) -> None:
+def multiply_(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
     """Multiply each tensor by its multiplier (1 or 0, same shape, dtype and device) in place, in one fused call."""
-    if tensors:
+    if pairs:
         with torch.no_grad():
-            torch._foreach_mul_(tensors, multipliers)
+            torch._foreach_mul_([tensor for tensor, _ in pairs], [multiplier for _, multiplier in pairs])
 
 
 def rewind_(network: nn.Module, state: Mapping[str, Tensor], masks: Masks) -> None:
@@ -144,15 +138,14 @@ def rewind_(network: nn.Module, state: Mapping[str, Tensor], masks: Masks) -> No
             live[name].copy_(start)
 
 
-def mask_(network: nn.Module, masks: Masks) -> dict[str, Tensor]:
-    """Set pruned weights to 0 in place; return those with a mask, the only ones to require gradients. Raises ValueError."""
-    params = dict(network.requires_grad_(False).named_parameters())
-    for name, mask in masks.items():
-        if name not in params or params[name].shape != mask.shape:
-            raise ValueError(f"the network has no parameter {name} of shape {tuple(mask.shape)}, as the masks have.")
-        params[name].data.copy_(torch.where(mask.to(params[name].device), params[name].data, 0))
-        params[name].requires_grad_(True)
-    return {name: params[name] for name in masks}
+def mask_(network: nn.Module, masks: Masks) -> dict[str, nn.Parameter]:
+    """Set pruned weights to 0 in place; return those with a mask, the only ones to require gradients."""
+    network.requires_grad_(False)
+    weights = {name: network.get_parameter(name) for name in masks}
+    for name, p in weights.items():
+        p.data.masked_fill_(~masks[name].to(p.device), 0)
+        p.requires_grad_(True)
+    return weights
 
 
 def regrown(child: Masks, parent: Masks) -> int:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -13,7 +14,6 @@ from lth.pruning import criteria
 from lth.pruning import masks as M
 
 Choice = Collection[str] | Callable[[str, nn.Parameter], bool]
-NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 LARGE = 0.01  # of the network's parameters: a larger weight is named when it is left out
 
 
@@ -40,15 +40,29 @@ def saved(network: nn.Module) -> dict[str, Tensor]:
     return {name: t.detach().cpu().clone() for name, t in tensors(network.state_dict()).items()}
 
 
+def submodule(module: nn.Module, name: str, argument: str) -> nn.Module:
+    """Return the submodule that an argument names. Raises UsageError where there is none."""
+    try:
+        return module.get_submodule(name)
+    except AttributeError:
+        accepted = f"the name of a submodule, such as {some(child for child, _ in module.named_children())}"
+        raise UsageError(f"{argument}={name} is not accepted: it takes {accepted}.") from None
+
+
 def select(network: nn.Module, parameters: Choice | None = None, head: bool | str = True) -> M.Masks:
     """Return dense masks of the parameters that ``LotteryTicket`` prunes, and warn of what its default leaves out.
 
     Raises UsageError where an argument is not accepted, a parameter has no shape yet, or nothing is left.
     """
-    _require_shapes(network)
-    names = M.prunable(network) if parameters is None else _chosen(network, parameters)
-    spared = _head(network, names, head)
     params = dict(network.named_parameters())
+    if lazy := [name for name, p in params.items() if is_lazy(p)]:
+        raise UsageError(f"{lazy[0]} has no shape yet, its module is lazy: pass one batch through the network before fit.")
+    names = M.prunable(network) if parameters is None else _chosen(network, parameters)
+    if isinstance(head, str):
+        inside = {id(p) for p in submodule(network, head, "head").parameters()}
+        spared = [name for name, p in params.items() if id(p) in inside]
+    else:
+        spared = [] if head else names[-1:]
     masks = M.dense({name: params[name] for name in names if name not in spared})
     if not masks:
         raise UsageError("nothing is prunable: there is no trained Conv or Linear weight, or parameters= and head= leave none.")
@@ -59,46 +73,25 @@ def select(network: nn.Module, parameters: Choice | None = None, head: bool | st
     return masks
 
 
-def _require_shapes(network: nn.Module) -> None:
-    if lazy := [name for name, p in network.named_parameters() if is_lazy(p)]:
-        raise UsageError(f"{lazy[0]} has no shape yet, its module is lazy: pass one batch through the network before fit.")
-
-
 def _chosen(network: nn.Module, parameters: Choice) -> list[str]:
     if callable(parameters):
         return [name for name, p in network.named_parameters() if p.ndim >= 2 and parameters(name, p)]
     matrices = {name: p for name, p in network.named_parameters(remove_duplicate=False) if p.ndim >= 2}  # tied: several names
     if odd := [name for name in parameters if name not in matrices]:
-        accepted = f"names of parameters of two or more dimensions, {some(matrices, 8)}"
+        accepted = f"names of parameters of two or more dimensions, {some(matrices)}"
         raise UsageError(f"parameters={odd[0]} is not accepted: it takes {accepted}.")
     wanted = {id(matrices[name]) for name in parameters}
     return [name for name, p in network.named_parameters() if id(p) in wanted]
 
 
-def _head(network: nn.Module, names: list[str], head: bool | str) -> list[str]:
-    """Return the names of the parameters that ``head`` leaves out; with ``False`` the last of ``names``."""
-    if isinstance(head, bool):
-        return [] if head else names[-1:]
-    try:
-        inside = {id(p) for p in network.get_submodule(head).parameters()}
-    except AttributeError:
-        children = [name for name, _ in network.named_children()]
-        raise UsageError(f"head={head} is not accepted: it takes the name of a submodule, such as {some(children, 8)}.") from None
-    return [name for name, p in network.named_parameters() if id(p) in inside]
-
-
 def _warn_of_others(network: nn.Module, names: Collection[str]) -> None:
-    """Name the large or frozen weights that are not pruned by default."""
-    params = dict(network.named_parameters())
-    ignored = {id(p) for m in network.modules() if isinstance(m, (nn.Embedding, *NORMS)) for p in m.parameters(recurse=False)}
-    frozen = [name for name in M.prunable(network, scope="all") if not params[name].requires_grad]
+    """Name the large weights, and the frozen ones of Conv and Linear layers, that are not pruned by default."""
+    params, layers = dict(network.named_parameters()), M.prunable(network, scope="all")
     large = LARGE * sum(p.numel() for p in params.values())
-    names = {*names, *frozen}
-    other = [n for n, p in params.items() if p.ndim >= 2 and p.numel() > large and id(p) not in ignored and n not in names]
-    parts = [f"{some(other)}, which are no Conv or Linear weights"] if other else []
-    parts += [f"{some(frozen)}, which are frozen now"] if frozen else []
-    if parts:
-        rank_zero_warn(f"LotteryTicket does not prune {'; nor '.join(parts)}. parameters= names what is pruned.")
+    others = [n for n, p in params.items() if n not in names and (n in layers or (p.ndim >= 2 and p.numel() > large))]
+    if others:
+        what = f"{some(others)}, which are no trained Conv or Linear weights"
+        rank_zero_warn(f"LotteryTicket does not prune {what}. parameters= names what is pruned.")
 
 
 def with_gradient(masks: M.Masks, without: Collection[str]) -> M.Masks:
@@ -112,7 +105,6 @@ def with_gradient(masks: M.Masks, without: Collection[str]) -> M.Masks:
 
 def require_ticket(network: nn.Module, masks: M.Masks, init: Mapping[str, Tensor]) -> None:
     """Raise UsageError naming the first of ``masks`` and ``init`` that is not of this network."""
-    _require_shapes(network)
     params, state = dict(network.named_parameters()), tensors(network.state_dict())
     for what, values, accepted in (("masks", masks, params), ("init", init, state)):
         for name, tensor in values.items():
@@ -120,12 +112,11 @@ def require_ticket(network: nn.Module, masks: M.Masks, init: Mapping[str, Tensor
                 raise UsageError(f"{what} has {name}, which the network does not have; it takes names of {some(accepted)}.")
             if tensor.shape != accepted[name].shape:
                 raise UsageError(f"{what} has {name} of shape {tuple(tensor.shape)}; it takes {tuple(accepted[name].shape)}.")
-    if odd := [name for name, mask in masks.items() if str(mask.dtype) != "torch.bool"]:
-        raise UsageError(f"masks has {odd[0]} of {masks[odd[0]].dtype}; it takes bool tensors, True where a weight is kept.")
+            if what == "masks" and tensor.dtype != torch.bool:
+                raise UsageError(f"masks has {name} of {tensor.dtype}; it takes bool tensors, True where a weight is kept.")
 
 
-def some(names: Iterable[str], count: int = 5) -> str:
-    """Return the first ``count`` names, and how many others there are."""
+def some(names: Iterable[str]) -> str:
+    """Return the first five names, and how many others there are."""
     names = list(names)
-    more = len(names) - count
-    return ", ".join(names[:count]) + (f" and {more} others" if more > 0 else "")
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} others" if len(names) > 5 else "")

@@ -30,10 +30,10 @@ def stepper(
         optimizer.zero_grad()
         F.cross_entropy(net(images), labels).backward()
         if masked:
-            M.multiply_([p.grad for p in params], multipliers)
+            M.multiply_([(p.grad, m) for p, m in zip(params, multipliers)])
         optimizer.step()
         if masked:
-            M.multiply_(params, multipliers)
+            M.multiply_(list(zip(params, multipliers)))
 
     return step
 

@@ -41,14 +41,6 @@ def test_exact_count_nesting_and_ties_by_position(pair, data):
 
 @few
 @given(ranked(), st.data())
-def test_counts_of_each_tensor(pair, data):
-    scores, masks = pair
-    keep = {name: data.draw(st.integers(0, int(mask.sum()))) for name, mask in masks.items()}
-    assert M.kept_per_layer(M.keep_top(scores, masks, keep)) == keep
-
-
-@few
-@given(ranked(), st.data())
 def test_fewer_are_nested_in_more(pair, data):
     scores, masks = pair
     less, more = sorted(data.draw(st.lists(st.integers(0, M.kept(masks)), min_size=2, max_size=2)))
@@ -59,12 +51,9 @@ def test_fewer_are_nested_in_more(pair, data):
 @given(SHAPES, st.integers(0, 2**32))
 def test_a_mask_comes_back_from_its_bits(shape, seed):
     mask = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.5
-    bits = M.pack(mask)
-    assert (bits.dtype, bits.numel()) == (torch.uint8, -(-mask.numel() // 8))
     [restored] = M.from_state(M.to_state({"w": mask})).values()
-    for unpacked in (M.unpack(bits, shape), restored):
-        assert torch.equal(unpacked, mask)
-        assert unpacked.shape == mask.shape
+    assert torch.equal(restored, mask)
+    assert M.pack(mask).numel() == -(-mask.numel() // 8)
 
 
 @few
@@ -90,15 +79,7 @@ def test_allocations_sum_exactly_and_fit(pair, rate, rounds, kind):
         assert allocation.total(keep) == M.kept_after(M.kept(masks), rate, rounds)
     if kind != "global":
         assert all(0 <= keep[name] <= before[name] for name in before)
-
-
-@few
-@given(ranked(), st.data())
-def test_erk_sums_exactly_for_any_number(pair, data):
-    masks = {name: mask for name, mask in pair[1].items() if mask.dim()}
-    if masks:
-        keep = data.draw(st.integers(0, M.kept(masks)))
-        assert sum(allocation.erk(masks, keep).values()) == keep
+        assert M.kept_per_layer(M.keep_top(pair[0], masks, keep)) == keep
 
 
 @few

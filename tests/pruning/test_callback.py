@@ -1,13 +1,10 @@
 """LotteryTicket in a plain Lightning script, with a module and optimisers that know nothing of it."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -111,18 +108,22 @@ class StartOf(pl.Callback):
         self.moments = len(trainer.optimizers[0].state)
 
 
-def test_every_round_starts_from_init_times_mask_with_buffers_rewound():
+def test_every_round_starts_from_init_times_nested_masks_with_buffers_rewound():
     module, ticket = Plain(), LotteryTicket(rate=0.3)
     init = {n: t.clone() for n, t in module.state_dict().items()}
-    kept = M.size(M.dense({n: p for n, p in module.named_parameters() if n in M.prunable(module)}))
+    masks = M.dense({n: p for n, p in module.named_parameters() if n in M.prunable(module)})
+    kept = M.size(masks)
     for k in range(4):
         start = StartOf()
         fit(module, ticket, start)
         expected = M.apply(init, ticket.masks)
         assert start.moments == 0
         assert all(torch.equal(start.state[n], expected[n]) for n in init)
-        assert M.kept(ticket.masks) == kept, k
-        kept = M.kept_after(kept, 0.3)
+        assert (M.kept(ticket.masks), M.regrown(ticket.masks, masks)) == (kept, 0), k
+        kept, masks = M.kept_after(kept, 0.3), ticket.masks
+    assert list(masks) == ["body.0.weight", "body.4.weight", "classifier.weight"]
+    assert list(module.state_dict()) == list(init), "stock keys"
+    assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in module.modules())
     assert all(torch.equal(ticket.init[n], init[n]) for n in init), "the saved init shares storage with the weights"
     assert not torch.equal(module.state_dict()["body.1.running_mean"], init["body.1.running_mean"])
 
@@ -134,19 +135,6 @@ def test_negative_weights_learn_as_positive_ones_do():
     for sign, name in itertools.product((-1, 1), ("body.4.weight", "classifier.weight")):
         of_sign = (ticket.init[name].sign() == sign) & ticket.masks[name]
         assert (module.state_dict()[name] != ticket.init[name])[of_sign].float().mean() > 0.6
-
-
-def test_masks_are_nested_and_keys_stay_stock():
-    module, ticket = Plain(), LotteryTicket(rate=0.4)
-    keys = list(module.state_dict())
-    masks = []
-    for _ in range(3):
-        fit(module, ticket)
-        masks.append(ticket.masks)
-    assert [M.regrown(b, a) for a, b in itertools.pairwise(masks)] == [0, 0]
-    assert list(module.state_dict()) == keys
-    assert set(ticket.masks) == {"body.0.weight", "body.4.weight", "classifier.weight"}
-    assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in module.modules())
 
 
 def test_target_and_head_narrow_what_is_pruned():
@@ -213,59 +201,3 @@ def test_bad_arguments_are_refused(bad):
         UsageError, match=r"rate|together|rewind|criterion=snip is not accepted: it takes magnitude, random or a func"
     ):
         LotteryTicket(**bad)
-
-
-def test_a_trainer_that_has_trained_is_refused():
-    module, ticket = Plain(), LotteryTicket()
-    trainer = fit(module, ticket)
-    with pytest.raises(UsageError, match="this Trainer has trained already: a round is one fit of a new Trainer"):
-        trainer.fit(module, loader())
-    assert (ticket.round, ticket.density) == (0, 1.0)
-
-
-def test_two_targets_have_rates_and_densities_of_their_own_and_resume_from_one_checkpoint(tmp_path):
-    def tickets():
-        return [LotteryTicket(rate=0.5, target="body"), LotteryTicket(rate=0.25, target="classifier")]
-
-    module, both = Plain(), tickets()
-    for k in range(3):
-        trainer = fit(module, *both)
-        assert [ticket.density for ticket in both] == pytest.approx([0.5**k, 0.75**k], abs=0.01)
-    assert {name for name in trainer.callback_metrics if "density" in name} == {"density/body", "density/classifier"}
-    trainer.save_checkpoint(tmp_path / "last.ckpt")
-    others = tickets()
-    fit(Plain(), *others, epochs=3, resume=tmp_path / "last.ckpt")
-    assert [M.hash_masks(a.masks) for a in others] == [M.hash_masks(a.masks) for a in both]
-
-
-def test_loggers_and_model_checkpoint_see_the_density(tmp_path):
-    class Validated(Plain):
-        def validation_step(self, batch, batch_idx):
-            pass
-
-        def val_dataloader(self):
-            return loader()
-
-    module, ticket = Validated(), LotteryTicket(rate=0.2)
-    for k in range(2):
-        saver = ModelCheckpoint(
-            dirpath=tmp_path / f"checkpoints{k}", filename=f"{k}-{{density:.2f}}", monitor="density", mode="min"
-        )
-        options = {"logger": CSVLogger(tmp_path, name="", version=str(k)), "enable_checkpointing": True, "log_every_n_steps": 1}
-        fit(module, ticket, saver, **options)
-        assert Path(saver.best_model_path).name == f"{k}-density={0.8**k:.2f}.ckpt"
-        header, *rows = (tmp_path / str(k) / "metrics.csv").read_text().splitlines()
-        column = header.split(",").index("density")
-        assert {row.split(",")[column] for row in rows} - {""} == {str(float(torch.tensor(ticket.density)))}
-
-
-def test_a_module_with_nothing_to_prune_is_refused():
-    class Empty(Plain):
-        def __init__(self):
-            super().__init__()
-            self.body[0].requires_grad_(False)
-            self.body[4].requires_grad_(False)
-            self.classifier.weight.requires_grad_(False)
-
-    with pytest.raises(UsageError, match="nothing is prunable"):
-        fit(Empty(), LotteryTicket())

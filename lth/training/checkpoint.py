@@ -103,15 +103,14 @@ class SaveRewind(pl.Callback):
 
     Args:
         path: of its file.
-        rewind: ``prune.rewind``, after so many optimiser steps or epochs: ``500it`` or ``2ep``.
+        at: after so many optimiser steps, ``500it``, or epochs, ``2ep``; the latter only where no round goes on in mid-epoch.
         target: name of the network in the LightningModule.
         stop: whether training ends there.
     """
 
-    def __init__(self, path: Path, rewind: str, target: str, *, stop: bool) -> None:
-        self.path, self.target, self.stop, self.done = path, target, stop, False
-        count = int(rewind[:-2])
-        self.step, self.epoch = (count, -1) if rewind.endswith("it") else (-1, count)
+    def __init__(self, path: Path, at: str, target: str, *, stop: bool) -> None:
+        self.path, self.target, self.stop = path, target, stop
+        self.step, self.epoch = (int(at[:-2]), -1) if at.endswith("it") else (-1, int(at[:-2]))
 
     @override
     def on_train_batch_end(
@@ -119,7 +118,8 @@ class SaveRewind(pl.Callback):
     ) -> None:
         if trainer.global_step == self.step:
             last = batch_idx + 1 == trainer.num_training_batches
-            self._save(trainer, pl_module, trainer.current_epoch + last, epoch_ended=last)
+            here = capture(trainer, pl_module, self.target, trainer.current_epoch + last, epoch_ended=last)
+            checkpoints.save(self.path, here)
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -130,17 +130,12 @@ class SaveRewind(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The end of the epoch before: by now its schedules are done."""
         if trainer.current_epoch == self.epoch:
-            self._save(trainer, pl_module, self.epoch, epoch_ended=True)
+            checkpoints.save(self.path, capture(trainer, pl_module, self.target, self.epoch, epoch_ended=True))
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.stop:
             self.on_train_epoch_start(trainer, pl_module)
-
-    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int, *, epoch_ended: bool) -> None:
-        if not self.done:  # a manual optimiser may step twice in a batch, or not at all
-            self.done = True
-            checkpoints.save(self.path, capture(trainer, pl_module, self.target, epoch, epoch_ended=epoch_ended))
 
 
 class SaveProgress(pl.Callback):

@@ -157,6 +157,7 @@ def _rewind(task: Task, store: Store, root: Spec) -> Checkpoint:
 
 
 def _save_rewind(task: Task, store: Store, root: Spec, *, stop: bool) -> SaveRewind:
-    rewind, per_epoch = task.config.prune.rewind, task.steps_per_epoch
-    step = checkpoints.steps(rewind, per_epoch, per_epoch * root.epochs) if per_epoch else rewind
-    return SaveRewind(store.checkpoint(root.key, step), rewind, task.target, stop=stop)
+    at, per_epoch = task.config.prune.rewind, task.steps_per_epoch
+    if per_epoch:
+        at = f"{checkpoints.steps(at, per_epoch, per_epoch * root.epochs)}it"
+    return SaveRewind(store.checkpoint(root.key, at.removesuffix("it")), at, task.target, stop=stop)

@@ -51,12 +51,12 @@ def same(records, others):
     ],
 )  # fmt: skip
 def test_interrupted_every_few_steps(make_config, tmp_path, interrupt, model, optim, interval, batch, steps):
-    """In batches of 200, an epoch is one step."""
+    """Also round 0 on its way to the rewind checkpoint, and beyond. In batches of 200, an epoch is one step."""
 
     def made(outputs: str):
         config = make_config(outputs=tmp_path / outputs, rounds=1, epochs=3, model=model, augment="flip")
         config.optim.name, config.optim.schedule, config.optim.warmup = optim, "cosine", 2
-        config.trainer.val_check_interval, config.data.batch_size = interval, batch
+        config.trainer.val_check_interval, config.data.batch_size, config.prune.rewind = interval, batch, "1ep"
         return config
 
     whole, records, stops = run(made("whole")), None, []
@@ -69,7 +69,9 @@ def test_interrupted_every_few_steps(make_config, tmp_path, interrupt, model, op
     assert 2 <= len(stops) < 40
     assert all("the same command goes on from there" in stop for stop in stops)
     same(records, whole)
-    assert not list((tmp_path / "parts" / "checkpoints").glob("*.safetensors")), "what is finished needs no checkpoint"
+    [left] = (tmp_path / "parts" / "checkpoints").glob("*.safetensors")
+    assert left.name.startswith(f"{records[0].key}-"), "what is finished needs no checkpoint but the one to rewind to"
+    assert left.read_bytes() == next((tmp_path / "whole" / "checkpoints").glob("*.safetensors")).read_bytes()
 
 
 def test_a_damaged_checkpoint_is_not_used(make_config, tmp_path, interrupt, monkeypatch):

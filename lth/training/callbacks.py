@@ -1,5 +1,6 @@
-"""What looks on while a round trains: the history of validations, the guard against NaN, the seeds of each epoch."""
+"""What looks on while a round trains: the history of validations, which stops it at NaN, and the seeds of each epoch."""
 
+import math
 import random
 import time
 from pathlib import Path
@@ -8,25 +9,25 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 from typing_extensions import override
 
 from lth.errors import NumberError
 from lth.seeds import stream
-from lth.training.task import Names, State, copied
+from lth.training.task import Names, State, copied, tensors
 from lth.tree import checkpoint, metrics
 
 EVERY = 50  # steps between looks at a GPU, which have to wait for it
 
 
-def _epoch(trainer: pl.Trainer) -> int:
-    """The number of the current epoch, from 1; after training, of the last one."""
-    return min(trainer.current_epoch, (trainer.max_epochs or 1) - 1) + 1
+def finite(state: State) -> bool:
+    """Return whether all tensors hold finite numbers alone."""
+    return all(bool(torch.isfinite(t).all()) for t in state.values() if t.is_floating_point())
 
 
 class History(pl.Callback):
     """Records a row of ``lth.tree.metrics`` at each validation, and the weights at the end points.
 
+    Stops training where a loss or a weight is not finite, before anything is written: so it stands before what writes.
     Training figures are running means over the epoch so far, in train mode; a module of one's own has none. ``weights``: by
     iteration, the state at the end points, without frozen parameters.
 
@@ -34,11 +35,17 @@ class History(pl.Callback):
         target: name of the network in the LightningModule.
         names: of the validation's metrics.
         batch: images of a step, on average, over all ranks; None where that is not known.
+        path: the file of the checkpoint of this round, if there may be one.
         before: what an earlier process recorded of this round.
+
+    Raises:
+        NumberError: a number is not finite; the sentence names the iteration and the last good checkpoint.
     """
 
-    def __init__(self, target: str, names: Names, batch: float | None, before: checkpoint.Progress | None = None) -> None:
-        self.target, self.names, self.batch = target, names, batch
+    def __init__(
+        self, target: str, names: Names, batch: float | None, path: Path | None, before: checkpoint.Progress | None
+    ) -> None:
+        self.target, self.names, self.batch, self.path = target, names, batch, path
         self.rows: list[metrics.Row] = before.rows if before else []
         self.weights: dict[int, State] = before.weights if before else {}
         self.seconds = before.seconds if before else 0.0  # of earlier processes
@@ -53,17 +60,29 @@ class History(pl.Callback):
         self._step = trainer.global_step
 
     @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if pl_module.device.type != "cpu" and trainer.global_step % EVERY:
+            return
+        loss = pl_module.sums[0] if hasattr(pl_module, "sums") else outputs.get("loss") if isinstance(outputs, dict) else None
+        if loss is not None:
+            self._require_finite(trainer, "training loss", float(loss))
+
+    @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._trained = time.perf_counter() - self._resumed
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         iteration, logged = trainer.global_step, trainer.callback_metrics
+        loss = self.names.of(logged, self.names.loss)
+        self._require_finite(trainer, "validation loss", loss)
         running = pl_module.train_metrics() if hasattr(pl_module, "train_metrics") else {}
         row = {name.replace("/", "_"): value for name, value in running.items()} | {
             "epoch": _epoch(trainer),
             "iteration": iteration,
-            "val_loss": self.names.of(logged, self.names.loss),
+            "val_loss": loss,
             "val_acc": self.names.of(logged, self.names.score),
             "images_per_second": (iteration - self._step) * self.batch / self._trained if self.batch else None,
             "seconds": self.elapsed(),
@@ -82,57 +101,26 @@ class History(pl.Callback):
         if self.rows and self.batch:
             pl_module.log("train/images_per_second", self.rows[-1]["images_per_second"])
 
-
-def finite(state: State) -> bool:
-    """Return whether all tensors hold finite numbers alone."""
-    return all(bool(torch.isfinite(t).all()) for t in state.values() if t.is_floating_point())
-
-
-class NaNGuard(pl.Callback):
-    """Stops training where a loss or a weight is not finite: NaN and infinity are neither ranked nor written.
-
-    Stands before the callbacks that write anything.
-
-    Args:
-        path: the file of the checkpoint of this round, if there may be one.
-
-    Raises:
-        NumberError: a number is not finite; the sentence names the iteration and the last good checkpoint.
-    """
-
-    def __init__(self, target: str, names: Names, path: Path | None = None) -> None:
-        self.target, self.names, self.path = target, names, path
-
-    @override
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if pl_module.device.type != "cpu" and trainer.global_step % EVERY:
-            return
-        loss = pl_module.sums[0] if hasattr(pl_module, "sums") else outputs.get("loss") if isinstance(outputs, dict) else None
-        if loss is not None:
-            self._require(trainer, "training loss", float(loss))
-
-    @override
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._require(trainer, "validation loss", self.names.of(trainer.callback_metrics, self.names.loss))
-
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        for name, tensor in pl_module.get_submodule(self.target).state_dict().items():
-            if isinstance(tensor, Tensor) and not finite({name: tensor}):
-                self._require(trainer, f"weight {name}", float("nan"))
+        for name, tensor in tensors(pl_module.get_submodule(self.target)).items():
+            if not finite({name: tensor}):
+                self._require_finite(trainer, f"weight {name}", float("nan"))
 
-    def _require(self, trainer: pl.Trainer, what: str, value: float) -> None:
-        if abs(value) < float("inf"):
-            return
-        last = "no checkpoint had been written in it yet"
-        if self.path is not None and self.path.exists():
-            last = f"its last good checkpoint is {self.path}, iteration {checkpoint.load(self.path).step}"
-        raise NumberError(
-            f"the {what} is {value} at iteration {trainer.global_step}, epoch {_epoch(trainer)}: training stopped, the round is "
-            f"not finished; {last}. A lower optim.lr, or optim.clip=1, may help."
-        )
+    def _require_finite(self, trainer: pl.Trainer, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            last = "no checkpoint had been written in it yet"
+            if self.path is not None and self.path.exists():
+                last = f"its last good checkpoint is {self.path}, iteration {checkpoint.load(self.path).step}"
+            raise NumberError(
+                f"the {what} is {value} at iteration {trainer.global_step}, epoch {_epoch(trainer)}: training stopped, the round "
+                f"is not finished; {last}. A lower optim.lr, or optim.clip=1, may help."
+            )
+
+
+def _epoch(trainer: pl.Trainer) -> int:
+    """The number of the current epoch, from 1; after training, of the last one."""
+    return min(trainer.current_epoch + 1, trainer.max_epochs)
 
 
 def generators(device: torch.device) -> State:

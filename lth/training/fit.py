@@ -16,7 +16,7 @@ from lth.invariants.monitor import Monitor
 from lth.pruning.callback import LotteryTicket
 from lth.tracking.progress import Progress
 from lth.tracking.remaining import Remaining
-from lth.training.callbacks import History, NaNGuard, Reseed
+from lth.training.callbacks import History, Reseed
 from lth.training.checkpoint import Restore, SaveProgress, SaveRewind
 from lth.training.start import Start
 from lth.training.task import Task, copied
@@ -29,7 +29,7 @@ NOISE = (  # what Lightning warns of and we do on purpose, or cannot help
     ".*number of training batches.*",
     ".*in eval mode at the start of training.*",
     ".*isinstance.treespec, LeafSpec.*",
-    ".*Encountered `nan` values in tensor.*",  # NaNGuard says so in a sentence
+    ".*Encountered `nan` values in tensor.*",  # History says so in a sentence
     ".*Checkpoint directory .* exists and is not empty.*",
 )
 
@@ -76,11 +76,11 @@ def fit(
     monitor = Monitor(ticket, begin.state, begin.moments, first_rate)
     if before:
         monitor.resume(before.observed)
-    history = History(task.target, task.names, task.images_per_step, before)
-    callbacks = [
-        ticket, Restore(begin, task.target, exactly=interrupted is not None), monitor, Reseed(start.seed, begin.generators),
-        NaNGuard(task.target, task.names, path), history, *filter(None, [rewind]),
-    ]  # fmt: skip
+    history = History(task.target, task.names, task.images_per_step, path, before)
+    restore = Restore(begin, task.target, exactly=interrupted is not None)
+    callbacks = [ticket, restore, monitor, Reseed(start.seed, begin.generators), history]
+    if rewind:
+        callbacks.append(rewind)
     if path:
         callbacks.append(SaveProgress(path, task, history, monitor, before.sessions + 1 if before else 1))
     callbacks.append(Progress(title, remaining or Remaining(epochs), task.names.score))

@@ -1,7 +1,8 @@
 """``lth.search``: the search with a LightningModule and data of one's own, for any task."""
 
 import inspect
-from collections.abc import Callable, Collection
+import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.model_helpers import is_overridden
-from torch import nn
 from typing_extensions import override
 
 from lth.config import Config, Data, Logger, Model, Prune, Trainer, require
@@ -113,13 +113,11 @@ class OwnTask(Task):
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON holds it; what it cannot hold, as the name of its type or function."""
-    if isinstance(value, dict) or hasattr(value, "items"):
-        return {str(name): _plain(v) for name, v in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [_plain(v) for v in value]
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return getattr(value, "__qualname__", type(value).__qualname__)
+
+    def other(value: Any) -> Any:
+        return dict(value.items()) if hasattr(value, "items") else getattr(value, "__qualname__", type(value).__qualname__)
+
+    return json.loads(json.dumps(value, default=other))
 
 
 def search(
@@ -134,7 +132,7 @@ def search(
     loss: str = "val/loss",
     version: str = "",
     data_version: str = "",
-    parameters: Collection[str] | Callable[[str, nn.Parameter], bool] | None = None,
+    parameters: selection.Choice | None = None,
     head: bool | str = True,
     trainer: dict[str, Any] | None = None,
     logger: str = "tensorboard",

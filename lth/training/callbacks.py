@@ -65,9 +65,10 @@ class History(pl.Callback):
     ) -> None:
         if pl_module.device.type != "cpu" and trainer.global_step % EVERY:
             return
-        loss = pl_module.sums[0] if hasattr(pl_module, "sums") else outputs.get("loss") if isinstance(outputs, dict) else None
-        if loss is not None:
-            self._require_finite(trainer, "training loss", float(loss))
+        if hasattr(pl_module, "sums"):
+            self._require_finite(trainer, "training loss", float(pl_module.sums[0]))
+        elif isinstance(outputs, dict) and outputs.get("loss") is not None:
+            self._require_finite(trainer, "training loss", float(outputs["loss"]))
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

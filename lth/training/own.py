@@ -194,7 +194,8 @@ def search(
     task = OwnTask(config, model, data, resolved, Names(loss, score), parameters, head, options, criterion)
     require_weights(task)
     specs = own_chain(config, task.identity(version, data_version), of_tensors(task.initial)[:16], function)
-    return rounds(Turns(Store(Path(outputs)), specs, controls(config.prune, specs), logger, say), lambda: task)
+    turns = Turns(Store(Path(outputs)), specs, controls(config.prune, specs), logger, say)
+    return rounds(turns, lambda: task)
 
 
 def _config(name: str, seed: int, epochs: int, outputs: str | Path, logger: str, prune: dict[str, Any]) -> Config:

@@ -40,11 +40,11 @@ def run(task: Task, store: Store, spec: Spec, title: str, remaining: Remaining) 
     All ranks of a distributed run train; the first one writes, the others return None.
     """
     config, begin = task.config, time.perf_counter()
-    late = config.prune.rewind != "init"
-    start = plan(spec, task, store, _rewind(task, store, spec.root) if late and spec.index else Checkpoint(0, {}))
+    start = plan(spec, task, store, _rewind(task, store, spec))
     title = f"{title}, {start.ticket.density:.1%} of weights{f', {spec.control}' if spec.control else ''}"
-    saves = late and spec.parent is None and config.prune.rounds > 0
-    rewind = _save_rewind(task, store, spec, stop=False) if saves else None
+    rewind = None
+    if spec.parent is None and config.prune.rounds and config.prune.rewind != "init":
+        rewind = _save_rewind(task, store, spec, stop=False)
     if not device.is_first():
         fit(task, start, spec.epochs, title, remaining, rewind=rewind)
         return None
@@ -146,12 +146,15 @@ def _same_start(store: Store, spec: Spec, start: Start) -> Path | None:
     return parent.folder if parent and parent.start == of_tensors(start.ticket.rewind)[:16] else None
 
 
-def _rewind(task: Task, store: Store, root: Spec) -> Checkpoint:
-    """Return the rewind checkpoint of a chain; where there is none, round 0 trains again up to it."""
-    save = _save_rewind(task, store, root, stop=True)
+def _rewind(task: Task, store: Store, spec: Spec) -> Checkpoint:
+    """Return the rewind checkpoint of a round's chain; where there is none, round 0 trains again up to it."""
+    start = Checkpoint(0, {})
+    if spec.index == 0 or task.config.prune.rewind == "init":
+        return start
+    save = _save_rewind(task, store, spec.root, stop=True)
     if (saved := checkpoints.load_valid(save.path, "it is computed again")) is None:
-        start = plan(root, task, store, Checkpoint(0, {}))
-        fit(task, start, root.epochs, f"round 0 again, to {task.config.prune.rewind}", rewind=save)
+        title = f"round 0 again, to {task.config.prune.rewind}"
+        fit(task, plan(spec.root, task, store, start), spec.root.epochs, title, rewind=save)
         saved = checkpoints.load(save.path)
     return saved
 

@@ -88,7 +88,8 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
     specs = chain(config, splits.hash, resolved.precision, of_file(weights)[:16] if weights else None, splits.drawn)
     if device.is_first():
         overview.tell(splits, config.data, say)
-    return rounds(Turns(Store(Path(config.outputs)), specs, controls(config.prune, specs), config.logger.name, say, job), make)
+    turns = Turns(Store(Path(config.outputs)), specs, controls(config.prune, specs), config.logger.name, say, job)
+    return rounds(turns, make)
 
 
 def score(config: Config, records: list[Record]) -> float:

@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from lth.errors import UsageError
 
 FREE = {"key": False}
-CONTROLS = ("reinit", "shuffle", "random", "order", "dense")  # each differs from the ticket in one thing: training/controls.py
+CONTROLS = ("reinit", "shuffle", "random", "order", "dense")  # each differs from the ticket in one thing: training/start.py
 CRITERIA = ("magnitude", "random", "snip", "grasp", "synflow")  # functions of pruning/criteria.py
 ALLOCATIONS = ("global", "layerwise", "erk")
 RETRAIN = ("rewind", "lr", "finetune")

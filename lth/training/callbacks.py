@@ -1,5 +1,6 @@
-"""What looks on while a round trains: the history of validations, the guard against NaN, the seeds of each epoch."""
+"""What looks on while a round trains: the history of validations, which stops it at NaN, and the seeds of each epoch."""
 
+import math
 import random
 import time
 from pathlib import Path
@@ -8,21 +9,25 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
 from typing_extensions import override
 
 from lth.errors import NumberError
 from lth.seeds import stream
-from lth.training.state import set_generators
-from lth.training.task import Names, State
+from lth.training.task import Names, State, copied, tensors
 from lth.tree import checkpoint, metrics
 
 EVERY = 50  # steps between looks at a GPU, which have to wait for it
 
 
+def finite(state: State) -> bool:
+    """Return whether all tensors hold finite numbers alone."""
+    return all(bool(torch.isfinite(t).all()) for t in state.values() if t.is_floating_point())
+
+
 class History(pl.Callback):
     """Records a row of ``lth.tree.metrics`` at each validation, and the weights at the end points.
 
+    Stops training where a loss or a weight is not finite, before anything is written: so it stands before what writes.
     Training figures are running means over the epoch so far, in train mode; a module of one's own has none. ``weights``: by
     iteration, the state at the end points, without frozen parameters.
 
@@ -30,21 +35,40 @@ class History(pl.Callback):
         target: name of the network in the LightningModule.
         names: of the validation's metrics.
         batch: images of a step, on average, over all ranks; None where that is not known.
+        path: the file of the checkpoint of this round, if there may be one.
         before: what an earlier process recorded of this round.
+
+    Raises:
+        NumberError: a number is not finite; the sentence names the iteration and the last good checkpoint.
     """
 
-    def __init__(self, target: str, names: Names, batch: float | None, before: checkpoint.Progress | None = None) -> None:
-        self.target, self.names, self.batch = target, names, batch
+    def __init__(
+        self, target: str, names: Names, batch: float | None, path: Path | None, before: checkpoint.Progress | None
+    ) -> None:
+        self.target, self.names, self.batch, self.path = target, names, batch, path
         self.rows: list[metrics.Row] = before.rows if before else []
         self.weights: dict[int, State] = before.weights if before else {}
         self.seconds = before.seconds if before else 0.0  # of earlier processes
-        self._begin = self._resumed = self._trained = 0.0
-        self._step = 0
+
+    def elapsed(self) -> float:
+        """Return the seconds that this and earlier processes have trained this round."""
+        return self.seconds + time.perf_counter() - self._begin
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._begin = self._resumed = time.perf_counter()
         self._step = trainer.global_step
+
+    @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if pl_module.device.type != "cpu" and trainer.global_step % EVERY:
+            return
+        if hasattr(pl_module, "sums"):
+            self._require_finite(trainer, "training loss", float(pl_module.sums[0]))
+        elif isinstance(outputs, dict) and outputs.get("loss") is not None:
+            self._require_finite(trainer, "training loss", float(outputs["loss"]))
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -53,20 +77,24 @@ class History(pl.Callback):
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         iteration, logged = trainer.global_step, trainer.callback_metrics
+        loss = self.names.of(logged, self.names.loss)
+        self._require_finite(trainer, "validation loss", loss)
         running = pl_module.train_metrics() if hasattr(pl_module, "train_metrics") else {}
-        images = (iteration - self._step) * self.batch if self.batch else None
-        self.rows.append(
-            {name.replace("/", "_"): value for name, value in running.items()}
-            | {
-                "epoch": min(trainer.current_epoch, (trainer.max_epochs or 1) - 1) + 1,
-                "iteration": iteration,
-                "val_loss": self.names.of(logged, self.names.loss),
-                "val_acc": self.names.of(logged, self.names.score),
-                "images_per_second": (images / self._trained if self._trained else 0.0) if images is not None else None,
-                "seconds": self.seconds + time.perf_counter() - self._begin,
-            }
-        )
-        self._copy_weights(pl_module.get_submodule(self.target))
+        row = {name.replace("/", "_"): value for name, value in running.items()} | {
+            "epoch": _epoch(trainer),
+            "iteration": iteration,
+            "val_loss": loss,
+            "val_acc": self.names.of(logged, self.names.score),
+            "images_per_second": (iteration - self._step) * self.batch / self._trained if self.batch else None,
+            "seconds": self.elapsed(),
+        }
+        self.rows.append(row)
+        ends = {metrics.end_point(self.rows, name)["iteration"] for name in metrics.END_POINTS}
+        if iteration in ends:
+            network = pl_module.get_submodule(self.target)
+            frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
+            self.weights[iteration] = copied(network, without=frozen)
+        self.weights = {step: weights for step, weights in self.weights.items() if step in ends}
         self._step, self._resumed = iteration, time.perf_counter()
 
     @override
@@ -74,96 +102,57 @@ class History(pl.Callback):
         if self.rows and self.batch:
             pl_module.log("train/images_per_second", self.rows[-1]["images_per_second"])
 
-    def _copy_weights(self, network: nn.Module) -> None:
-        """Copy the weights if the last row is an end point; forget those of rows that are none any more."""
-        wanted = {metrics.end_point(self.rows, name)["iteration"] for name in metrics.END_POINTS}
-        if (last := self.rows[-1]["iteration"]) in wanted:
-            frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
-            state = {n: t for n, t in network.state_dict().items() if n not in frozen and isinstance(t, Tensor)}
-            self.weights[last] = {n: t.detach().cpu().clone() for n, t in state.items()}
-        self.weights = {step: weights for step, weights in self.weights.items() if step in wanted}
-
-
-def finite(state: State) -> bool:
-    """Return whether all tensors hold finite numbers alone."""
-    return all(bool(torch.isfinite(t).all()) for t in state.values() if t.is_floating_point())
-
-
-class NaNGuard(pl.Callback):
-    """Stops training where a loss or a weight is not finite: NaN and infinity are neither ranked nor written.
-
-    Stands before the callbacks that write anything.
-
-    Args:
-        path: the file of the checkpoint of this round, if there may be one.
-
-    Raises:
-        NumberError: a number is not finite; the sentence names the iteration and the last good checkpoint.
-    """
-
-    def __init__(self, target: str, names: Names, path: Path | None = None) -> None:
-        self.target, self.names, self.path = target, names, path
-
-    @override
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if pl_module.device.type != "cpu" and trainer.global_step % EVERY:
-            return
-        loss = pl_module.sums[0] if hasattr(pl_module, "sums") else outputs.get("loss") if isinstance(outputs, dict) else None
-        if loss is not None:
-            self._require(trainer, "training loss", float(loss))
-
-    @override
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._require(trainer, "validation loss", self.names.of(trainer.callback_metrics, self.names.loss))
-
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        for name, tensor in pl_module.get_submodule(self.target).state_dict().items():
-            if isinstance(tensor, Tensor) and not finite({name: tensor}):
-                self._require(trainer, f"weight {name}", float("nan"))
+        for name, tensor in tensors(pl_module.get_submodule(self.target)).items():
+            if not finite({name: tensor}):
+                self._require_finite(trainer, f"weight {name}", float("nan"))
 
-    def _require(self, trainer: pl.Trainer, what: str, value: float) -> None:
-        if abs(value) < float("inf"):
-            return
-        epoch = min(trainer.current_epoch, (trainer.max_epochs or 1) - 1) + 1
-        last = "no checkpoint had been written in it yet"
-        if self.path is not None and self.path.exists():
-            last = f"its last good checkpoint is {self.path}, iteration {checkpoint.load(self.path).step}"
-        raise NumberError(
-            f"the {what} is {value} at iteration {trainer.global_step}, epoch {epoch}: training stopped, the round is not "
-            f"finished; {last}. A lower optim.lr, or optim.clip=1, may help."
-        )
+    def _require_finite(self, trainer: pl.Trainer, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            last = "no checkpoint had been written in it yet"
+            if self.path is not None and self.path.exists():
+                last = f"its last good checkpoint is {self.path}, iteration {checkpoint.load(self.path).step}"
+            raise NumberError(
+                f"the {what} is {value} at iteration {trainer.global_step}, epoch {_epoch(trainer)}: training stopped, the round "
+                f"is not finished; {last}. A lower optim.lr, or optim.clip=1, may help."
+            )
+
+
+def _epoch(trainer: pl.Trainer) -> int:
+    """The number of the current epoch, from 1; after training, of the last one."""
+    return min(trainer.current_epoch + 1, trainer.max_epochs)
+
+
+def generators(device: torch.device) -> State:
+    """Return the states of the generators that a training on ``device`` draws from, by device type."""
+    states = {"cpu": torch.get_rng_state()}
+    return states if device.type == "cpu" else states | {device.type: torch.get_device_module(device).get_rng_state()}
 
 
 class Reseed(pl.Callback):
     """Draws each epoch's randomness from (seed, epoch, rank), so that it does not depend on what ran before.
 
+    Seeds torch and, as data and modules of one's own may draw from them, Python and numpy.
+
     Args:
         seed: of data order and dropout.
         generators: the states of torch's generators to start with, where training starts in the middle of an epoch.
-        everything: also seed Python and numpy, which data of one's own may draw from.
     """
 
-    def __init__(self, seed: int, generators: State | None = None, *, everything: bool = False) -> None:
-        self.seed, self.generators, self.everything = seed, generators, everything
+    def __init__(self, seed: int, generators: State | None = None) -> None:
+        self.seed, self.generators = seed, generators or {}
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.everything:  # the first epoch's iterator is made before the epoch starts
-            self._seed(trainer)
+        seed = stream("dropout", self.seed, trainer.current_epoch, trainer.global_rank)
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
 
     @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._seed(trainer)
-        if self.generators:
-            set_generators(self.generators)
-            self.generators = None
-
-    def _seed(self, trainer: pl.Trainer) -> None:
-        seed = stream("dropout", self.seed, trainer.current_epoch, trainer.global_rank)
-        torch.manual_seed(seed)
-        if self.everything:
-            random.seed(seed)
-            np.random.seed(seed % 2**32)
+        self.on_fit_start(trainer, pl_module)  # which was for the first epoch's iterator, made before the epoch starts
+        for kind, state in self.generators.items():
+            (torch if kind == "cpu" else torch.get_device_module(kind)).set_rng_state(state)
+        self.generators = {}

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,10 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from lth.cli import signals
-from lth.config import Trainer
 from lth.errors import notice_once
 from lth.invariants.monitor import Monitor
-from lth.training.callbacks import History, finite
-from lth.training.state import generators, scaler, schedules, set_scaler, set_schedules
-from lth.training.task import State
+from lth.training.callbacks import History, finite, generators
+from lth.training.task import State, Task, copied
 from lth.tree import checkpoint as checkpoints
 from lth.tree.checkpoint import Checkpoint, Progress
 
@@ -26,28 +24,36 @@ from lth.tree.checkpoint import Checkpoint, Progress
 def capture(trainer: pl.Trainer, pl_module: pl.LightningModule, target: str, epoch: int, *, epoch_ended: bool) -> Checkpoint:
     """Return the checkpoint of a training as it is now, without progress; ``epoch``: in which the next step is."""
     network = pl_module.get_submodule(target)
-    state = {n: t.detach().cpu().clone() for n, t in network.state_dict().items() if isinstance(t, Tensor)}
-    draws = {} if epoch_ended else generators(pl_module.device)
-    moments = checkpoints.moments(trainer.optimizers, network)
+    schedules = []
+    for config in trainer.lr_scheduler_configs:
+        state = {name: value for name, value in config.scheduler.state_dict().items() if not callable(value)}
+        groups = [{k: v for k, v in group.items() if k != "params"} for group in config.scheduler.optimizer.param_groups]
+        schedules.append({"scheduler": state, "groups": groups})
+    scaler = trainer.precision_plugin.state_dict()  # numbers of the loss scaler; empty where there is none
     return Checkpoint(
-        trainer.global_step, state, moments, draws, scaler(trainer.precision_plugin), schedules(trainer), epoch=epoch
+        trainer.global_step,
+        copied(network),
+        checkpoints.moments(trainer.optimizers, network),
+        {} if epoch_ended else generators(pl_module.device),
+        {n: torch.tensor(x, dtype=torch.float64 if isinstance(x, float) else None) for n, x in scaler.items()},
+        schedules,
+        epoch=epoch,
     )
 
 
-class Begin(pl.Callback):
+class Restore(pl.Callback):
     """Sets a fresh Trainer to where a checkpoint is: counters, optimiser state, schedules, loss scaler.
 
-    Stands before the callbacks that look at the start.
+    Stands after the ticket, which takes no Trainer that has trained, and before the callbacks that look at the start.
 
     Args:
-        checkpoint: where training starts.
+        checkpoint: where training starts; without moments or schedules, those are the fresh Trainer's.
         target: name of the network in the LightningModule.
         exactly: the weights are to be the checkpoint's to the bit, where a pruned one may be -0: of an interrupted round.
-        schedules: whether learning-rate schedules go on from those of the checkpoint.
     """
 
-    def __init__(self, checkpoint: Checkpoint, target: str, *, exactly: bool, schedules: bool) -> None:
-        self.checkpoint, self.target, self.exactly, self.schedules = checkpoint, target, exactly, schedules
+    def __init__(self, checkpoint: Checkpoint, target: str, *, exactly: bool) -> None:
+        self.checkpoint, self.target, self.exactly = checkpoint, target, exactly
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -70,9 +76,12 @@ class Begin(pl.Callback):
             names = {id(p): name for name, p in network.named_parameters()}
             for optimizer in trainer.optimizers:
                 _set_moments(optimizer, names, self.checkpoint.moments)
-        if self.schedules:
-            set_schedules(trainer, self.checkpoint.schedules)
-        set_scaler(trainer.precision_plugin, self.checkpoint.scaler)
+        for config, state in zip(trainer.lr_scheduler_configs, self.checkpoint.schedules):
+            config.scheduler.load_state_dict(config.scheduler.state_dict() | state["scheduler"])
+            for group, values in zip(config.scheduler.optimizer.param_groups, state["groups"]):
+                group.update({k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        if self.checkpoint.scaler:
+            trainer.precision_plugin.load_state_dict({name: x.item() for name, x in self.checkpoint.scaler.items()})
 
 
 def _set_moments(optimizer: Optimizer, names: dict[int, str], moments: State) -> None:
@@ -89,18 +98,19 @@ def _set_moments(optimizer: Optimizer, names: dict[int, str], moments: State) ->
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-class Capture(pl.Callback):
-    """Hands a rewind checkpoint to ``write``: after ``step`` optimiser steps, or at the end of ``epoch`` epochs.
+class SaveRewind(pl.Callback):
+    """Writes the rewind checkpoint of a round 0.
 
     Args:
+        path: of its file.
+        at: after so many optimiser steps, ``500it``, or epochs, ``2ep``; the latter only where no round goes on in mid-epoch.
         target: name of the network in the LightningModule.
         stop: whether training ends there.
     """
 
-    def __init__(
-        self, target: str, write: Callable[[Checkpoint], None], *, step: int = -1, epoch: int = -1, stop: bool = False
-    ) -> None:
-        self.target, self.write, self.step, self.epoch, self.stop, self.done = target, write, step, epoch, stop, False
+    def __init__(self, path: Path, at: str, target: str, *, stop: bool) -> None:
+        self.path, self.target, self.stop = path, target, stop
+        self.step, self.epoch = (int(at[:-2]), -1) if at.endswith("it") else (-1, int(at[:-2]))
 
     @override
     def on_train_batch_end(
@@ -108,7 +118,8 @@ class Capture(pl.Callback):
     ) -> None:
         if trainer.global_step == self.step:
             last = batch_idx + 1 == trainer.num_training_batches
-            self._write(trainer, pl_module, trainer.current_epoch + last, epoch_ended=last)
+            here = capture(trainer, pl_module, self.target, trainer.current_epoch + last, epoch_ended=last)
+            checkpoints.save(self.path, here)
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -119,47 +130,34 @@ class Capture(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The end of the epoch before: by now its schedules are done."""
         if trainer.current_epoch == self.epoch:
-            self._write(trainer, pl_module, self.epoch, epoch_ended=True)
+            checkpoints.save(self.path, capture(trainer, pl_module, self.target, self.epoch, epoch_ended=True))
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.stop and trainer.current_epoch == self.epoch:
-            self._write(trainer, pl_module, self.epoch, epoch_ended=True)
-
-    def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int, *, epoch_ended: bool) -> None:
-        if not self.done:  # a manual optimiser may step twice in a batch, or not at all
-            self.done = True
-            self.write(capture(trainer, pl_module, self.target, epoch, epoch_ended=epoch_ended))
+        if self.stop:
+            self.on_train_epoch_start(trainer, pl_module)
 
 
-class Saver(pl.Callback):
-    """Writes a checkpoint every few minutes, and when a signal asks to stop; stands after the history and the monitor.
+class SaveProgress(pl.Callback):
+    """Writes the checkpoint of a round every ``trainer.checkpoint_minutes``, and when a signal asks to stop.
+
+    Stands after the history and the monitor.
 
     Args:
-        path: of the checkpoint of this round.
-        options: ``checkpoint_minutes`` between two checkpoints, 0: only at a signal.
-        target: name of the network in the LightningModule.
-        mid_epoch: whether training can go on from the middle of an epoch.
-        before: the checkpoint that this process began with, where the round had been interrupted.
+        path: of its file.
+        sessions: the number of processes that have worked on this round, this one included.
 
     Raises:
         Interrupted: a signal asked to stop, and the checkpoint is written.
     """
 
-    def __init__(
-        self, path: Path, options: Trainer, target: str, history: History, monitor: Monitor, *, mid_epoch: bool,
-        before: Progress | None,
-    ) -> None:  # fmt: skip
-        self.path, self.target, self.history, self.monitor, self.mid_epoch = path, target, history, monitor, mid_epoch
-        self.minutes, self.interval = options.checkpoint_minutes, options.val_check_interval
-        self.seconds, self.sessions = (before.seconds, before.sessions + 1) if before else (0.0, 1)
-        self.begin, self._started = 0, time.monotonic()
-        self._last = self._started
+    def __init__(self, path: Path, task: Task, history: History, monitor: Monitor, sessions: int) -> None:
+        self.path, self.task, self.history, self.monitor, self.sessions = path, task, history, monitor, sessions
+        self.options = task.config.trainer
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.begin = trainer.global_step
-        self._started = self._last = time.monotonic()
+        self.begin, self.last = trainer.global_step, time.monotonic()
         signals.keep_listening()
 
     @override
@@ -172,28 +170,27 @@ class Saver(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        last = batch_idx + 1 == trainer.num_training_batches  # the validation that belongs to it is still to come
-        validated = self.interval and trainer.global_step % self.interval == 0
-        if self.mid_epoch and not last and not validated and self._due():
+        interval = self.options.val_check_interval
+        validated = interval and trainer.global_step % interval == 0  # the validation that belongs to it is still to come
+        last = batch_idx + 1 == trainer.num_training_batches
+        if self.task.steps_per_epoch is not None and not last and not validated and self._due():
             self._save(trainer, pl_module, epoch_ended=False)
 
     def _due(self) -> bool:
-        return bool(signals.asked()) or 0 < self.minutes * 60 <= time.monotonic() - self._last
+        return bool(signals.asked()) or 0 < self.options.checkpoint_minutes * 60 <= time.monotonic() - self.last
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *, epoch_ended: bool) -> None:
-        here = capture(trainer, pl_module, self.target, trainer.current_epoch, epoch_ended=epoch_ended)
+        here = capture(trainer, pl_module, self.task.target, trainer.current_epoch, epoch_ended=epoch_ended)
         sums = {} if epoch_ended or not hasattr(pl_module, "sums") else {"sums": pl_module.sums.clone()}
         if not finite(here.state | sums):
             return  # training stops within some steps, and the last good checkpoint stays
-        progress = Progress(
-            self.history.rows, self.history.weights, self.monitor.observed(), sums,
-            self.seconds + time.monotonic() - self._started, self.sessions,
-        )  # fmt: skip
         try:
             json.dumps(here.schedules)
         except TypeError as error:
             notice_once(f"no checkpoint can be written: a learning-rate scheduler holds more than plain values ({error}).")
             return
-        checkpoints.save(self.path, Checkpoint(**{**vars(here), "progress": progress}))
-        self._last = time.monotonic()
+        history = self.history
+        progress = Progress(history.rows, history.weights, self.monitor.observed(), sums, history.elapsed(), self.sessions)
+        checkpoints.save(self.path, replace(here, progress=progress))
+        self.last = time.monotonic()
         signals.stop(f"saved at iteration {here.step}")

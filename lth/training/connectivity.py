@@ -18,6 +18,7 @@ NORMS = nn.modules.batchnorm._NormBase
 State = dict[str, Tensor]
 
 
+@torch.no_grad()
 def line(net: nn.Module, data: ImageData, one: State, other: State) -> dict[str, Any]:
     """Return test errors at evenly spaced places from ``one`` to ``other``, and the barrier between them.
 
@@ -28,58 +29,35 @@ def line(net: nn.Module, data: ImageData, one: State, other: State) -> dict[str,
         net: on the device that is to compute; trained blocks in train mode, frozen ones in their mode.
 
     Returns:
-        ``alphas`` (STEPS fractions), ``errors`` (fractions of the test images) and ``barrier``.
+        ``alphas`` (STEPS fractions), ``errors`` (fractions of the test images) and ``barrier``, by which the largest error
+        exceeds the mean of both ends.
     """
-    alphas = np.linspace(0, 1, STEPS).tolist()
-    errors = []
-    norms = trained_norms(net)
+    splits, alphas, errors = data.splits, np.linspace(0, 1, STEPS).tolist(), []
+    norms = [module for module in net.modules() if isinstance(module, NORMS) and module.training]
     for alpha in alphas:
-        net.load_state_dict(between(one, other, alpha))
-        estimate(net, norms, data)
-        errors.append(error(net, data))
+        # Counters are ``other``'s.
+        net.load_state_dict({n: torch.lerp(one[n], t, alpha) if t.is_floating_point() else t for n, t in other.items()})
+        net.eval()
+        if norms:
+            _estimate(net, norms, data)
+        wrong = 0
+        for images, labels in _batches(net, data, splits.test_images, splits.test, 4 * data.batch_size):
+            wrong += int((net(images).argmax(1).cpu() != labels).sum())
+        errors.append(wrong / len(splits.test))
     net.load_state_dict(other)
-    return {"alphas": alphas, "errors": errors, "barrier": barrier(errors)}
+    return {"alphas": alphas, "errors": errors, "barrier": max(errors) - (errors[0] + errors[-1]) / 2}
 
 
-def barrier(errors: list[float]) -> float:
-    """Return by how much the largest error on the line exceeds the mean of both ends."""
-    return max(errors) - (errors[0] + errors[-1]) / 2
-
-
-def between(one: State, other: State, alpha: float) -> State:
-    """Return (1 - alpha) one + alpha other, of all floating tensors; counters are ``other``'s."""
-    return {n: torch.lerp(one[n], t, alpha) if t.is_floating_point() else t for n, t in other.items()}
-
-
-def trained_norms(net: nn.Module) -> list[nn.Module]:
-    """Return the BatchNorms that are in train mode."""
-    return [module for module in net.modules() if isinstance(module, NORMS) and module.training]
-
-
-@torch.no_grad()
-def estimate(net: nn.Module, norms: list[nn.Module], data: ImageData) -> None:
-    """Set the running statistics of ``norms`` to their averages over the training images; all else is in eval mode."""
-    net.eval()
+def _estimate(net: nn.Module, norms: list[nn.Module], data: ImageData) -> None:
+    """Set the running statistics of ``norms`` to their averages over the training images; the network is in eval mode."""
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.training = True
+        norm.training, norm.momentum = True, None  # a plain average over batches
         norm.reset_running_stats()
-        norm.momentum = None  # a plain average over batches
-    splits = data.splits
-    for images, _ in _batches(net, data, splits.train_images, splits.train, data.batch_size) if norms else ():
+    for images, _ in _batches(net, data, data.splits.train_images, data.splits.train, data.batch_size):
         net(images)
     for norm, momentum in zip(norms, momenta):
-        norm.momentum = momentum
-
-
-@torch.no_grad()
-def error(net: nn.Module, data: ImageData) -> float:
-    """Return the fraction of the test images that the network classifies wrongly."""
-    net.eval()
-    splits, wrong = data.splits, 0
-    for images, labels in _batches(net, data, splits.test_images, splits.test, 4 * data.batch_size):
-        wrong += int((net(images).argmax(1).cpu() != labels).sum())
-    return wrong / len(splits.test)
+        norm.training, norm.momentum = False, momentum
 
 
 def _batches(net: nn.Module, data: ImageData, images: Any, subset: np.ndarray, size: int) -> Iterator[tuple[Tensor, Tensor]]:

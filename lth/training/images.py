@@ -23,7 +23,7 @@ from lth.seeds import stream
 from lth.training import connectivity
 from lth.training.device import Device
 from lth.training.prefix import Prefix
-from lth.training.task import Fit, Names, State, Task
+from lth.training.task import Names, State, Task, copied
 from lth.tree.checkpoint import Checkpoint
 
 
@@ -35,14 +35,11 @@ class ImageTask(Task):
         say: called with one line on the cached features.
     """
 
-    mid_epoch, seeds_everything, restores_schedules = True, False, False
-    criterion_inputs = ("weights", "seed", "network", "batch", "input_shape")
-
     def __init__(self, config: Config, splits: Splits, device: Device, weights: Path | None, say: Callable[[str], None]) -> None:
-        self.config, self.splits = config, splits
+        self.splits = splits
         torch.manual_seed(stream("initialisation", config.seed))
         self.made = build(config, len(splits.classes), weights)
-        super().__init__(self.made.net, "net", device, Names())
+        super().__init__(config, self.made.net, "net", device, Names())
         data, net = config.data, self.made.net
         self.layer_flops = flops.per_layer(net, data.image_size, data.channels)
         if config.trainer.channels_last:
@@ -71,8 +68,10 @@ class ImageTask(Task):
         self.prefix.run()
 
     @override
-    def fit(self, seed: int, checkpoint: Checkpoint, total: int | None, constant_rate: bool) -> Fit:
-        optim, begin = self.config.optim, checkpoint.step
+    def modules(
+        self, seed: int, checkpoint: Checkpoint, epochs: int, constant_rate: bool
+    ) -> tuple[pl.LightningModule, pl.LightningDataModule, float | None]:
+        optim, total = self.config.optim, self.steps_per_epoch * epochs
         last = lr_factor(optim, total - 1, total)
         if constant_rate and last < 1e-3:
             raise UsageError(
@@ -81,14 +80,14 @@ class ImageTask(Task):
             )
 
         def factor(step: int) -> float:
-            return last if constant_rate else lr_factor(optim, begin + step, total)
+            return last if constant_rate else lr_factor(optim, step, total)
 
         progress = checkpoint.progress
         sums = progress.sums.get("sums") if progress else None
         module = Classifier(self.made, optim, len(self.splits.classes), factor=factor, sums=sums, suffix=self.prefix.suffix)
-        skipped = begin - checkpoint.epoch * self.steps_per_epoch
+        skipped = checkpoint.step - checkpoint.epoch * self.steps_per_epoch
         data = self._data(seed, begin=(checkpoint.epoch, skipped), features=self.prefix.features)
-        return Fit(module, data, optim.lr * factor(0))
+        return module, data, optim.lr * factor(checkpoint.step)
 
     @override
     def prunable(self, *, dense: bool = False) -> list[str]:
@@ -135,19 +134,15 @@ class ImageTask(Task):
         }
 
     @override
-    def test_facts(self, module: pl.LightningModule) -> dict[str, Any]:
+    def tested(self, module: pl.LightningModule) -> tuple[dict[str, Any], np.ndarray | None]:
         accuracies = module.matrix.diagonal() / module.matrix.sum(1).clamp(min=1)
-        return {
+        facts = {
             "test_class_acc": dict(zip(self.splits.classes, accuracies.tolist())),
             "test_confusion": module.matrix.tolist(),
         }
-
-    @override
-    def predicted(self, module: pl.LightningModule) -> np.ndarray:
-        return torch.cat(module.predictions).numpy()
+        return facts, torch.cat(module.predictions).numpy()
 
     @override
     def line(self, one: State) -> dict[str, Any]:
-        other = {n: t.detach().cpu().clone() for n, t in self.network.state_dict().items()}
         module = Classifier(self.made, self.config.optim, len(self.splits.classes))
-        return connectivity.line(module.net.to(self.device.torch_name), self._data(self.config.seed), one, other)
+        return connectivity.line(module.net.to(self.device.torch_name), self._data(self.config.seed), one, copied(self.network))

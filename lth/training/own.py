@@ -1,30 +1,28 @@
 """``lth.search``: the search with a LightningModule and data of one's own, for any task."""
 
 import inspect
-from collections.abc import Callable, Collection
+import json
+from collections.abc import Callable
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.model_helpers import is_overridden
-from torch import nn
 from typing_extensions import override
 
 from lth.config import Config, Data, Logger, Model, Prune, Trainer, require
 from lth.errors import UsageError, notice_once
 from lth.hashes import of_json, of_tensors
+from lth.pruning import criteria, selection
 from lth.pruning import masks as M
-from lth.pruning import selection
 from lth.seeds import stream
 from lth.tracking import loggers
 from lth.training import device
-from lth.training.round import Search
 from lth.training.search import require_folder, rounds
 from lth.training.start import require_weights
-from lth.training.task import Fit, Names, Task
+from lth.training.task import Names, State, Task
 from lth.training.turns import Turns
 from lth.tree.checkpoint import Checkpoint
 from lth.tree.record import Record
@@ -45,18 +43,19 @@ class OwnTask(Task):
     Args:
         make: returns the LightningModule; it is called after seeding, once for each round.
         data: batches for training and validation, and for the test where it has any.
-        seed: of the replicate.
         parameters, head: see ``LotteryTicket``.
         options: further arguments of ``pl.Trainer``.
+        criterion: a function in place of the criterion that ``config`` names.
     """
 
     def __init__(
-        self, make: Callable[[], pl.LightningModule], data: pl.LightningDataModule, seed: int, resolved: device.Device,
+        self, config: Config, make: Callable[[], pl.LightningModule], data: pl.LightningDataModule, resolved: device.Device,
         names: Names, parameters: selection.Choice | None, head: bool | str, options: dict[str, Any],
+        criterion: criteria.Function | None,
     ) -> None:  # fmt: skip
-        self.make, self.own_data, self.options = make, data, options
-        torch.manual_seed(stream("initialisation", seed))
-        super().__init__(self.build(), "", resolved, names)
+        self.make, self.data, self.options, self.criterion = make, data, options, criterion
+        torch.manual_seed(stream("initialisation", config.seed))
+        super().__init__(config, self.build(), "", resolved, names)
         self.names_of_prunable = list(selection.select(self.network, parameters, head))
         self.tests = (
             is_overridden("test_step", self.network) and type(data).test_dataloader is not pl.LightningDataModule.test_dataloader
@@ -72,11 +71,13 @@ class OwnTask(Task):
         return module
 
     @override
-    def fit(self, seed: int, checkpoint: Checkpoint, total: int | None, constant_rate: bool) -> Fit:
-        return Fit(self.network, self.own_data, None, self.options)
+    def modules(
+        self, seed: int, checkpoint: Checkpoint, epochs: int, constant_rate: bool
+    ) -> tuple[pl.LightningModule, pl.LightningDataModule, float | None]:
+        return self.network, self.data, None
 
     @override
-    def rewind_(self, weights: dict[str, torch.Tensor], masks: M.Masks) -> None:
+    def rewind_(self, weights: State, masks: M.Masks) -> None:
         torch.manual_seed(0)
         self.network = self.build()  # a fresh module: what it holds besides its state_dict is that of a new one
         super().rewind_(weights, masks)
@@ -90,19 +91,19 @@ class OwnTask(Task):
         parameters = sum(p.numel() for p in self.network.parameters())
         pruned = M.size(masks) - M.kept(masks)
         return {
-            "data": type(self.own_data).__name__,
+            "data": type(self.data).__name__,
             "parameters": parameters,
             "model_density": (parameters - pruned) / parameters,
         }
 
     def identity(self, version: str, data_version: str) -> dict[str, Any]:
         """Return what identifies the module, its data and its training in keys; code is covered by ``version`` alone."""
-        state = {name: list(t.shape) for name, t in self.initial.items()}
         own = {
+            "name": self.config.model.name,
             "version": version,
-            "data": {"name": type(self.own_data).__name__, "version": data_version, "hparams": _plain(self.own_data.hparams)},
+            "data": {"name": type(self.data).__name__, "version": data_version, "hparams": _plain(self.data.hparams)},
             "hparams": _plain(self.network.hparams),
-            "shapes": of_json(state)[:16],
+            "shapes": of_json({name: list(t.shape) for name, t in self.initial.items()})[:16],
             "prunable": of_json(self.names_of_prunable)[:16],
             "metrics": [self.names.loss, self.names.score],
             "trainer": _plain({name: value for name, value in self.options.items() if name not in NO_EFFECT}),
@@ -112,13 +113,11 @@ class OwnTask(Task):
 
 def _plain(value: Any) -> Any:
     """Return a value as JSON holds it; what it cannot hold, as the name of its type or function."""
-    if isinstance(value, dict) or hasattr(value, "items"):
-        return {str(name): _plain(v) for name, v in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [_plain(v) for v in value]
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return getattr(value, "__qualname__", type(value).__qualname__)
+
+    def other(value: Any) -> Any:
+        return dict(value.items()) if hasattr(value, "items") else getattr(value, "__qualname__", type(value).__qualname__)
+
+    return json.loads(json.dumps(value, default=other))
 
 
 def search(
@@ -133,7 +132,7 @@ def search(
     loss: str = "val/loss",
     version: str = "",
     data_version: str = "",
-    parameters: Collection[str] | Callable[[str, nn.Parameter], bool] | None = None,
+    parameters: selection.Choice | None = None,
     head: bool | str = True,
     trainer: dict[str, Any] | None = None,
     logger: str = "tensorboard",
@@ -177,29 +176,26 @@ def search(
         records = lth.search(model=MyModule, data=MyData(), name="mine", rounds=3, rate=0.2, epochs=5)
         print([(r.density, r.early_stop_test_acc) for r in records])
     """
-    config = _config(name, seed, epochs, outputs, logger, prune)
-    options = dict(trainer or {})
-    _require(options, config.prune)
-    resolved = device.resolve(Trainer(accelerator=_accelerator(options), precision=str(options.get("precision", "32-true"))))
-    options.pop("accelerator", None)
-    options.pop("precision", None)
-    device.prepare(bool(options.get("deterministic")))
-    task = OwnTask(model, data, seed, resolved, Names(loss, score), parameters, head, options)
-    task.criterion = prune["criterion"] if callable(prune.get("criterion")) else None
-    require_weights(task, config.prune)
-    own = {"name": name} | task.identity(version, data_version)
-    specs = own_chain(config, own, of_tensors(task.initial)[:16], _name_of(task.criterion))
-    store = Store(Path(outputs))
-    turns = Turns(store, specs, controls(config.prune, specs), logger, say)
-    return rounds(turns.specs, partial(Search, config, task, store), turns)
-
-
-def _name_of(criterion: Callable | None) -> str | None:
-    """Return the name by which a key knows a criterion of one's own. Raises UsageError where others may have it too."""
-    name = None if criterion is None else getattr(criterion, "__qualname__", "")
-    if name is not None and (not name or "<lambda>" in name):
+    criterion = prune["criterion"] if callable(prune.get("criterion")) else None
+    function = getattr(criterion, "__qualname__", "") if criterion else None  # by which keys know it
+    if criterion and (not function or "<lambda>" in function):
         raise UsageError("criterion is not accepted: it takes a function with a name of its own, by which keys know it.")
-    return name
+    config = _config(name, seed, epochs, outputs, logger, prune | ({"criterion": "magnitude"} if criterion else {}))
+    options = dict(trainer or {})
+    accepted = inspect.signature(pl.Trainer.__init__).parameters.keys() - OURS
+    if refused := sorted(options.keys() - accepted):
+        raise UsageError(
+            f"trainer={{{refused[0]!r}: ...}} is not accepted: it takes arguments of pl.Trainer but those that the search sets."
+        )
+    accelerator = str(options.pop("accelerator", "auto"))
+    accelerator = "gpu" if accelerator in ("cuda", "mps") else accelerator
+    resolved = device.resolve(Trainer(accelerator=accelerator, precision=str(options.pop("precision", "32-true"))))
+    device.prepare(bool(options.get("deterministic")))
+    task = OwnTask(config, model, data, resolved, Names(loss, score), parameters, head, options, criterion)
+    require_weights(task)
+    specs = own_chain(config, task.identity(version, data_version), of_tensors(task.initial)[:16], function)
+    turns = Turns(Store(Path(outputs)), specs, controls(config.prune, specs), logger, say)
+    return rounds(turns, lambda: task)
 
 
 def _config(name: str, seed: int, epochs: int, outputs: str | Path, logger: str, prune: dict[str, Any]) -> Config:
@@ -207,29 +203,14 @@ def _config(name: str, seed: int, epochs: int, outputs: str | Path, logger: str,
     if unknown := sorted(set(prune) - set(accepted)):
         raise UsageError(f"{unknown[0]} is no argument of lth.search; it takes {', '.join(accepted)} beside its own.")
     require(bool(name) and not set(name) & set("/\\"), "name", name, "a name without slashes")
-    values = {key: "magnitude" if callable(value) else value for key, value in prune.items()}
     loggers.require(logger)
     require_folder("outputs", str(outputs))
-    return Config(
+    config = Config(
         seed=seed, epochs=epochs, outputs=str(outputs), data=Data(name="folder"), model=Model(name=name),
-        prune=Prune(**values), logger=Logger(name=logger),
+        prune=Prune(**prune), logger=Logger(name=logger),
     )  # fmt: skip
-
-
-def _require(options: dict[str, Any], prune: Prune) -> None:
-    if ours := sorted(OURS & options.keys()):
-        raise UsageError(f"trainer={{{ours[0]!r}: ...}} is not accepted: the search sets it.")
-    known = inspect.signature(pl.Trainer.__init__).parameters
-    if unknown := sorted(options.keys() - known.keys()):
-        raise UsageError(f"trainer={{{unknown[0]!r}: ...}} is not accepted: it takes arguments of pl.Trainer.")
-    if prune.criterion not in ("magnitude", "random"):
-        raise UsageError(f"criterion={prune.criterion} is not accepted: it takes magnitude, random or a function here.")
-    if prune.rewind != "init" and prune.rewind.endswith("it"):
-        raise UsageError(f"rewind={prune.rewind} is not accepted with data of your own: it takes init, or epochs such as 2ep.")
-    if prune.retrain == "finetune":
-        raise UsageError("retrain=finetune is not accepted with a module of your own: it takes rewind or lr.")
-
-
-def _accelerator(options: dict[str, Any]) -> str:
-    accelerator = str(options.get("accelerator", "auto"))
-    return {"cuda": "gpu", "mps": "gpu"}.get(accelerator, accelerator)
+    criterion, rewind, retrain = config.prune.criterion, config.prune.rewind, config.prune.retrain
+    require(criterion in ("magnitude", "random"), "criterion", criterion, "magnitude, random or a function")
+    require(not rewind.endswith("it") or rewind == "init", "rewind", rewind, "init, or epochs such as 2ep, with data of your own")
+    require(retrain != "finetune", "retrain", retrain, "rewind or lr with a module of your own")
+    return config

@@ -60,7 +60,12 @@ class Prefix:
             return
         self.suffix = torch.compile(self.cut.suffix) if self.config.trainer.compile else self.cut.suffix
         self.features = loaded
-        self.say(self._summary(loaded))
+        arrays, train = [part.array for part in loaded.values()], loaded["train"]
+        shape, seconds = "x".join(map(str, arrays[0].shape[1:])), sum(part.seconds for part in loaded.values())
+        self.say(
+            f"features: {sum(map(len, arrays))} x {shape}, {sum(array.nbytes for array in arrays) / 1e6:.1f} MB, computed once "
+            f"in {seconds:.1f} s; saves about {train.seconds * len(splits.train) / len(train.array):.1f} s an epoch"
+        )
 
     def _load(self, part: str, images: Decoded) -> Features | None:
         data = self.config.data
@@ -80,13 +85,3 @@ class Prefix:
         where = next(self.network.net.parameters()).device
         with torch.no_grad(), torch.autocast(where.type, kind) if kind else nullcontext():
             return self.cut.prefix(self.data.to_float(pixels.to(where)))
-
-    def _summary(self, loaded: dict[str, Features]) -> str:
-        arrays = [features.array for features in loaded.values()]
-        seconds = sum(features.seconds for features in loaded.values())
-        shape = "x".join(str(n) for n in arrays[0].shape[1:])
-        saved = loaded["train"].seconds * len(self.data.splits.train) / len(loaded["train"].array)
-        return (
-            f"features: {sum(map(len, arrays))} x {shape}, {sum(array.nbytes for array in arrays) / 1e6:.1f} MB, "
-            f"computed once in {seconds:.1f} s; saves about {saved:.1f} s an epoch"
-        )

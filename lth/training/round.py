@@ -4,9 +4,8 @@ import platform
 import shlex
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 
-from lth.config import Config
 from lth.hashes import of_file, of_tensors
 from lth.invariants import checks
 from lth.pruning import flow
@@ -23,10 +21,10 @@ from lth.tracking import loggers
 from lth.tracking.remaining import Remaining
 from lth.tracking.round import log_round
 from lth.training import device
-from lth.training.checkpoint import Capture
-from lth.training.fit import How, Result, fit
-from lth.training.start import Rewind, Start, plan
-from lth.training.task import State, Task, tensors
+from lth.training.checkpoint import SaveRewind
+from lth.training.fit import Result, fit
+from lth.training.start import Start, plan
+from lth.training.task import Task, tensors
 from lth.tree import checkpoint as checkpoints
 from lth.tree import files, metrics, predictions
 from lth.tree import ticket as tickets
@@ -36,50 +34,36 @@ from lth.tree.spec import Spec
 from lth.tree.store import Store
 
 
-@dataclass(frozen=True)
-class Search:
-    """What the rounds of a search share: the configuration, the task and where rounds lie."""
-
-    config: Config
-    task: Task
-    store: Store
-
-
-def run(search: Search, spec: Spec, title: str, remaining: Remaining) -> Record | None:
+def run(task: Task, store: Store, spec: Spec, title: str, remaining: Remaining) -> Record | None:
     """Plan, train and record the round that ``spec`` asks for, whose parent is finished; return its record.
 
     All ranks of a distributed run train; the first one writes, the others return None.
     """
-    config, task, store = search.config, search.task, search.store
-    begin = time.perf_counter()
-    start = plan(spec, task, store, config.prune, config.seed, rewinding(search))
+    config, begin = task.config, time.perf_counter()
+    start = plan(spec, task, store, _rewind(task, store, spec))
     title = f"{title}, {start.ticket.density:.1%} of weights{f', {spec.control}' if spec.control else ''}"
-    how = How(spec.epochs, title, remaining, captures=_captures(search, spec))
+    rewind = None
+    if spec.parent is None and config.prune.rounds and config.prune.rewind != "init":
+        rewind = _save_rewind(task, store, spec, stop=False)
     if not device.is_first():
-        train(task, config, start, how)
+        fit(task, start, spec.epochs, title, remaining, rewind=rewind)
         return None
-    folder = store.start_over(spec.key, readable(config, spec, start))
-    files.write_bytes(
-        folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(replace(config, epochs=spec.epochs))).encode()
-    )
-    init = tickets.save_start(folder, start.ticket.rewind, _same_start(search, spec, start))
+    name = _readable(task, spec, start)
+    folder = store.start_over(spec.key, name)
+    settings = OmegaConf.to_yaml(OmegaConf.structured(replace(config, epochs=spec.epochs)))
+    files.write_bytes(folder / "config.yaml", settings.encode())
+    init = tickets.save_start(folder, start.ticket.rewind, _same_start(store, spec, start))
     logging = loggers.make(config.logger, folder, store.outputs)
     path = store.checkpoint(spec.key) if config.trainer.devices == 1 else None
-    result = train(task, config, start, replace(how, loggers=tuple(logging), path=path))
-    facts = write(search, spec, start, result, folder, init)
-    facts["seconds"] = round(time.perf_counter() - begin + result.seconds, 3)
+    result = fit(task, start, spec.epochs, title, remaining, logging, path, rewind)
+    facts = record(task, store, spec, start, result, folder, init)
+    facts |= {"name": f"{name}-{spec.key}", "seconds": round(time.perf_counter() - begin + result.seconds, 3)}
     log_round(logging, Record.of(facts, folder), result.predicted, task.splits)
     return store.finish(folder, facts)
 
 
-def train(task: Task, config: Config, start: Start, how: How) -> Result:
-    """Rewind, train and test; the task's network then holds the final weights."""
-    task.rewind_(start.ticket.rewind, start.ticket.masks)
-    return fit(task, config, start, how)
-
-
-def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path, init: str) -> dict[str, Any]:
-    """Write a trained round's files, check its invariants and return the fields of its record.
+def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, folder: Path, init: str) -> dict[str, Any]:
+    """Write a trained round's files, check its invariants and return the fields of its record, but its name and seconds.
 
     Args:
         init: hash of the weights before masking, as they were written before training.
@@ -87,32 +71,53 @@ def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path
     Raises:
         InvariantError: an invariant does not hold; the round is not finished then.
     """
-    task, ticket = search.task, start.ticket
-    facts = task.facts(ticket.masks)
-    about = {name: facts.get(name) for name in DESCRIBED} | {"format": "lth-final-1"}
+    config, ticket, masks = task.config, start.ticket, start.ticket.masks
+    about_network = task.facts(masks)
+    about = {name: about_network.get(name) for name in DESCRIBED} | {"format": "lth-final-1"}
     files.write_bytes(folder / "metrics.csv", metrics.to_csv(result.rows))
     tickets.save_ticket(folder, ticket, init)
     files.write_tensors(folder / "final.safetensors", tensors(task.network), about)
-    shape = task.input_shape()
-    effective = flow.effective_density(task.network, ticket.masks, shape) if shape else None
+    shape, control, line = task.input_shape(), None, None
+    effective = flow.effective_density(task.network, masks, shape) if shape else None
+    if spec.control:
+        control = checks.control(spec.control, ticket, start.original, task.trained(), start.seed != config.seed)
     checked = checks.of_round(
-        folder, ticket, task.network, result.monitor.observed(), expected=start.expected, init=init, fresh=task.shapes,
-        scope=task.prunable(dense=spec.index == 0), effective_density=effective, parent=start.parent,
-        control=_control(search, spec, start),
+        folder, ticket, task.network, result.observed, expected=start.expected, init=init, fresh=task.shapes,
+        scope=task.prunable(dense=spec.index == 0), effective_density=effective, parent=start.parent, control=control,
     )  # fmt: skip
-    line = task.line(_final(search, spec.parent)) if spec.control == "order" else None
+    if spec.control == "order":
+        line = task.line(files.read_tensors(store.valid(spec.parent.key) / "final.safetensors")[0])
     test = predictions.write(folder, result.predicted, task.splits) if result.predicted is not None else ""
     names = [*FILES, *(["predictions.npy"] if test else [])]
+    step = {name: getattr(config.prune, name) for name in ("rate", "criterion", "allocation", "rewind", "retrain")}
+    if "function" in spec.prune:
+        step["criterion"] = spec.prune["function"]
     return {
-        **_identity(search.config, spec, start),
-        **({"criterion": spec.prune["function"]} if spec.index and "function" in spec.prune else {}),
-        **facts,
+        "key": spec.key,
+        "parent": spec.parent.key if spec.parent else None,
+        "round": spec.index,
+        "control": spec.control,
+        "model": config.model.name,
+        "finetune": spec.finetune,
+        "seed": config.seed,
+        "epochs": spec.epochs,
+        "levels": spec.levels,
+        **(step if spec.index else dict.fromkeys(step)),
+        "kept": M.kept(masks),
+        "prunable": M.size(masks),
+        "density": ticket.density,
+        "recipe": spec.recipe,
+        "family": spec.family,
+        "step": spec.step,
+        "settings": spec.settings,
+        "determined_by": spec.content,
+        **about_network,
         **result.scores,
         **({"barrier": line["barrier"], "line": line} if line else {}),
         "score": task.names.short,
         "effective_density": effective,
-        "layers": M.per_layer(ticket.masks),
-        "layer_weights": {name: mask.numel() for name, mask in ticket.masks.items()},
+        "layers": M.per_layer(masks),
+        "layer_weights": {name: mask.numel() for name, mask in masks.items()},
         "format": about["format"],
         "test": test,
         "checks": checked,
@@ -127,103 +132,35 @@ def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path
     }
 
 
-def _control(search: Search, spec: Spec, start: Start) -> checks.Entry | None:
-    if start.original is None:
-        return None
-    other_order = start.seed != search.config.seed
-    return checks.control(spec.control, start.ticket, start.original, search.task.trained(), other_order)
-
-
-def _final(search: Search, spec: Spec) -> State:
-    """Return the final weights of a finished round."""
-    return files.read_tensors(search.store.valid(spec.key) / "final.safetensors")[0]
-
-
-def readable(config: Config, spec: Spec, start: Start) -> str:
+def _readable(task: Task, spec: Spec, start: Start) -> str:
     """Return what stands before the key in a folder's name; for people only."""
-    control = f"-{spec.control}" if spec.control else ""
+    config, control = task.config, f"-{spec.control}" if spec.control else ""
     data = "own" if "own" in spec.root.content else config.data.name
     density = f"kept{start.ticket.density:.4f}"
     return f"{config.model.name}-{data}-seed{config.seed}-round{spec.index:02d}-{density}{control}"
 
 
-def _identity(config: Config, spec: Spec, start: Start) -> dict[str, Any]:
-    """Return the fields of a record that say which round it is."""
-    prune, masks = config.prune, start.ticket.masks
-    names = ("rate", "criterion", "allocation", "rewind", "retrain")
-    return {
-        "key": spec.key,
-        "name": f"{readable(config, spec, start)}-{spec.key}",
-        "parent": spec.parent.key if spec.parent else None,
-        "round": spec.index,
-        "control": spec.control,
-        "model": config.model.name,
-        "finetune": spec.finetune,
-        "seed": config.seed,
-        "epochs": spec.epochs,
-        "levels": spec.levels,
-        **{name: getattr(prune, name) if spec.index else None for name in names},
-        "kept": M.kept(masks),
-        "prunable": M.size(masks),
-        "density": start.ticket.density,
-        "recipe": spec.recipe,
-        "family": spec.family,
-        "step": spec.step,
-        "settings": spec.settings,
-        "determined_by": spec.content,
-    }
-
-
-def _same_start(search: Search, spec: Spec, start: Start) -> Path | None:
+def _same_start(store: Store, spec: Spec, start: Start) -> Path | None:
     """Return the folder of the parent, if it starts from the same weights: then one file on the disk is both."""
-    parent = search.store.read(spec.parent.key) if spec.parent else None
+    parent = store.read(spec.parent.key) if spec.parent else None
     return parent.folder if parent and parent.start == of_tensors(start.ticket.rewind)[:16] else None
 
 
-def _captures(search: Search, spec: Spec) -> tuple[Capture, ...]:
-    """Return what writes the rewind checkpoint while round 0 trains."""
-    prune = search.config.prune
-    if spec.parent is not None or not prune.rounds or prune.rewind == "init":
-        return ()
-    return (_capture(search, spec),)
+def _rewind(task: Task, store: Store, spec: Spec) -> Checkpoint:
+    """Return the rewind checkpoint of a round's chain; where there is none, round 0 trains again up to it."""
+    start = Checkpoint(0, {})
+    if spec.index == 0 or task.config.prune.rewind == "init":
+        return start
+    save = _save_rewind(task, store, spec.root, stop=True)
+    if (saved := checkpoints.load_valid(save.path, "it is computed again")) is None:
+        title = f"round 0 again, to {task.config.prune.rewind}"
+        fit(task, plan(spec.root, task, store, start), spec.root.epochs, title, rewind=save)
+        saved = checkpoints.load(save.path)
+    return saved
 
 
-def _capture(search: Search, root: Spec, *, stop: bool = False) -> Capture:
-    save = partial(checkpoints.save, _rewind_path(search, root))
-    step = _rewind_step(search, root)
-    if step is None:
-        return Capture(search.task.target, save, epoch=int(search.config.prune.rewind.removesuffix("ep")), stop=stop)
-    return Capture(search.task.target, save, step=step, stop=stop)
-
-
-def _rewind_step(search: Search, root: Spec) -> int | None:
-    """Return the optimiser steps before the rewind checkpoint; None where only training tells how many an epoch has."""
-    per_epoch = search.task.steps_per_epoch
-    return checkpoints.steps(search.config.prune.rewind, per_epoch, per_epoch * root.epochs) if per_epoch else None
-
-
-def _rewind_path(search: Search, root: Spec) -> Path:
-    return search.store.checkpoint(root.key, _rewind_step(search, root) or search.config.prune.rewind)
-
-
-def rewinding(search: Search) -> Rewind:
-    """Return a function that gives the rewind checkpoint of a round's chain; trained to again if missing."""
-
-    def rewind(spec: Spec) -> Checkpoint:
-        if search.config.prune.rewind == "init":
-            return Checkpoint(0, {})
-        root, path = spec.root, _rewind_path(search, spec.root)
-        if (saved := checkpoints.load_valid(path, "it is computed again")) is None:
-            train_to_rewind(search, root)
-            saved = checkpoints.load(path)
-        return saved
-
-    return rewind
-
-
-def train_to_rewind(search: Search, root: Spec) -> None:
-    """Train round 0 again up to its rewind checkpoint."""
-    capture = _capture(search, root, stop=True)
-    start = plan(root, search.task, search.store, search.config.prune, search.config.seed, rewinding(search))
-    title = f"round 0 again, to {search.config.prune.rewind}"
-    train(search.task, search.config, start, How(root.epochs, title, until=capture))
+def _save_rewind(task: Task, store: Store, root: Spec, *, stop: bool) -> SaveRewind:
+    at, per_epoch = task.config.prune.rewind, task.steps_per_epoch
+    if per_epoch:
+        at = f"{checkpoints.steps(at, per_epoch, per_epoch * root.epochs)}it"
+    return SaveRewind(store.checkpoint(root.key, at.removesuffix("it")), at, task.target, stop=stop)

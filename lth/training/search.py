@@ -4,53 +4,49 @@ Imports no torch until there is a round to train.
 """
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lth.cli import signals
 from lth.config import Config, require
 from lth.data import overview, sources
-from lth.data.split import Splits, prepare
+from lth.data.split import prepare
 from lth.hashes import of_file
 from lth.models import weights as pretrained
 from lth.tracking import loggers
 from lth.training import device
 from lth.training.turns import Turns
 from lth.tree.record import Record
-from lth.tree.spec import Spec, chain, controls, depth
+from lth.tree.spec import chain, controls, depth
 from lth.tree.store import Store
 
 if TYPE_CHECKING:
-    from lth.training.round import Search
+    from lth.training.task import Task
 
 
-def rounds(specs: list[Spec], begin: "Callable[[], Search]", turns: Turns) -> list[Record]:
+def rounds(turns: Turns, make: "Callable[[], Task]") -> list[Record]:
     """Return the records of rounds, parents first; finished ones are read, missing ones trained.
 
     Strategy 1 of the paper (Frankle & Carbin 2019, section 2 and appendix B). A round here begins with steps 3 and 4, applied to
     its parent's trained network, and ends with step 2:
 
-    1. Initialise a network at random.                          ``begin`` makes it; round 0 starts from it.
-    2. Train it to the end.                                     ``round.train``
+    1. Initialise a network at random.                          ``make`` does; round 0 starts from it.
+    2. Train it to the end.                                     ``fit.fit``
     3. Prune a fraction of its remaining weights.               ``start.plan``
     4. Rewind what remains to the values of step 1.             ``start.plan``
-    5. Repeat from 2.                                           The next spec has this one as its parent.
+    5. Repeat from 2.                                           The next round has this one as its parent.
 
     Args:
-        begin: makes what the rounds share, once, when there is a round to train.
-        turns: sees that each round is trained by one process, and tells how far the search is.
+        turns: the rounds; sees that each is trained by one process, and tells how far the search is.
+        make: returns what is trained; called once, when there is a round to train.
     """
-    search, records = None, []
-    for spec in specs:
-        record = turns.finished(spec)
-        if record is None:
-            with turns.of(spec) as record:
-                if record is None:
-                    from lth.training.round import run
+    task, records = None, []
+    for spec in turns.specs:
+        with turns.of(spec) as record:
+            if record is None:
+                from lth.training.round import run  # costs seconds: torch and Lightning
 
-                    search = search or begin()
-                    record = turns.trained(spec, run(search, spec, turns.title(spec), turns.remaining))
+                task = task or make()
+                record = turns.trained(spec, run(task, turns.store, spec, turns.title(spec), turns.remaining))
         turns.enter(record)
         records.append(record)
     return records
@@ -67,19 +63,34 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
         UsageError: a key is not accepted.
         DataError: images, weights or the files of a finished round cannot be used.
     """
+
+    def check() -> None:
+        """Raise what building the network would, before images are decoded, which takes longer."""
+        from lth.models import build
+
+        build.check(config, weights)
+
+    def make() -> "Task":
+        from lth.training.images import ImageTask
+        from lth.training.start import require_weights
+
+        device.prepare(config.trainer.deterministic)
+        task = ImageTask(config, splits, resolved, weights, say)
+        require_weights(task)
+        return task
+
     loggers.require(config.logger.name)
     require_folder("outputs", config.outputs)
     require_folder("data.cache", config.data.cache)
     sources.require(config.data)
     weights = pretrained.locate(config.model)
     resolved = device.resolve(config.trainer)
-    splits = prepare(config.data, before=partial(_check, config, weights))
-    store = Store(Path(config.outputs))
+    splits = prepare(config.data, before=check)
     specs = chain(config, splits.hash, resolved.precision, of_file(weights)[:16] if weights else None, splits.drawn)
     if device.is_first():
         overview.tell(splits, config.data, say)
-    turns = Turns(store, specs, controls(config.prune, specs), config.logger.name, say, job)
-    return rounds(turns.specs, partial(_begin, config, splits, resolved, weights, store, say), turns)
+    turns = Turns(Store(Path(config.outputs)), specs, controls(config.prune, specs), config.logger.name, say, job)
+    return rounds(turns, make)
 
 
 def score(config: Config, records: list[Record]) -> float:
@@ -95,24 +106,3 @@ def require_folder(key: str, value: str) -> None:
     path = Path(value).absolute()
     existing = next(place for place in (path, *path.parents) if place.exists())
     require(existing.is_dir(), key, value, f"a folder, and {existing} is none")
-
-
-def _check(config: Config, weights: Path | None) -> None:
-    """Raise what building the network would, before images are decoded, which takes longer."""
-    from lth.models.build import check
-
-    check(config, weights)
-
-
-def _begin(
-    config: Config, splits: Splits, resolved: device.Device, weights: Path | None, store: Store, say: Callable[[str], None]
-) -> "Search":
-    from lth.training.images import ImageTask  # costs seconds: torch and Lightning
-    from lth.training.round import Search
-    from lth.training.start import require_weights
-
-    device.prepare(config.trainer.deterministic)
-    signals.stop("all finished rounds are kept")
-    task = ImageTask(config, splits, resolved, weights, say)
-    require_weights(task, config.prune)
-    return Search(config, task, store)

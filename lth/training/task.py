@@ -1,14 +1,16 @@
 """What a search trains: a network, its data and how they are scored. ``images`` and ``own`` make the two kinds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
 
+from lth.config import Config
 from lth.data.split import Splits
 from lth.errors import UsageError
 from lth.invariants import checks
@@ -23,6 +25,11 @@ State = dict[str, Tensor]
 def tensors(network: nn.Module) -> State:
     """Return the tensors of a network's state_dict; what else ``get_extra_state`` puts there is neither rewound nor written."""
     return {name: t for name, t in network.state_dict().items() if isinstance(t, Tensor)}
+
+
+def copied(network: nn.Module, without: Collection[str] = ()) -> State:
+    """Return copies of these tensors on the CPU, but of those named in ``without``."""
+    return {name: t.detach().cpu().clone() for name, t in tensors(network).items() if name not in without}
 
 
 @dataclass(frozen=True)
@@ -49,65 +56,53 @@ class Names:
         return f"test{self.score[3:]}" if self.score != self.short else f"test/{self.score}"
 
 
-@dataclass(frozen=True)
-class Fit:
-    """What one fit needs, made for it.
-
-    Args:
-        module, data: the LightningModule and its data.
-        first_rate: the learning rate that training is to start at; None: not checked.
-        options: arguments of ``pl.Trainer``.
-    """
-
-    module: pl.LightningModule
-    data: pl.LightningDataModule
-    first_rate: float | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-
-
 class Task(ABC):
     """What the rounds of a search have in common; a task survives from round to round in a process.
 
     Args:
+        config: of the search.
         network: the module whose state_dict the rounds hold.
         target: its name in the LightningModule; empty: the LightningModule itself.
         device: what trains it.
         names: of the metrics.
     """
 
-    mid_epoch = False  # whether a training can go on from the middle of an epoch
-    seeds_everything = True  # whether each epoch seeds Python and numpy, too
-    restores_schedules = True  # whether learning-rate schedules go on from a checkpoint's; else ``fit`` makes them begin there
+    options: Mapping[str, Any] = {}  # arguments of pl.Trainer, beside those that the configuration gives
     tests = True  # whether there is a test part
     splits: Splits | None = None  # of images
     criterion: criteria.Function | None = None  # in place of the one that the configuration names
-    criterion_inputs = ("weights", "seed")  # that the criterion may read, see ``criteria.prune``
-    steps_per_epoch: int | None = None  # optimiser steps; None where only training tells
+    steps_per_epoch: int | None = None  # None where only training tells; it then goes on from the end of an epoch alone
     images_per_step: float | None = None  # on average
 
-    def __init__(self, network: nn.Module, target: str, device: Device, names: Names) -> None:
-        self.network, self.target, self.device, self.names = network, target, device, names
-        self.initial = {name: t.detach().cpu().clone() for name, t in tensors(network).items()}
+    def __init__(self, config: Config, network: nn.Module, target: str, device: Device, names: Names) -> None:
+        self.config, self.network, self.target, self.device, self.names = config, network, target, device, names
+        self.initial = copied(network)
         self.shapes = checks.shapes_of(network.state_dict(), network)
-
-    @abstractmethod
-    def fit(self, seed: int, checkpoint: Checkpoint, total: int | None, constant_rate: bool) -> Fit:
-        """Make what a fit needs, of the network as it is now.
-
-        Args:
-            seed: of data order and augmentation.
-            checkpoint: where training starts.
-            total: optimiser steps of the whole schedule.
-            constant_rate: whether it trains at the schedule's last learning rate throughout.
-        """
 
     @abstractmethod
     def build(self) -> nn.Module:
         """Return the network with newly drawn weights."""
 
     @abstractmethod
+    def modules(
+        self, seed: int, checkpoint: Checkpoint, epochs: int, constant_rate: bool
+    ) -> tuple[pl.LightningModule, pl.LightningDataModule, float | None]:
+        """Return what trains the network as it is now, the data, and the first learning rate (None: any).
+
+        Args:
+            seed: of data order and augmentation.
+            checkpoint: where training starts.
+            epochs: of the whole schedule.
+            constant_rate: whether it trains at the schedule's last learning rate throughout.
+        """
+
+    @abstractmethod
     def prunable(self, *, dense: bool = False) -> list[str]:
         """Return the names of the weights that are pruned; ``dense``: of all that round 0 has masks of."""
+
+    @abstractmethod
+    def facts(self, masks: M.Masks) -> dict[str, Any]:
+        """Return the fields of a record that describe the network with these masks and the data."""
 
     def head_weights(self) -> list[str]:
         """Return the names of the head's prunable weights, for ``prune.head_rate``."""
@@ -122,11 +117,9 @@ class Task(ABC):
 
     def redraw(self, seed: int) -> State:
         """Return newly drawn values of all that is trained."""
-        import torch
-
         torch.manual_seed(seed)
-        state = self.build().state_dict()
-        return {name: state[name].detach().cpu().clone() for name in self.trained()}
+        state = copied(self.build())
+        return {name: state[name] for name in self.trained()}
 
     def rewind_(self, weights: State, masks: M.Masks) -> None:
         """Set the network to ``weights`` x ``masks``, and prepare what depends on its frozen weights."""
@@ -140,17 +133,9 @@ class Task(ABC):
         """Return the shape of one input; None where it is not known."""
         return None
 
-    def facts(self, masks: M.Masks) -> dict[str, Any]:
-        """Return the fields of a record that describe the network with these masks and the data."""
-        return {}
-
-    def test_facts(self, module: pl.LightningModule) -> dict[str, Any]:
-        """Return the fields of a record that the last test of ``module`` gives."""
-        return {}
-
-    def predicted(self, module: pl.LightningModule) -> np.ndarray | None:
-        """Return the class predicted for each test image in the last test, int64 (n,); None where there is none."""
-        return None
+    def tested(self, module: pl.LightningModule) -> tuple[dict[str, Any], np.ndarray | None]:
+        """Return what the last test of ``module`` gives: fields of a record, the predicted class of each test image (or None)."""
+        return {}, None
 
     def line(self, one: State) -> dict[str, Any] | None:
         """Return the errors on the line from ``one`` to the network as it is; None where lth cannot measure them."""

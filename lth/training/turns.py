@@ -4,15 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lth.cli import signals
-from lth.errors import notice_once
 from lth.tracking import chains
 from lth.tracking.remaining import Remaining
 from lth.training import device
 from lth.tree.record import Record
 from lth.tree.spec import Spec
 from lth.tree.store import Store
-
-SAFE = "all finished rounds are kept"
 
 
 class Turns:
@@ -33,29 +30,25 @@ class Turns:
         self.first = device.is_first()
         if self.first:
             store.tidy()
-            _warn_of_old_rounds(store)
-        missing = [spec for spec in self.specs if self.finished(spec) is None]
-        self.remaining = Remaining(sum(spec.epochs for spec in missing))
+        self.remaining = Remaining(sum(spec.epochs for spec in self.specs if store.read(spec.key) is None))
         self.chain_end = tickets[-1] if logger == "tensorboard" and self.first else None
-
-    def finished(self, spec: Spec) -> Record | None:
-        """Return the record of a round if it is finished."""
-        return self.store.read(spec.key)
 
     @contextmanager
     def of(self, spec: Spec) -> Iterator[Record | None]:
-        """Hold the lock of a round; yields its record where another process has trained it meanwhile.
+        """Yield the record of a finished round; of a missing one, hold the lock, and yield its record if that took until then.
 
         Raises:
             Interrupted: a signal asked to stop.
         """
-        signals.stop(SAFE)
+        if (record := self.store.read(spec.key)) is not None:
+            yield record
+            return
+        signals.stop("all finished rounds are kept")
         if not self.first:
             yield None
             return
         with self.store.locked(spec.key, self.say):
-            record = self.store.read(spec.key)
-            if record is not None:
+            if (record := self.store.read(spec.key)) is not None:
                 self.remaining.total -= spec.epochs
             yield record
 
@@ -88,9 +81,3 @@ def summary(record: Record, last: int) -> str:
     )
     collapsed = record.checks["layer_collapse"]["collapsed"]
     return f"{line}\nwarning: no weight is left in {', '.join(collapsed)} (layer collapse)" if collapsed else line
-
-
-def _warn_of_old_rounds(store: Store) -> None:
-    if count := store.old():
-        rounds = f"{count} finished {'round is' if count == 1 else 'rounds are'} of the round format 1 of an earlier lth"
-        notice_once(f"{store.outputs}: {rounds}, which drew random numbers otherwise; they stay and are not used.")

@@ -13,33 +13,25 @@ from lth.errors import Interrupted, UsageError
 from lth.invariants.verify import verify
 from lth.pruning import masks as M
 from lth.report.__main__ import report
-from lth.training.checkpoint import Saver
+from lth.training.checkpoint import SaveProgress
 from tests.own.modules import Regression, Table, TextClassifier, Texts
+from tests.training import finals
 
 CPU = {"accelerator": "cpu"}
 
 
+COMMON = {"trainer": CPU, "logger": "none", "say": lambda line: None}
+
+
 def tables(outputs: Path, **changes):
-    arguments = {
-        "model": Regression, "data": Table(), "name": "table", "score": "val/r2", "loss": "val/mse", "epochs": 4, "rounds": 2,
-        "rate": 0.3, "trainer": CPU, "logger": "none", "say": lambda line: None, "outputs": outputs,
-    }  # fmt: skip
-    return lth.search(**arguments | changes)
+    arguments = {"model": Regression, "data": Table(), "name": "table", "epochs": 4, "rounds": 2, "rate": 0.3, "outputs": outputs}
+    return lth.search(**COMMON | arguments | {"score": "val/r2", "loss": "val/mse"} | changes)
 
 
 def texts(outputs: Path, **changes):
-    def recurrent(name, parameter):
-        return not name.startswith("embed")
-
-    arguments = {
-        "model": TextClassifier, "data": Texts(), "name": "text", "score": "val_right", "loss": "val_ce", "epochs": 3,
-        "rounds": 1, "parameters": recurrent, "trainer": CPU, "logger": "none", "say": lambda line: None, "outputs": outputs,
-    }  # fmt: skip
-    return lth.search(**arguments | changes)
-
-
-def finals(outputs: Path) -> dict[str, bytes]:
-    return {p.parent.name: p.read_bytes() for p in sorted(outputs.glob("rounds/*/final.safetensors"))}
+    arguments = {"model": TextClassifier, "data": Texts(), "name": "text", "epochs": 3, "rounds": 1, "outputs": outputs}
+    pruned = {"parameters": lambda name, parameter: not name.startswith("embed")}
+    return lth.search(**COMMON | arguments | pruned | {"score": "val_right", "loss": "val_ce"} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -49,27 +41,21 @@ def searched(tmp_path_factory) -> Path:
     return outputs
 
 
-def test_a_regression_is_searched(tmp_path):
-    records = tables(tmp_path)
+def test_a_regression_is_searched_and_extended(tmp_path, monkeypatch):
+    first, records = tables(tmp_path, rounds=1), tables(tmp_path)
+    assert [r.key for r in records][:2] == [r.key for r in first]
+    monkeypatch.setattr("lth.training.round.run", None)
+    assert tables(tmp_path) == records, "read, not trained"
     weights = 12 * 64 + 64
     assert [r.kept for r in records] == [weights, M.kept_after(weights, 0.3), M.kept_after(weights, 0.3, 2)]
     assert [r.score for r in records] == ["r2"] * 3
     assert all(r.held and r.model == "table" and r.data == "Table" and r.flops is None for r in records)
     assert records[0].early_stop_test_acc > 0.3
-    start = lth.load_ticket(records[1].folder).start
-    assert torch.equal(
-        start["net.0.weight"], lth.load_ticket(records[0].folder).start["net.0.weight"] * (start["net.0.weight"] != 0)
-    )
+    dense, start = (lth.load_ticket(r.folder).start["net.0.weight"] for r in records[:2])
+    assert torch.equal(start, dense * (start != 0))
     module = lth.load_model(records[2].folder, model=Regression)
     assert int((module.net[0].weight != 0).sum() + (module.net[4].weight != 0).sum()) <= records[2].kept
     assert not module.training
-
-
-def test_finished_rounds_are_read_and_more_are_added(tmp_path, monkeypatch):
-    first = tables(tmp_path, rounds=1)
-    assert [r.key for r in tables(tmp_path, rounds=2)][:2] == [r.key for r in first]
-    monkeypatch.setattr("lth.training.round.run", None)
-    assert len(tables(tmp_path, rounds=2)) == 3
 
 
 def test_what_may_change_a_result_changes_the_key(tmp_path):
@@ -84,15 +70,10 @@ def test_what_may_change_a_result_changes_the_key(tmp_path):
     assert len(recipe) == 1, "seeds are replicates"
 
 
-def test_late_rewinding_and_controls(searched):
-    frame = lth.rounds(searched)
+def test_its_controls_are_rewound_verified_and_reported(searched, tmp_path):
+    frame, lines = lth.rounds(searched), []
     assert sorted(frame.control.dropna()) == ["order"] * 3 + ["reinit"] * 2 + ["shuffle"] * 2
     assert set(frame["begin_iteration"]) == {0, 16}
-    assert len(frame) == 3 + 7 + 2
-
-
-def test_its_rounds_are_verified_and_reported(searched, tmp_path, capsys):
-    lines = []
     assert verify(searched, lines.append) == 0
     assert lines[-1] == "12 rounds: 12 ok, 0 broken"
     assert report([str(searched), "--to", str(tmp_path)]) == 0
@@ -108,7 +89,7 @@ def test_its_rounds_are_verified_and_reported(searched, tmp_path, capsys):
 @pytest.mark.parametrize("search", [tables, texts])
 def test_a_search_that_is_stopped_at_every_epoch_ends_with_the_same_bits(search, tmp_path, monkeypatch):
     expected = search(tmp_path / "whole")
-    monkeypatch.setattr(Saver, "_due", lambda saver: signals._asked.append("SIGTERM") or True)
+    monkeypatch.setattr(SaveProgress, "_due", lambda saver: signals._asked.append("SIGTERM") or True)
     stops, records = 0, None
     while records is None:
         try:
@@ -155,7 +136,7 @@ def test_a_text_model_that_optimises_by_hand(tmp_path):
         ({"rewind": "5it"}, "it takes init, or epochs such as 2ep"),
         ({"retrain": "finetune"}, "it takes rewind or lr"),
         ({"criterion": "snip"}, "it takes magnitude, random or a function"),
-        ({"trainer": {"max_epochs": 3}}, "the search sets it"),
+        ({"trainer": {"max_epochs": 3}}, "but those that the search sets"),
         ({"trainer": {"max_epoch": 3}}, "it takes arguments of pl.Trainer"),
         ({"name": "a/b"}, "a name without slashes"),
     ],

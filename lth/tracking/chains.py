@@ -32,10 +32,8 @@ SCORES = {  # name of a curve: field of a record, factor
 AGAINST = ("test acc at early stop", "val acc, last epoch", "early-stop iteration")
 CHARTS = {  # of the page of custom scalars; category: tags, as regular expressions
     # TensorBoard's steps are integers, and it drops those that do not rise: so not weights remaining, nor a fraction.
-    "Against sparsity (x: hundredths of a percent of the weights pruned, from 0, dense, to 10000)": [
-        f"against sparsity/{name}" for name in AGAINST
-    ],
-    "By round of pruning (x: round)": [*(f"by round/{name}" for name in (*AGAINST, "weights remaining, percent")), "density/.*"],
+    "Against sparsity (x: percent of the weights pruned, times 100)": [f"against sparsity/{name}" for name in AGAINST],
+    "By round (x: round)": [*(f"by round/{name}" for name in (*AGAINST, "weights remaining, percent")), "density/.*"],
     "Learning curves, a line a round (x: iteration)": ["val/acc", "train/acc", "val/loss", "train/loss"],
 }
 
@@ -52,9 +50,8 @@ def enter(outputs: Path, last: Spec, record: Record) -> None:
     path = run / f"{EVENTS}{step:04d}.{record.key}"  # TensorBoard reads files in the order of their names
     if not path.exists():
         with _writer(path) as board:
-            board.add_custom_scalars(
-                {title: {tag: ["Multiline", [f"^{tag}$"]] for tag in tags} for title, tags in CHARTS.items()}
-            )
+            charts = {title: {tag: ["Multiline", [f"^{tag}$"]] for tag in tags} for title, tags in CHARTS.items()}
+            board.add_custom_scalars(charts)
             _scalars(board, record, step)
             _histograms(board, record, step)
 
@@ -101,13 +98,12 @@ def _scalars(board: Any, record: Record, step: int) -> None:
 
 
 def _histograms(board: Any, record: Record, step: int) -> None:
-    """Add the remaining weights of each layer (at most about a million of them), and the density of each of its units."""
+    """Add the remaining weights of each layer, and the density of each of its units."""
     from lth.tree.ticket import load_ticket
 
     weights, _ = files.read_tensors(record.folder / "final.safetensors")
     for name, mask in load_ticket(record.folder).masks.items():
         layer, remaining = name.removesuffix(".weight"), weights[name][mask].float()
         if len(remaining):
-            sample = remaining[:: max(1, len(remaining) // 10**6)]
-            board.add_histogram(f"remaining weights/{layer}", sample, step, bins=50)
+            board.add_histogram(f"remaining weights/{layer}", remaining, step, bins=50)
         board.add_histogram(f"density of output units/{layer}", mask.flatten(1).float().mean(1), step, bins=50)

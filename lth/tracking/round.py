@@ -1,6 +1,5 @@
 """What the loggers of a round get once, after its test."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ METRICS = (
 
 
 def log_round(loggers: list[Logger], record: Record, predicted: np.ndarray | None, splits: Splits | None) -> None:
-    """Log hyperparameters and scores; to TensorBoard also layers, configuration, confusion matrix and misclassified images.
+    """Log hyperparameters and scores; to TensorBoard also layers, confusion matrix and misclassified images.
 
     Args:
         predicted: class of each test image, in the order of ``splits.test``; None for a task that is no image classification.
@@ -34,7 +33,8 @@ def log_round(loggers: list[Logger], record: Record, predicted: np.ndarray | Non
     scores = {f"hp/{name}": facts[name] for name in METRICS if facts[name] is not None}
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            _text(logger.experiment, record)
+            if record.layer_flops:
+                logger.experiment.add_text("layers", table.layers(record), record.round)
             if record.test_confusion is not None and predicted is not None and splits is not None:
                 _pictures(logger.experiment, record, predicted, splits)
             logger.log_hyperparams(params, scores, record.iterations)
@@ -44,14 +44,6 @@ def log_round(loggers: list[Logger], record: Record, predicted: np.ndarray | Non
         logger.finalize("success")
         if isinstance(logger, WandbLogger):  # or else the next round continues its run
             logger.experiment.finish()
-
-
-def _text(board: Any, record: Record) -> None:
-    if record.layer_flops:
-        board.add_text("layers", table.layers(record), record.round)
-    determined = json.dumps(record.determined_by, indent=2).replace("\n", "\n    ")
-    about = f"Key {record.key}, by what is not at its default:\n\n    {determined}\n\nCommand:\n\n    lth {record.command}"
-    board.add_text("configuration", about, record.round)
 
 
 def _pictures(board: Any, record: Record, predicted: np.ndarray, splits: Splits) -> None:

@@ -66,12 +66,13 @@ class Data(Checked):
     image_size: int = number(150, at_least=8, at_most=4096)  # pixels; every image is resized to image_size x image_size
     channels: int = choice(3, 1)  # 1: grey, 3: RGB; whatever the files hold is converted
     val_fraction: float = number(0.15, above=0, below=1)  # held out of each class of the training folder for validation
-    # Held out of each class for the test, only where the folder has no test part.
+    # held out of each class for the test, only where the folder has no test part
     test_fraction: float = number(0.2, above=0, below=1)
     split_seed: int = number(0, at_least=0)  # draws both splits; the same for all replicates, which share their test images
     batch_size: int = number(64, at_least=1)  # images a step, over all devices
-    augment: str = choice("none", "flip", "standard")  # of training images: mirrored (flip), also rotated, scaled and shifted
-    # Mean and standard deviation of each channel; auto: those that the model expects.
+    # of training images: none, flip (mirrored), standard (also rotated, scaled and shifted)
+    augment: str = choice("none", "flip", "standard")
+    # mean and standard deviation of each channel; auto: those that the model expects
     normalize: str = choice("auto", "imagenet", "half", "none", "mnist", "cifar10")
     on_error: str = choice("fail", "skip", free=True)  # where an image cannot be decoded: end the run, or leave it out
     cache: str = key("${outputs}/cache", "a folder", bool, free=True)  # the folder of decoded pixels and downloads
@@ -111,25 +112,27 @@ class Prune(Checked):
     rounds: int = number(5, at_least=0, at_most=1000, free=True)  # how many times it is pruned; 0: the dense network alone
     rate: float = number(0.2, above=0, below=1)  # fraction of the remaining weights pruned in a round
     head: bool = True  # whether all layers of the head are pruned, too
-    # The head's rate as a fraction of ``rate``; only with allocation=layerwise.
+    # the head's rate as a fraction of ``rate``; only with allocation=layerwise
     head_rate: float = number(1.0, above=0, at_most=1)
-    scope: str = choice("trainable", "all", "backbone")  # which weights are pruned; backbone: all but the head's
-    # Scores of the trained weights; snip, grasp, synflow: of the weights rewound to.
+    # which weights are pruned: trainable (those that are trained), all, backbone (all but the head's)
+    scope: str = choice("trainable", "all", "backbone")
+    # scores of the trained weights; snip, grasp, synflow: of the weights rewound to
     criterion: str = choice("magnitude", "random", "snip", "grasp", "synflow")
-    allocation: str = choice("global", "layerwise", "erk")  # which fraction of each layer; global: lowest scores of all
+    # which fraction of each layer: global (lowest scores of all), layerwise (the same), erk
+    allocation: str = choice("global", "layerwise", "erk")
     score_images: int = number(10, at_least=1)  # training images of each class that snip and grasp look at
-    # Where later rounds start: init, or where round 0 was after 500it (iterations) or 2ep (epochs).
+    # where later rounds start: init, or where round 0 was after 500it (iterations) or 2ep (epochs)
     rewind: str = text("init", "init, iterations such as 500it, or epochs such as 2ep", "init|[1-9][0-9]*(it|ep)")
-    # rewind: weights and schedule; lr: schedule alone; finetune (not the key that names layers): neither.
+    # rewind: weights and schedule; lr: schedule alone; finetune (not the key that names layers): neither
     retrain: str = choice("rewind", "lr", "finetune")
-    # Networks trained beside the tickets; all: all but order.
+    # networks trained beside the tickets, joined by +; all: all but order
     controls: str = text(
         "none",
         f"none, all, or {', '.join(CONTROLS)}, joined by '+'",
         r"none|all|({0})(\+({0}))*".format("|".join(CONTROLS)),
         free=True,
     )
-    # The rounds that have controls.
+    # numbers of the rounds that have controls, joined by +
     control_rounds: str = text("all", "all, or numbers of rounds joined by '+'", r"all|[0-9]+(\+[0-9]+)*", free=True)
 
     def __post_init__(self) -> None:
@@ -146,7 +149,7 @@ class Optim(Checked):
     momentum: float = number(0.9, at_least=0, below=1)  # sgd only
     schedule: str = choice("constant", "cosine", "step")  # of the learning rate, over a round; not of pruning (prune.schedule)
     gamma: float = number(0.1, above=0, below=1)  # step only: multiplies the learning rate at each milestone
-    milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])  # step only: fractions of all iterations
+    milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])  # step only: rising fractions of all iterations
     warmup: int = number(0, at_least=0)  # iterations over which the learning rate rises linearly to lr
     clip: float = number(0.0, at_least=0, below=inf)  # largest norm of the gradient; 0: no clipping
 
@@ -161,14 +164,14 @@ class Optim(Checked):
 class Trainer(Checked):
     accelerator: str = choice("auto", "cpu", "gpu", free=True)  # auto: a GPU where there is one
     devices: int = number(1, at_least=1)  # how many train; in the key, because BatchNorm and dropout work on each device alone
-    # auto: 32-true on a CPU, bf16-mixed or 16-mixed on a GPU, where a command thus has other keys.
+    # auto: 32-true on a CPU, bf16-mixed or 16-mixed on a GPU, where a command thus has other keys
     precision: str = choice("auto", "32-true", "16-mixed", "bf16-mixed", free=True)
     channels_last: bool = key(True, free=True)  # memory layout of images and convolutions
     compile: bool = key(False, free=True)  # torch.compile of the network
     # The same bits each time on one machine, as on a CPU anyway; an error where torch cannot. Not in the key, because kernels
     # differ by rounding alone, as devices do.
     deterministic: bool = key(False, free=True)
-    # Minutes between checkpoints of a round; 0: only when a signal asks to stop.
+    # minutes between checkpoints of a round; 0: only when a signal asks to stop
     checkpoint_minutes: float = number(5.0, at_least=0, free=True)
     val_check_interval: int = number(0, at_least=0)  # iterations between validations; 0: one at the end of each epoch
 

@@ -62,7 +62,7 @@ def refusal(error: Exception) -> Exception:
 def _unknown(key: str) -> str:
     """Return a sentence on a key that does not exist: what its whole name or its last word may stand for, or all of its group."""
     last = {known: known.rpartition(".")[2] for known in (*keys(), *GROUPS)}
-    if closest := difflib.get_close_matches(key, [*last, *last.values()], n=1):
+    if closest := difflib.get_close_matches(key, [*last, *last.values()], n=1, cutoff=0.75):
         similar = [f"{known}=" for known in last if closest[0] in (known, last[known])]
         return f"{key} is no key; did you mean {' or '.join(similar)}?"
     siblings = [known for known in last if known.rpartition(".")[0] == key.rpartition(".")[0]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from lth.cli.command import run_command
 from lth.errors import DataError
 
-PAGE = "?smoothing=0#custom_scalars&_smoothingWeight=0"  # TensorBoard's 0.6 would falsify curves of few rounds
+PAGE = "?smoothing=0#timeseries"  # TensorBoard's 0.6 would falsify curves of few rounds
 
 
 def _serve() -> int:

@@ -38,20 +38,18 @@ def config(cfg: DictConfig) -> Config:
 
 def refusal(error: Exception) -> Exception:
     """Return what Hydra or OmegaConf raised because of a command line as a UsageError, another error as it is."""
-    origin = error.__cause__ or error
+    text, origin = str(error), error.__cause__ or error
     if isinstance(origin, (ConfigAttributeError, ConfigKeyError)):
         return UsageError(_unknown(origin.full_key))
     if isinstance(error, MissingConfigException) and error.options:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         return UsageError(f"{group}={name} is not accepted: it takes one of {', '.join(error.options)}.")
-    if several := re.match(r"Ambiguous value for argument '(.*)'|Sweep parameters '(.*)' requires --multirun", str(error)):
-        word = several[1] or several[2]
+    if several := re.match("(?:Ambiguous value for argument|Sweep parameters) '(.*)'", text):
+        command = f"python -m lth.run -m {shlex.quote(several[1])}"
+        return UsageError(f"{several[1]} is not accepted: several values are a sweep, which takes -m: {command}.")
+    if text.startswith("Config group override"):  # a ValueError
         return UsageError(
-            f"{word} is not accepted: several values are a sweep, which takes -m: python -m lth.run -m {shlex.quote(word)}."
-        )
-    if str(error).startswith("Config group override"):  # a ValueError
-        return UsageError(
-            f"{error}: a group takes the name of a choice, such as prune=imp; a key is written whole: prune.rate=0.2."
+            f"{text}: a group takes the name of a choice, such as prune=imp; a key is written whole: prune.rate=0.2."
         )
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         lines = [str(e).partition("\n")[0] for e in (error, error.__cause__) if e]

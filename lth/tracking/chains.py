@@ -30,13 +30,8 @@ SCORES = {  # name of a curve: field of a record
     "weights remaining": "density",
     "theoretical speed-up": "speedup",
 }
+# Also drawn against sparsity, in hundredths of a percent: TensorBoard's steps are integers, and it drops those that do not rise.
 AGAINST = ("test acc at early stop", "val acc, last epoch", "early-stop iteration")
-CHARTS = {  # of the page of custom scalars; category: tags, as regular expressions
-    # TensorBoard's steps are integers, and it drops those that do not rise: so not weights remaining, nor a fraction.
-    "Against sparsity (x: percent of the weights pruned, times 100)": [f"against sparsity/{name}" for name in AGAINST],
-    "By round (x: round)": [*(f"by round/{name}" for name in (*AGAINST, "weights remaining")), "density/.*"],
-    "Learning curves, a line a round (x: iteration)": ["val/acc", "train/acc", "val/loss", "train/loss"],
-}
 
 
 def enter(outputs: Path, last: Spec, record: Record) -> None:
@@ -52,8 +47,6 @@ def enter(outputs: Path, last: Spec, record: Record) -> None:
     if path.exists():
         return
     with _writer(path) as board:
-        charts = {title: {tag: ["Multiline", [f"^{tag}$"]] for tag in tags} for title, tags in CHARTS.items()}
-        board.add_custom_scalars(charts)
         for name, field in SCORES.items():
             if (value := getattr(record, field)) is not None:
                 board.add_scalar(f"by round/{name}", value, step)

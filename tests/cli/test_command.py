@@ -72,7 +72,7 @@ def test_tensorboard_is_opened_on_an_outputs_folder_without_smoothing(tmp_path):
     (tmp_path / "rounds" / "a-0").mkdir(parents=True)
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as board:
         address = board.stdout.readline().split()[-1]
-        assert address.endswith("/?smoothing=0#custom_scalars&_smoothingWeight=0")
+        assert address.endswith("/?smoothing=0#timeseries")
         assert urllib.request.urlopen(address).status == 200
         board.send_signal(signal.SIGINT)
     assert board.returncode == 130

@@ -82,7 +82,7 @@ def test_help_a_typo_and_finished_rounds_do_not_import_torch(images, tmp_path):
     assert "weights remaining" in done.stdout
 
 
-@pytest.mark.parametrize("override", ["prune.rate=2", "prune.rat=1", "data.root=/nowhere"])
+@pytest.mark.parametrize("override", ["prune.rat=1", "data.root=/nowhere"])
 def test_the_traceback_is_shown_on_request_alone(images, tmp_path, override):
     arguments = [*small(images, tmp_path), override]
     done = run(*arguments)

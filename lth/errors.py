@@ -9,10 +9,7 @@ def notice(sentence: str) -> None:
     print(f"lth: {sentence}", file=sys.stderr)
 
 
-@functools.cache
-def notice_once(sentence: str) -> None:
-    """``notice``, once in a process for each sentence."""
-    notice(sentence)
+notice_once = functools.cache(notice)  # once in a process for each sentence
 
 
 class LthError(Exception):

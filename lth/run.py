@@ -1,10 +1,5 @@
 """``python -m lth.run key=value ...``: search for a winning ticket."""
 
-import signal
-
-if __name__ == "__main__":  # Ctrl-C during the imports ends without a traceback; ``main`` replaces the handler
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
 import math
 import os
 import sys
@@ -16,6 +11,7 @@ from omegaconf import DictConfig
 from lth import __version__, config
 from lth.cli import signals, sweep, usage
 from lth.cli.command import run_command
+from lth.errors import UsageError
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in the wheel, or beside the package
@@ -28,14 +24,17 @@ def job(cfg: DictConfig) -> float:
     """Run one experiment and return what sweepers optimise, see ``search.score``; NaN if it failed."""
     try:
         chosen = usage.config(cfg)
-        sweep.require_one_device(chosen)
+        devices = chosen.trainer.devices
+        if devices > 1 and sweep.current():  # Lightning starts their processes by repeating the command
+            raise UsageError(f"trainer.devices={devices} is not accepted in a sweep (-m): it takes 1 there.")
         from lth.tracking import job as results  # costs a second, and a typo should not
         from lth.training.device import is_first
         from lth.training.search import score, search
 
-        if chosen.trainer.devices == 1:  # else Lightning stops all ranks by itself
+        if devices == 1:  # else Lightning stops all ranks by itself
             signals.listen()
-        records = search(chosen, say=print if is_first() else lambda line: None, job=sweep.title())
+        title = f"job {sweep.current().num}, " if sweep.current() else ""
+        records = search(chosen, say=print if is_first() else lambda line: None, job=title)
         if is_first():
             results.show(chosen, records, sweep.collect(records))
         return score(chosen, records)
@@ -46,7 +45,6 @@ def job(cfg: DictConfig) -> float:
 
 def main() -> None:
     """Run the command; its exit code is 2 for usage, 1 for trouble with data or while training, 0 if all is well."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     run_command(_run, "stopped; finished rounds are kept, and the same command goes on from the last checkpoint.")
 
 
@@ -55,8 +53,7 @@ def _run() -> int:
         print(f"lth {__version__}")
         return 0
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises its errors instead of printing them
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # for the modules that model.target and _target_ name
+    sys.path.append(os.getcwd())  # for the modules that model.target and _target_ name
     usage.prepare()
     try:
         job()
@@ -65,7 +62,7 @@ def _run() -> int:
             raise
         raise KeyboardInterrupt from None
     except Exception as error:
-        sweep.failed(error)
+        sweep.failed(usage.refusal(error))
     return sweep.end()
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,29 +64,19 @@ def make_config(images, tmp_path):
     """A function giving a small, fast Config: ``make_config(rounds=3, seed=1, epochs=2, model="simple_cnn", ...)``."""
 
     def make(outputs: Path | None = None, **changes) -> Config:
+        def chosen(*names: str) -> dict[str, Any]:
+            return {name: changes.pop(name) for name in names if name in changes}
+
         out = outputs or tmp_path / "outputs"
-        prune = Prune(
-            rounds=changes.pop("rounds", 2),
-            rate=changes.pop("rate", 0.2),
-            schedule=changes.pop("schedule", "imp"),
-            head=changes.pop("head", True),
-        )
-        data = Data(
-            name="folder", root=str(images), image_size=changes.pop("image_size", 20), batch_size=16, cache=str(out / "cache")
-        )
-        for name in ("augment", "cache_limit", "workers", "on_error", "normalize", "root", "channels"):
-            if name in changes:
-                setattr(data, name, changes.pop(name))
+        data = {"name": "folder", "root": str(images), "image_size": 20, "batch_size": 16, "cache": str(out / "cache")}
+        data |= chosen("augment", "cache_limit", "workers", "on_error", "normalize", "root", "channels", "image_size")
         return Config(
-            seed=changes.pop("seed", 0),
-            epochs=changes.pop("epochs", 2),
-            outputs=str(out),
-            data=data,
-            prune=prune,
-            model=Model(name=changes.pop("model", "lenet_300_100")),
-            logger=Logger(name=changes.pop("logger", "none")),
-            trainer=Trainer(accelerator="cpu", precision=changes.pop("precision", "auto"), compile=changes.pop("compile", False)),
-            **changes,
+            data=Data(**data),
+            prune=Prune(**{"rounds": 2} | chosen("rounds", "rate", "schedule", "head")),
+            model=Model(changes.pop("model", "lenet_300_100")),
+            logger=Logger(changes.pop("logger", "none")),
+            trainer=Trainer("cpu", **chosen("precision", "compile")),
+            **{"seed": 0, "epochs": 2, "outputs": str(out)} | changes,
         )
 
     return make

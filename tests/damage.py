@@ -24,22 +24,18 @@ class Runs:
         return os.mkdir, (MESSAGE,)
 
 
-def bytes_(content: bytes):
-    return lambda root: (root / ONE).write_bytes(content)
-
-
 def truncated(root: Path) -> None:
     (root / ONE).write_bytes((root / ONE).read_bytes()[:300])
 
 
-def header(width: int, height: int):
-    """A PNG of some bytes that says it is large."""
+def huge(root: Path) -> None:
+    """A PNG of some bytes that says it is 20,000 pixels wide and high."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    size = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return bytes_(b"\x89PNG\r\n\x1a\n" + size + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
+    size = chunk(b"IHDR", struct.pack(">IIBBBBB", 20000, 20000, 8, 2, 0, 0, 0))
+    (root / ONE).write_bytes(b"\x89PNG\r\n\x1a\n" + size + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
 
 
 def odd_images(root: Path) -> None:
@@ -54,9 +50,8 @@ def odd_images(root: Path) -> None:
     (folder / "folder.png").mkdir()
 
 
-def link(target: str):
-    """A link beside the images; an empty ``target``: to itself."""
-    return lambda root: (root / "train" / "down" / "link.png").symlink_to(target or "link.png")
+def link(root: Path) -> None:
+    (root / "train" / "down" / "link.png").symlink_to("/nowhere.png")
 
 
 def pipe(root: Path) -> None:
@@ -64,23 +59,11 @@ def pipe(root: Path) -> None:
     os.mkfifo(root / "train" / "down" / "pipe.png")
 
 
-def in_two_classes(root: Path) -> None:
-    shutil.copy(root / "test" / "down" / "000.png", root / "test" / "plain" / "new.png")
-
-
-def flat(*names: str):
-    """Folders of these names with images in them, and nothing else."""
-
-    def change(root: Path) -> None:
-        for name in names:
-            shutil.copytree(root / "train" / "down", root / "new" / name)
-        for part in ("train", "test"):
-            shutil.rmtree(root / part)
-        for name in names:
-            (root / "new" / name).rename(root / name)
-        (root / "new").rmdir()
-
-    return change
+def parts_without_classes(root: Path) -> None:
+    """Train/ and Test/ with images in them, and nothing else."""
+    for part in ("train", "test"):
+        (root / part / "down").rename(root / part.title())
+        shutil.rmtree(root / part)
 
 
 def duplicates(root: Path) -> None:
@@ -88,6 +71,15 @@ def duplicates(root: Path) -> None:
     one = (root / ONE).read_bytes()
     for path in (root / "train" / "down").iterdir():
         path.write_bytes(one)
+
+
+def leak(root: Path) -> None:
+    for i in range(2):
+        shutil.copy(root / "train" / "down" / f"00{i}.png", root / "test" / "down" / f"copy{i}.png")
+
+
+def in_two_classes(root: Path) -> None:
+    shutil.copy(root / "test" / "down" / "000.png", root / "test" / "plain" / "new.png")
 
 
 def unreadable(root: Path) -> None:
@@ -104,9 +96,11 @@ def called(name: str | bytes):
     return rename
 
 
-def emptied(*parts: str, keep: int = 0):
+def keeping(count: int):
+    """A class of ``count`` images."""
+
     def empty(root: Path) -> None:
-        for path in sorted((root.joinpath(*parts)).iterdir())[keep:]:
+        for path in sorted((root / "train" / "down").iterdir())[count:]:
             path.unlink()
 
     return empty
@@ -116,35 +110,16 @@ def without(*parts: str):
     return lambda root: shutil.rmtree(root.joinpath(*parts))
 
 
-def leak(root: Path) -> None:
-    for i in range(2):
-        shutil.copy(root / "train" / "down" / f"00{i}.png", root / "test" / "down" / f"copy{i}.png")
+def weights(state):
+    return lambda root: torch.save(state, root / "w.pth")
 
 
-def single(root: Path) -> None:
-    for name in ("across", "down"):
-        shutil.rmtree(root / "train" / name)
-
-
-def weights(state, name: str = "w.pth"):
-    return lambda root: torch.save(state, root / name)
-
-
-def lenet(change):
-    """Weights of the right network, but for a change."""
-
-    def write(root: Path) -> None:
-        save_file(change(lenet_300_100(3, 8).state_dict()), root / "w.safetensors")
-
-    return write
-
-
-def not_finite(state):
-    next(iter(state.values())).view(-1)[3] = float("inf")
-    return state
+def infinite_weights(root: Path) -> None:
+    state = lenet_300_100(3, 8).state_dict()
+    state["fc1.1.weight"].view(-1)[3] = float("inf")
+    save_file(state, root / "w.safetensors")
 
 
 def half_weights(root: Path) -> None:
-    lenet(dict)(root)
-    path = root / "w.safetensors"
-    path.write_bytes(path.read_bytes()[:5000])
+    infinite_weights(root)
+    os.truncate(root / "w.safetensors", 5000)

@@ -7,7 +7,6 @@ import dataclasses
 import re
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from lth import config as schema
 from lth.__main__ import COMMANDS
@@ -63,7 +62,7 @@ def _groups() -> str:
 
 
 def _table(node: Any, prefix: str) -> str:
-    comments, accepted = _comments(), _accepted()
+    comments = _comments()
     rows = []
     for field in dataclasses.fields(node):
         if not dataclasses.is_dataclass(field.type):
@@ -73,16 +72,8 @@ def _table(node: Any, prefix: str) -> str:
             key, free = prefix + field.name, not field.metadata.get("key", True)
             what = comments[node.__name__, field.name]
             counts = HASHED.get(key, "no" if free else "yes")
-            rows.append([f"`{key}`", kind, f"`{shown}`", accepted.get(key, ""), what.replace("``", "`"), counts])
+            rows.append([f"`{key}`", kind, f"`{shown}`", field.metadata.get("accepted", ""), what.replace("``", "`"), counts])
     return _markdown(["key", "type", "default", "accepted", "what it does", "in the round's key"], rows)
-
-
-def _accepted() -> dict[str, str]:
-    """Dotted key -> what it takes: the sentences that ``config.require`` would print, the first one of each key."""
-    found: dict[str, str] = {}
-    with mock.patch.object(schema, "require", lambda holds, key, value, accepted: found.setdefault(key, accepted)):
-        Config()
-    return found
 
 
 def _comments() -> dict[tuple[str, str], str]:

@@ -7,19 +7,65 @@ import sys
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from PIL import Image
+import torch
 
 import lth.run
-from lth.cli import usage
-from lth.config import Config
 from lth.data import overview
-from lth.errors import UsageError
 from tests import damage as D
-from tests.bad import BASE, COMMANDS, FOLDERS, VALUES
 from tests.conftest import write_parts
-from tests.test_run import run
+
+BASE = (
+    *("data=folder", "data.image_size=8", "data.batch_size=8", "epochs=1", "model=lenet_300_100"),
+    *("trainer=cpu", "prune.rounds=0", "logger=none"),
+)
+IMAGE = r"the image .*down/{} cannot be decoded \(.*{}.*\); data\.on_error=skip leaves it out"
+WEIGHTS, SAFE = "model.weights={root}/w.pth", "model.weights={root}/w.safetensors"
+
+# What is done to the images, arguments, exit code, what the sentence says; '' as a sentence: it works.
+CASES = [
+    (None, "prune.rate=2", 2, "^lth: prune.rate=2.0 is not accepted: it takes a number above 0 and below 1.$"),
+    (None, "prune.rat=0.2", 2, r"^lth: prune.rat is no key; did you mean prune.rate=\?$"),
+    (None, "--multrun", 2, "unrecognized arguments: --multrun"),
+    (None, "--cfg=jbo", 2, "invalid choice"),
+    (None, "finetune=layer9", 2, "layer9 is no block; it takes all, head, fc1, fc2"),
+    (None, "finetune=", 2, "is no block"),
+    (None, "model.name=resnet19", 2, "one of alexnet, .*resnet18"),
+    (None, "model.weights=/nowhere.pth", 2, "imagenet, none, or a .pth or .safetensors file"),
+    (None, "model.weights=imagenet", 2, "with model=lenet_300_100"),
+    (None, "features.dtype=float16", 2, "no features are cached"),
+    (None, "data.root=/nowhere", 1, "^lth: data.root=/nowhere is no folder"),
+    (None, "data.root={root}/" + str(D.ONE), 1, "data.root=.* is a file"),
+    (D.without("train", "across"), "", 1, "different class folders: across"),
+    (D.keeping(0), "", 1, r"class folder .*down holds no image"),
+    (D.keeping(1), "", 1, "the class down has a single image to train on"),
+    (D.without("test"), "", 0, ""),
+    (D.odd_images, "", 0, ""),
+    (D.huge, "", 1, IMAGE.format("000.png", "exceeds limit")),
+    (D.truncated, "", 1, IMAGE.format("000.png", "truncated")),
+    (D.truncated, "data.on_error=skip", 0, "1 image cannot be decoded and is skipped: .*down/000.png"),
+    (D.parts_without_classes, "", 1, "has Train and Test without class folders.*takes one folder a class"),
+    (D.duplicates, "", 0, "1 of 3 validation images is among the images to train on, byte by byte"),
+    (D.link, "", 1, r"image .*link\.png cannot be read \(No such file"),
+    (D.pipe, "", 1, r"image .*pipe\.png cannot be read \(it is no file\)"),
+    (D.pipe, "data.on_error=skip", 0, r"1 image .* skipped: .*pipe\.png"),
+    (D.unreadable, "", 1, r"image .*000\.png cannot be read \(Permission denied\)"),
+    (D.called("ö✓<b>$(mkdir ran)`mkdir ran`;{0}|$x$"), "logger=tensorboard", 0, ""),
+    (D.called(b"a\xff"), "", 1, r"the name '.*\\udcff' is no UTF-8; rename it"),
+    (D.leak, "", 0, "lth: warning: 2 of 11 test images are among the images to train or validate on, byte by byte"),
+    (D.in_two_classes, "", 0, "lth: warning: 1 image lies in more than one class, byte by byte; no network"),
+    (D.weights({"conv.weight": torch.zeros(2)}), WEIGHTS, 1, "do not fit .*Missing key.*fc1.*conv.weight"),
+    (D.weights({3: torch.zeros(3)}), WEIGHTS, 1, "holds other things than named tensors"),
+    (D.weights({"fc1.weight": D.Runs()}), WEIGHTS, 1, r"cannot be read \(UnpicklingError\)"),
+    (D.half_weights, SAFE, 1, r"weights .*w\.safetensors cannot be read \(SafetensorError\)"),
+    (D.infinite_weights, SAFE, 1, "not finite numbers in fc1.1.weight"),
+    (None, "outputs={root}/" + str(D.ONE), 2, r"outputs=.*000\.png is not accepted: it takes a folder"),
+    (None, "data.cache={root}/" + str(D.ONE) + "/x", 2, "data.cache=.* is not accepted: it takes a folder"),
+    (None, "prune.rounds=1 prune.rewind=9ep", 2, "prune.rewind=9ep is not accepted: training takes"),
+    (None, "prune.rounds=1 prune.controls=all prune.control_rounds=9", 2, "there is no round 9"),
+    (None, "prune.rounds=9 prune.rate=0.99", 2, "in round 3 no weight would be left; it takes at most 2"),
+    (None, "prune.rounds=80", 2, "in round 4. none of the 2 weights left would be pruned"),
+    (None, "optim.lr=1e38 epochs=3", 1, "loss is nan at iteration .* the round is not finished; no checkpoint"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -27,92 +73,53 @@ def good(tmp_path_factory) -> Path:
     return write_parts(tmp_path_factory.mktemp("good"), 6, 3)
 
 
-@pytest.fixture(scope="module")
-def finished(good, tmp_path_factory) -> Path:
-    """An outputs folder that bad input must leave as it is; all cases use it."""
-    outputs = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["lth", *BASE, f"data.root={good}", f"outputs={outputs}", "seed=77"])
-        patch.setenv("HYDRA_FULL_ERROR", "0")
-        patch.setattr("lth.cli.signals.listen", lambda: None)
-        patch.chdir(outputs)
-        lth.run.main()
-    return outputs
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """A function that runs a command line in this process: the exit code, and stderr without the progress of rounds."""
+
+    def call(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["lth", *arguments])
+        monkeypatch.setattr("lth.cli.signals.listen", lambda: None)
+        monkeypatch.chdir(tmp_path)
+        overview._tell.cache_clear()
+        try:
+            code = lth.run.main() or 0
+        except SystemExit as error:
+            code = error.code
+        lines = capsys.readouterr().err.splitlines()
+        assert not list(tmp_path.rglob(D.MESSAGE)), "nothing ran"
+        return code, "\n".join(line for line in lines if not re.match(r"(job \d+, )?round \d+/|lth: decoding", line))
+
+    return call
 
 
 def contents(outputs: Path) -> dict[Path, bytes]:
     return {p: p.read_bytes() for p in (outputs / "rounds").rglob("*.*") if p.is_file() and ".locks" not in p.parts}
 
 
-def keys(outputs: Path) -> set[str]:
-    """Of the rows of results.csv; what its other columns are depends on what its rounds differ in."""
-    return {line.partition(",")[0] for line in (outputs / "results.csv").read_text().splitlines()}
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory) -> Path:
+    """An outputs folder that all cases use; what is finished in it stays as it is."""
+    return tmp_path_factory.mktemp("outputs")
 
 
-@pytest.fixture
-def command(finished, monkeypatch, capsys, tmp_path):
-    """A function that runs a command line in this process: the exit code, and stderr without the progress of rounds."""
-
-    def call(*arguments: str) -> tuple[int, str]:
-        for name, value in (("_failures", []), ("_records", [])):
-            monkeypatch.setattr(lth.run, name, value, raising=False)
-        monkeypatch.setattr(sys, "argv", ["lth", *arguments])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-        monkeypatch.setattr("lth.cli.signals.listen", lambda: None)
-        monkeypatch.chdir(tmp_path)
-        overview._tell.cache_clear()
-        before, rows = contents(finished), keys(finished)
-        try:
-            code = lth.run.main() or 0
-        except SystemExit as error:
-            code = error.code
-        lines = capsys.readouterr().err.splitlines()
-        assert before.items() <= contents(finished).items(), "nothing finished is touched"
-        assert rows <= keys(finished)
-        assert not list(tmp_path.rglob(D.MESSAGE)), "nothing ran"
-        return code, "\n".join(line for line in lines if not re.match(r"(job \d+/\d+, )?round \d+/|lth: decoding", line))
-
-    return call
-
-
-@pytest.mark.parametrize(("override", "sentence"), VALUES, ids=[override for override, _ in VALUES])
-def test_a_value_of_a_wrong_type_or_out_of_range(override, sentence):
-    """By the schema alone, as ``lth.run`` applies it."""
-    with pytest.raises((UsageError, OmegaConfBaseException)) as raised:
-        OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.from_dotlist([override])))
-    text = str(raised.value) if isinstance(raised.value, UsageError) else usage.sentence(raised.value)
-    assert text.startswith(override.partition("=")[0])
-    assert re.search(sentence, text), text
-    assert text.endswith(".")
-    assert "\n" not in text
-
-
-@pytest.mark.parametrize(("override", "sentence"), COMMANDS, ids=[override for override, _ in COMMANDS])
-def test_an_argument_that_is_refused(command, good, finished, override, sentence):
-    code, text = command(*BASE, f"data.root={good}", f"outputs={finished}", override)
-    assert (code, len(text.splitlines())) == (2, 1), text
-    assert text.startswith("lth: ")
-    assert override.partition("=")[0].lstrip("+~") in text or "takes the name of a choice" in text
-    assert re.search(sentence, text), text
-    assert text.endswith((".", ")"))
-
-
-@pytest.mark.parametrize(("change", "arguments", "code", "sentence"), [f[1:] for f in FOLDERS], ids=[f[0] for f in FOLDERS])
-def test_a_folder_a_file_or_a_training(command, good, finished, tmp_path, change, arguments, code, sentence):
+@pytest.mark.parametrize(("change", "arguments", "code", "sentence"), CASES)
+def test_bad_input(command, good, outputs, tmp_path, change, arguments, code, sentence):
     if change is D.unreadable and os.geteuid() == 0:
         pytest.skip("root reads everything")
     root = shutil.copytree(good, tmp_path / "ä folder") if change else good
     if change:
         change(root)
-    overrides = [f"data.root={root}", f"outputs={finished}", *(a.format(root=root) for a in arguments)]
-    last = {override.partition("=")[0]: override.partition("=") for override in overrides}
-    got, text = command(
-        *BASE, *(f"{key}{sign}'{value}'" if "/" in value else f"{key}{sign}{value}" for key, sign, value in last.values())
-    )
+    given = [argument.format(root=root) for argument in arguments.split()]
+    shared = [f"data.root='{root}'", f"outputs={outputs}"]
+    shared = [word for word in shared if not any(other.startswith(word.partition("=")[0] + "=") for other in given)]
+    before = contents(outputs)
+    got, text = command(*BASE, *shared, *(re.sub(r"=(.*[ä/].*)", r"='\1'", word) for word in given))
     assert got == code, text
     assert len(text.splitlines()) == bool(sentence), text
     assert text.startswith("lth: " if sentence else "")
     assert re.search(sentence, text), text
+    assert before.items() <= contents(outputs).items(), "nothing finished is touched"
 
 
 def test_the_last_good_checkpoint_of_a_training_that_diverges_is_named(command, good, tmp_path):
@@ -132,34 +139,9 @@ def test_the_last_good_checkpoint_of_a_training_that_diverges_is_named(command, 
     assert not list(outputs.glob("rounds/*/round.json"))
 
 
-@pytest.mark.parametrize(("override", "code"), [("prune.rate=2", 2), ("data.root=/nowhere", 1)])
-def test_as_a_user_types_it(good, finished, override, code):
-    process = run(*BASE, f"data.root={good}", f"outputs={finished}", override)
-    assert process.returncode == code
-    assert re.fullmatch(r"lth: .*\.\n", process.stderr)
-
-
 def test_a_leak_is_named_once_in_a_sweep(command, good, tmp_path):
     root = shutil.copytree(good, tmp_path / "d")
     D.leak(root)
     code, text = command("-m", *BASE, f"data.root={root}", f"outputs={tmp_path}/o", "seed=0,1")
     assert code == 0, text
     assert text.count("2 of 11 test images") == 1
-
-
-def test_an_archive_that_climbs_out_of_its_folder_stays_inside(tmp_path):
-    """What lth writes of a download are class names and numbers of its own; torchvision checks and unpacks the archive."""
-    from lth.data import sources
-
-    class Evil:
-        classes = ("../../x", "ok")
-
-        def __len__(self):
-            return 2
-
-        def __getitem__(self, i):
-            return Image.new("L", (8, 8)), i
-
-    with pytest.raises(sources.DataError, match=r"class called '\.\./\.\./x'"):
-        sources.write(Evil(), tmp_path / "in" / "train")
-    assert [p.name for p in tmp_path.rglob("*.png")] == []

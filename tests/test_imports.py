@@ -10,7 +10,7 @@ import pytest
 import lth
 
 ROOT = Path(lth.__file__).parent
-GROUND = {"config", "errors", "network", "hashes", "seeds"}
+GROUND = {"config", "errors", "internet", "hashes", "seeds"}
 BASE = {"data", "models", "pruning", *GROUND}
 ALLOWED = {
     "__main__": GROUND,
@@ -29,7 +29,7 @@ ALLOWED = {
     "pruning": {"pruning", *GROUND},
     "config": GROUND,
     "errors": set(),
-    "network": set(),
+    "internet": set(),
     "hashes": set(),
     "seeds": set(),
 }

@@ -2,16 +2,16 @@
 
 import ast
 import contextlib
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import lth
 from lth.config import Data
-from lth.data import decoded, folders
+from lth.data import decoded, folders, sources
 from lth.errors import LthError
 from lth.models import weights
 from lth.tree.store import Store
@@ -50,8 +50,7 @@ def risks(tree: ast.AST) -> list[str]:
 
 def test_no_module_has_a_call_that_could_run_a_file():
     odd = {path.relative_to(ROOT).as_posix(): risks(ast.parse(path.read_text())) for path in ROOT.rglob("*.py")}
-    accepted = {"board.py": ["os.execv"]}  # becomes TensorBoard, by this interpreter's own path
-    assert {path: names for path, names in odd.items() if names} == accepted
+    assert {path: names for path, names in odd.items() if names} == {}
 
 
 @pytest.mark.parametrize(
@@ -70,13 +69,7 @@ def nothing_runs(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob(D.MESSAGE))
 
 
-def test_the_pickle_of_these_tests_would_run(tmp_path):
-    torch.save(D.Runs(), tmp_path / "w.pth")
-    torch.load(tmp_path / "w.pth", weights_only=False)
-    os.rmdir(tmp_path / D.MESSAGE)
-
-
-@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.safetensors", "w.bin"])
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
 @pytest.mark.parametrize("state", [D.Runs(), {"state_dict": D.Runs()}, {"fc1.weight": D.Runs()}])
 def test_weights_that_hold_code_are_refused(tmp_path, name, state):
     torch.save(state, tmp_path / name)
@@ -100,3 +93,20 @@ def test_a_round_that_holds_code_is_refused(tmp_path):
     torch.save(D.Runs(), folder / "round.json")
     with pytest.raises(LthError, match="is damaged"):
         Store(tmp_path).read("0123456789ab")
+
+
+def test_an_archive_that_climbs_out_of_its_folder_stays_inside(tmp_path):
+    """What lth writes of a download are class names and numbers of its own; torchvision checks and unpacks the archive."""
+
+    class Evil:
+        classes = ("../../x", "ok")
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            return Image.new("L", (8, 8)), i
+
+    with pytest.raises(LthError, match=r"class called '\.\./\.\./x'"):
+        sources.write(Evil(), tmp_path / "in" / "train")
+    assert [p.name for p in tmp_path.rglob("*.png")] == []

@@ -16,7 +16,6 @@ def run_command(work: Callable[[], int], stopped: str = "stopped.") -> None:
     """
     try:
         code = work()
-        sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"lth: {stopped}", file=sys.stderr)
         code = 130
@@ -30,21 +29,12 @@ def run_command(work: Callable[[], int], stopped: str = "stopped.") -> None:
 
 def report(error: Exception, job: str = "") -> int:
     """Print an error as one sentence, after the name of its job; return the exit code: 2 for usage, 1 for other trouble."""
-    sentence, code = _explain(error)
-    print(f"lth: {job}{sentence}", file=sys.stderr)
-    if isinstance(error, BrokenPipeError):  # nobody reads stdout (``| head``): Python's last flush would fail as well
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code
-
-
-def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, LthError):
-        return str(error), error.exit_code
-    from lth.cli import usage  # imports Hydra, which other commands do without
-
-    if usage.concerns(error):
-        return usage.sentence(error), 2
-    if isinstance(error, OSError) and error.strerror:
+        sentence = str(error)
+    elif isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}; finished rounds are kept, and the same command goes on once that is mended.", 1
-    return f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)", 1
+        sentence = f"{where}{error.strerror}; finished rounds are kept, and the same command goes on once that is mended."
+    else:
+        sentence = f"{type(error).__name__}: {error} (HYDRA_FULL_ERROR=1 shows where)"
+    print(f"lth: {job}{sentence}", file=sys.stderr)
+    return getattr(error, "exit_code", 1)

@@ -6,7 +6,6 @@ from types import FrameType
 
 from lth.errors import Interrupted
 
-CODES = {"SIGINT": 130}  # what shells expect after Ctrl-C; else Interrupted's own
 _asked: list[str] = []
 _listening = False
 
@@ -16,8 +15,7 @@ def listen() -> None:
     global _listening
     _listening = True
     for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _note)
+        signal.signal(getattr(signal, name), _note)
 
 
 def keep_listening() -> None:
@@ -27,9 +25,8 @@ def keep_listening() -> None:
 
 
 def _note(number: int, frame: FrameType | None) -> None:
-    name = signal.Signals(number).name
-    _asked.append(name)
-    if name == "SIGINT":
+    _asked.append(signal.Signals(number).name)
+    if number == signal.SIGINT:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         # Not print: the signal may come in the middle of a print, which cannot be entered twice.
         os.write(2, b"\nsaving a checkpoint; Ctrl-C again stops at once\n")
@@ -44,5 +41,5 @@ def stop(where: str) -> None:
     """Raise Interrupted if a signal asked to stop; ``where`` says what is saved."""
     if asked():
         error = Interrupted(f"{asked()}: {where}; the same command goes on from there.")
-        error.exit_code = CODES.get(asked(), Interrupted.exit_code)
+        error.exit_code = 130 if asked() == "SIGINT" else Interrupted.exit_code  # what shells expect after Ctrl-C
         raise error

@@ -16,7 +16,7 @@ from lth.data import folders, scenes
 from lth.data.cache import META, load_or_build
 from lth.data.progress import shown
 from lth.errors import DataError
-from lth.network import reachable
+from lth.internet import reachable
 
 NAMES = {"intel": "puneet6060/intel-image-classification", "mnist": "MNIST", "cifar10": "CIFAR10"}  # on Kaggle, in torchvision
 HANDLE = f"{NAMES['intel']}/versions/2"  # with a version, kagglehub asks the network for nothing once it is downloaded

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lth.config import OWN, Model, require
 from lth.errors import DataError, UsageError, notice
-from lth.network import reachable
+from lth.internet import reachable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

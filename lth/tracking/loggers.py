@@ -13,8 +13,7 @@ PACKAGES = {"wandb": ("wandb",), "mlflow": ("mlflow", "sqlalchemy")}  # by extra
 def require(name: str) -> None:
     """Raise UsageError if a package of a logger is not installed."""
     for package in PACKAGES.get(name, ()):
-        spec = find_spec(package)
-        if spec is None or spec.origin is None:  # without origin: a mere folder of that name, such as W&B's own
+        if find_spec(package) is None:
             raise UsageError(f"logger={name} needs the package {package}, which is not installed: pip install -e '.[{name}]'.")
 
 
@@ -32,8 +31,8 @@ def make(logger: Logger, folder: Path, outputs: Path) -> list[Any]:
 
             wandb.finish()  # the run of a round that failed: Lightning would continue it
             (outputs / "wandb").mkdir(parents=True, exist_ok=True)  # or else W&B takes a temporary folder
-            options = {"project": logger.project, "settings": wandb.Settings(silent=True)}
-            return [WandbLogger(folder.name, outputs, offline=logger.offline, **options)]
+            settings = wandb.Settings(silent=True)
+            return [WandbLogger(folder.name, outputs, offline=logger.offline, project=logger.project, settings=settings)]
         case "mlflow":
             uri = logger.uri or f"sqlite:///{outputs.resolve() / 'mlflow.db'}"  # MLflow 3 takes no folder any more
             return [MLFlowLogger(logger.project, run_name=folder.name, tracking_uri=uri)]

@@ -1,13 +1,11 @@
 """What the loggers of a round get once, after its test."""
 
-import json
 from typing import Any
 
 import numpy as np
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from lth.analysis import table
-from lth.config import ALLOCATIONS, CONTROLS, CRITERIA, RETRAIN
 from lth.data.split import Splits
 from lth.report import details, draw
 from lth.tree.record import Record
@@ -16,7 +14,6 @@ HPARAMS = (
     "model", "finetune", "data", "seed", "epochs", "round", "control", "density", "rate", "criterion", "allocation", "rewind",
     "retrain",
 )  # fmt: skip
-CHOICES = {"control": CONTROLS, "criterion": CRITERIA, "allocation": ALLOCATIONS, "retrain": RETRAIN}
 METRICS = (
     "early_stop_test_acc", "early_stop_iteration", "test_acc", "val_acc", "train_acc", "best_test_acc", "effective_density",
     "speedup",
@@ -24,39 +21,29 @@ METRICS = (
 
 
 def log_round(loggers: list[Logger], record: Record, predicted: np.ndarray | None, splits: Splits | None) -> None:
-    """Log hyperparameters and scores; to TensorBoard also layers, configuration, confusion matrix and misclassified images.
+    """Log hyperparameters and scores; to TensorBoard also layers, confusion matrix and misclassified images.
 
     Args:
         predicted: class of each test image, in the order of ``splits.test``; None for a task that is no image classification.
         splits: the images; None for other data.
     """
-    # TensorBoard takes the columns and filters of all rounds from one of them: what does not apply to a round has a value, too.
-    missing = dict.fromkeys(HPARAMS, "none") | {"rate": 0.0}
-    params = {name: missing[name] if getattr(record, name) is None else getattr(record, name) for name in HPARAMS}
-    boxes: dict[str, list[Any]] = {name: ["none", *choices] for name, choices in CHOICES.items()}
-    scores = {f"hp/{name}": getattr(record, name) for name in METRICS if getattr(record, name) is not None}
+    facts = vars(record)
+    # TensorBoard takes the columns of all rounds from one of them: what does not apply to a round has a value, too.
+    params = {name: "none" if facts[name] is None else facts[name] for name in HPARAMS} | {"rate": record.rate or 0.0}
+    scores = {f"hp/{name}": facts[name] for name in METRICS if facts[name] is not None}
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            _text(logger.experiment, record)
+            if record.layer_flops:
+                logger.experiment.add_text("layers", table.layers(record), record.round)
             if record.test_confusion is not None and predicted is not None and splits is not None:
                 _pictures(logger.experiment, record, predicted, splits)
-            logger.experiment.add_hparams(params, scores, boxes, run_name=".", global_step=record.iterations)
+            logger.log_hyperparams(params, scores, record.iterations)
         else:
             logger.log_hyperparams(params)
-            if not isinstance(logger, CSVLogger):  # whose file is a table of epochs
-                logger.log_metrics(scores, record.iterations)
+            logger.log_metrics(scores, record.iterations)
         logger.finalize("success")
         if isinstance(logger, WandbLogger):  # or else the next round continues its run
             logger.experiment.finish()
-
-
-def _text(board: Any, record: Record) -> None:
-    """Add the layers, and what determines the round with the command that trained it."""
-    if record.layer_flops:
-        board.add_text("layers", table.layers(record), record.round)
-    determined = json.dumps(record.determined_by, indent=2).replace("\n", "\n    ")
-    about = f"Key {record.key}, by what is not at its default:\n\n    {determined}\n\nCommand:\n\n    lth {record.command}"
-    board.add_text("configuration", about, record.round)
 
 
 def _pictures(board: Any, record: Record, predicted: np.ndarray, splits: Splits) -> None:

@@ -5,23 +5,23 @@ import sys
 
 import torch
 
-from tests.benchmarks import epochs, frozen, report, scenes, start, steps, transfer_levers
+from lth.training import device
+from tests.benchmarks import commands, epochs, frozen, steps
 
 ALL = {
-    "start": start.start,
+    "start": commands.start,
     "masked": steps.masked,
     "levers": steps.levers,
-    "transfer_levers": transfer_levers.transfer_levers,
-    "dropout": steps.dropout,
+    "transfer_levers": steps.transfer_levers,
     "ranking": steps.ranking,
     "epoch": epochs.epoch,
     "turnaround": epochs.turnaround,
     "frozen": frozen.frozen,
-    "scenes": scenes.scenes,
-    "report": report.report,
+    "report": commands.report,
 }
 
 if __name__ == "__main__":
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    device.prepare(deterministic=False)
     for name in sys.argv[1:] or ALL:
         ALL[name]()

@@ -4,10 +4,8 @@ import statistics
 import tempfile
 import time
 from itertools import pairwise
-from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 
 from lth.config import Config, Data, Features, Logger, Model, Optim, Prune
 from lth.data.module import ImageData
@@ -15,9 +13,9 @@ from lth.data.split import Splits, prepare
 from lth.models import build as models
 from lth.models.classifier import Classifier, build_optimizer
 from lth.models.cut import cut
-from lth.training import device
 from lth.training.search import search
-from lth.tree.store import Store
+from lth.tree import metrics
+from tests.benchmarks.timing import medians, parameters, train
 
 CASES = (
     ("resnet18", "head"),
@@ -38,8 +36,7 @@ def run(data: Data, model: str, finetune: str, cache: bool, epochs: int) -> list
             model=Model(model), prune=Prune(rounds=0), logger=Logger("none"),
         )  # fmt: skip
         [record] = search(conf, say=lambda line: None)
-        rows = (Store(Path(folder)).folder(record.key) / "metrics.csv").read_text().splitlines()
-        ends = [0.0, *(float(row.rsplit(",", 1)[1]) for row in rows[1:])]
+        ends = [0.0, *(row["seconds"] for row in metrics.read(record.folder / "metrics.csv"))]
         return [b - a for a, b in pairwise(ends)]
 
 
@@ -48,45 +45,39 @@ def suffix(data: Data, splits: Splits, model: str, finetune: str) -> float:
     network = models.build(Config(finetune=finetune, data=data, model=Model(model)), 6)
     network.net.to(memory_format=torch.channels_last)
     halves, net = cut(network.net), Classifier(network, Optim(), 6)
-    batches = ImageData(splits, data.batch_size, 0)
-    take = splits.train_images.take
+    images, take = ImageData(splits, data.batch_size, 0), splits.train_images.take
+    loaders = (images.train_dataloader(), images.val_dataloader())
     with torch.no_grad():
-        kept = [halves.prefix(batches.to_float(torch.from_numpy(take(i)))) for i, _ in batches.train_dataloader().sampler]
-        held = [halves.prefix(batches.to_float(torch.from_numpy(take(i)))) for i, _ in batches.val_dataloader().sampler]
-    labels = [torch.randint(0, 6, (len(x),)) for x in kept]
-    optimizer = build_optimizer(Optim(), [p for p in net.parameters() if p.requires_grad])
-    times = []
-    for _ in range(6):
-        begin = time.perf_counter()
-        for x, y in zip(kept, labels):
-            optimizer.zero_grad()
-            F.cross_entropy(halves.suffix(x), y).backward()
-            optimizer.step()
+        kept, held = (
+            [halves.prefix(images.to_float(torch.from_numpy(take(rows)))) for rows, _ in loader.sampler] for loader in loaders
+        )
+    batches = [(x, torch.randint(0, 6, (len(x),))) for x in kept]
+    optimizer = build_optimizer(Optim(), parameters(net))
+
+    def epoch() -> None:
+        train(halves.suffix, optimizer, batches)
         net.eval()
         with torch.no_grad():
             for x in held:
                 halves.suffix(x)
         net.train()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times[1:])
+
+    return medians({"suffix": epoch}, runs=5, warm=1)["suffix"]
 
 
 def frozen() -> None:
     """30 epochs with the cache, its building included, against 30 times the median epoch without it, and the suffix alone."""
-    device.prepare(deterministic=False)
     with tempfile.TemporaryDirectory() as folder:
         for model, finetune in CASES:
             data = Data(name="scenes", train_per_class=100, test_per_class=20, cache=f"{folder}/{model}-{finetune}")
             splits = prepare(data)
             begin = time.perf_counter()
-            cached = run(data, model, finetune, True, EPOCHS)
-            whole = time.perf_counter() - begin
-            again = time.perf_counter()
             run(data, model, finetune, True, EPOCHS)
-            again = time.perf_counter() - again
+            whole = time.perf_counter() - begin
+            epoch = statistics.median(run(data, model, finetune, True, EPOCHS))
+            again = time.perf_counter() - begin - whole
             without = EPOCHS * statistics.median(run(data, model, finetune, False, UNCACHED))
             limit = suffix(data, splits, model, finetune)
-            epoch = statistics.median(cached)
             print(
                 f"{model} {finetune}, {len(splits.train)} images: {EPOCHS} epochs without the cache {without:.1f} s "
                 f"(from {UNCACHED}), first round with it {whole:.1f} s ({whole / without:.3f}), "

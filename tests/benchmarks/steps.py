@@ -1,98 +1,87 @@
-"""A masked training step against a dense one; the CPU's levers; ranking."""
+"""A masked training step against a dense one; what levers are worth on a CPU; ranking."""
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from lth.config import Optim
+from lth.config import Config, Model, Optim
+from lth.models.build import build
 from lth.models.classifier import build_optimizer
-from lth.models.small import Dropout, lenet_300_100, simple_cnn
+from lth.models.small import lenet_300_100, simple_cnn
 from lth.pruning import masks as M
-from lth.training import device
-from tests.benchmarks.timing import medians, show
+from tests.benchmarks.timing import medians, parameters, pixels, show, train
 
 
 def stepper(
-    net: nn.Module, images: torch.Tensor, masked: bool, optimizer: torch.optim.Optimizer | None = None
+    net: nn.Module,
+    images: Tensor,
+    masked: bool = False,
+    optimizer: torch.optim.Optimizer | None = None,
+    forward: Callable[[Tensor], Tensor] | None = None,
 ) -> Callable[[], None]:
-    """One training step of Adam, with our two multiplications or without."""
-    optimizer = optimizer or build_optimizer(Optim(), list(net.parameters()))
-    labels = torch.randint(0, 6, (len(images),))
+    """One training step of Adam, with our two multiplications or without; ``forward``: of the network, if not its own."""
+    optimizer = optimizer or build_optimizer(Optim(), parameters(net))
+    batch = [(images, torch.randint(0, 6, (len(images),)))]
     params = [p for n, p in net.named_parameters() if n in set(M.prunable(net))]
     multipliers = [torch.empty_like(p.data).copy_(torch.rand_like(p) < 0.5) for p in params]
-
-    def step() -> None:
-        optimizer.zero_grad()
-        F.cross_entropy(net(images), labels).backward()
-        if masked:
-            M.multiply_([(p.grad, m) for p, m in zip(params, multipliers)])
-        optimizer.step()
-        if masked:
-            M.multiply_(list(zip(params, multipliers)))
-
-    return step
-
-
-def pixels(n: int, size: int) -> torch.Tensor:
-    return torch.randn(n, 3, size, size).contiguous(memory_format=torch.channels_last)
-
-
-def networks() -> dict[str, tuple[Callable[[], nn.Module], torch.Tensor]]:
-    from torchvision.models import resnet18
-
-    return {
-        "simple_cnn, batch 64 at 150x150": (lambda: simple_cnn(6, 150), pixels(64, 150)),
-        "resnet18, batch 32 at 150x150": (lambda: resnet18(num_classes=6), pixels(32, 150)),
-        "lenet_300_100, batch 64 at 28x28": (lambda: lenet_300_100(10, 28), pixels(64, 28)),
-    }
+    if masked:
+        optimizer.register_step_pre_hook(lambda *_: M.multiply_([(p.grad, m) for p, m in zip(params, multipliers)]))
+        optimizer.register_step_post_hook(lambda *_: M.multiply_(list(zip(params, multipliers))))
+    return lambda: train(forward or net, optimizer, batch)
 
 
 def masked() -> None:
     """Masked step / dense step."""
-    device.prepare(deterministic=False)
-    for name, (build, images) in networks().items():
-        steps = {}
-        for kind in ("dense", "masked"):
-            torch.manual_seed(0)
-            steps[kind] = stepper(build().to(memory_format=torch.channels_last), images, kind == "masked")
-        peer = build()
-        for module in list(peer.modules()):
+    from torchvision.models import resnet18
+
+    networks = {
+        "simple_cnn, batch 64 at 150x150": (lambda: simple_cnn(6, 150), pixels(64, 150)),
+        "resnet18, batch 32 at 150x150": (lambda: resnet18(num_classes=6), pixels(32, 150)),
+        "lenet_300_100, batch 64 at 28x28": (lambda: lenet_300_100(10, 28), pixels(64, 28)),
+    }
+    for name, (make, images) in networks.items():
+        nets = [make() for _ in range(3)]
+        for module in list(nets[2].modules()):
             if isinstance(module, (nn.Linear, nn.Conv2d)):
                 prune.random_unstructured(module, "weight", 0.5)
-        peer.to(memory_format=torch.channels_last)
-        steps["torch.nn.utils.prune, torch's default Adam"] = stepper(peer, images, False, torch.optim.Adam(peer.parameters()))
+        nets = [net.to(memory_format=torch.channels_last) for net in nets]
+        steps = {
+            "dense": stepper(nets[0], images),
+            "masked": stepper(nets[1], images, masked=True),
+            "torch.nn.utils.prune, torch's Adam": stepper(nets[2], images, optimizer=torch.optim.Adam(nets[2].parameters())),
+        }
         show(f"masked step, {name}", medians(steps, runs=9 if "resnet" in name else 21), "dense")
 
 
 LEVERS = """
 import sys, torch
 from lth.models.small import simple_cnn
-from tests.benchmarks.steps import pixels, stepper
-from tests.benchmarks.timing import medians
+from tests.benchmarks.steps import stepper
+from tests.benchmarks.timing import medians, pixels
 allocator, channels_last, fused, dropout = (flag == "1" for flag in sys.argv[1:5])
 if allocator:
     from lth.training import device
     device.prepare(deterministic=False)
-net = simple_cnn(6, 150)
-images = pixels(64, 150)
+net, form = simple_cnn(6, 150), torch.channels_last if channels_last else torch.contiguous_format
 if not dropout:
     net.conv1[3] = net.conv2[3] = torch.nn.Dropout(0.2)
-if channels_last:
-    net = net.to(memory_format=torch.channels_last)
-else:
-    images = images.contiguous()
+net = net.to(memory_format=form)
 optimizer = torch.optim.Adam(net.parameters(), lr=0.001, fused=fused or None)
-print(medians({"step": stepper(net, images, False, optimizer)}, runs=9)["step"])
+print(medians({"step": stepper(net, pixels(64, 150, form), optimizer=optimizer)}, runs=9)["step"])
 """
 
 
 def levers() -> None:
     """What each CPU lever is worth on simple_cnn: all of them on, then each one off, in fresh processes, in turn."""
+
+    def seconds(flags: str) -> float:
+        return float(subprocess.run([sys.executable, "-c", LEVERS, *flags], check=True, capture_output=True, text=True).stdout)
+
     kinds = {
         "all on": "1111",
         "allocator off": "0111",
@@ -101,12 +90,29 @@ def levers() -> None:
         "our dropout off": "1110",
         "all off": "0000",
     }
-    times: dict[str, list[float]] = {name: [] for name in kinds}
-    for _ in range(3):
-        for name, flags in kinds.items():
-            told = subprocess.run([sys.executable, "-c", LEVERS, *flags], check=True, capture_output=True, text=True)
-            times[name].append(float(told.stdout))
-    show("levers, simple_cnn, batch 64 at 150x150, a dense step", {n: sorted(t)[1] for n, t in times.items()}, "all on")
+    runs = [{name: seconds(flags) for name, flags in kinds.items()} for _ in range(3)]
+    middle = {name: sorted(run[name] for run in runs)[1] for name in kinds}
+    show("levers, simple_cnn, batch 64 at 150x150, a dense step", middle, "all on")
+
+
+def transfer_levers() -> None:
+    """A dense step of the whole network, batch 16 at 150x150, under each lever; the first compiled step apart."""
+    for name in ("resnet18", "densenet121", "efficientnet_lite0"):
+        nets = [build(Config(model=Model(name)), 6).net for _ in range(4)]
+        for net in (nets[0], *nets[2:]):
+            net.to(memory_format=torch.channels_last)
+        images = pixels(16, 150)
+        steps = {
+            "channels_last": stepper(nets[0], images),
+            "contiguous": stepper(nets[1], images.contiguous()),
+            "bf16-mixed": stepper(nets[2], images, forward=torch.autocast("cpu", torch.bfloat16)(nets[2])),
+            "compiled": stepper(nets[3], images, forward=torch.compile(nets[3])),
+        }
+        begin = time.perf_counter()
+        steps["compiled"]()
+        first = time.perf_counter() - begin
+        title = f"{name}, batch 16 at 150x150 (compiling took {first:.0f} s)"
+        show(title, medians(steps, runs=5, warm=1), "channels_last")
 
 
 def ranking() -> None:
@@ -121,11 +127,3 @@ def ranking() -> None:
             "torch.sort(stable=True)": lambda w=weights: torch.sort(w["w"], stable=True),
         }
         show(f"ranking {millions} million weights", medians(functions, runs=3, warm=1), "first round")
-
-
-def dropout() -> None:
-    """Our dropout against torch's, on the larger feature map of simple_cnn."""
-    device.prepare(deterministic=False)
-    x = torch.randn(64, 15, 75, 75).contiguous(memory_format=torch.channels_last)
-    ours, theirs = Dropout(0.2), nn.Dropout(0.2)
-    show("dropout", medians({"torch": lambda: theirs(x), "ours": lambda: ours(x)}), "torch")

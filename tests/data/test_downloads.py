@@ -11,7 +11,7 @@ import pytest
 import torchvision
 from PIL import Image
 
-from lth import network
+from lth import internet
 from lth.config import Data
 from lth.data import sources, split
 from lth.errors import DataError
@@ -73,8 +73,8 @@ def test_a_set_that_is_downloaded_is_used_without_a_network(monkeypatch, tmp_pat
 def test_without_folder_and_network_one_sentence_comes_within_seconds_and_without_torch(tmp_path, model):
     code = f"""if True:
         import sys
-        from lth import network
-        network.socket.create_connection = lambda *_: (_ for _ in ()).throw(OSError())
+        from lth import internet
+        internet.socket.create_connection = lambda *_: (_ for _ in ()).throw(OSError())
         sys.argv[1:] = ["model={model}", "outputs={tmp_path}/o"]
         from lth.run import main
         try:
@@ -93,10 +93,10 @@ def test_without_folder_and_network_one_sentence_comes_within_seconds_and_withou
 
 
 def test_a_host_that_never_answers_costs_seconds(monkeypatch):
-    monkeypatch.setattr(network, "SECONDS", 0.2)
-    monkeypatch.setattr(network.socket, "create_connection", lambda *_: time.sleep(1) or io.BytesIO())
+    monkeypatch.setattr(internet, "SECONDS", 0.2)
+    monkeypatch.setattr(internet.socket, "create_connection", lambda *_: time.sleep(1) or io.BytesIO())
     begin = time.perf_counter()
-    assert not network.reachable("www.kaggle.com")
+    assert not internet.reachable("www.kaggle.com")
     assert time.perf_counter() - begin < 0.9
 
 

@@ -1,11 +1,11 @@
 """Folders in a cache: built once, complete or absent. Imports no torch.
 
-A build fills a draft folder, which is renamed when its meta.json is written, so a killed build leaves nothing that looks
-complete. meta.json has the CRC-32 of each array.
+A build fills a draft folder, which is renamed when its meta.json is written. meta.json has the CRC-32 of each array.
 """
 
 import json
 import shutil
+import sys
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from tqdm import tqdm
 
 from lth.errors import notice
 
@@ -36,7 +37,7 @@ def load_or_build(folder: Path, build: Callable[[Path], Meta | None], before: Ca
 
 
 def write_array(path: Path, parts: Iterable[np.ndarray]) -> None:
-    """Write the consecutive parts (k, ...) of an array to a .npy file, however many there are; at least one."""
+    """Write the consecutive parts (k, ...) of an array to a .npy file, however many there are; nothing where there is none."""
     count = 0
     with open(path, "wb") as file:
         for part in parts:
@@ -45,13 +46,20 @@ def write_array(path: Path, parts: Iterable[np.ndarray]) -> None:
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(part.tobytes())
             count += len(part)
-        file.seek(0)  # numpy pads the header, so that it can be rewritten with another length of the array
-        np.lib.format.write_array_header_1_0(file, header | {"shape": (count, *part.shape[1:])})
+        if count:
+            file.seek(0)  # numpy pads the header, so that it can be rewritten with another length of the array
+            np.lib.format.write_array_header_1_0(file, header | {"shape": (count, *part.shape[1:])})
 
 
 def read_array(path: Path) -> np.ndarray:
     """Return a memory-mapped, read-only array."""
     return np.asarray(np.load(path, mmap_mode="r"))
+
+
+def shown(items: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+    """Iterate over ``items``, ``total`` in number, under a bar; where stderr is no terminal, it is printed every 10 seconds."""
+    interval = 0.1 if sys.stderr.isatty() else 10
+    return tqdm(items, f"lth: {what}", total, delay=1, leave=False, mininterval=interval, file=sys.stderr)
 
 
 def _read(folder: Path) -> Meta | None:

@@ -19,9 +19,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lth.config import Data
-from lth.data.cache import Meta, load_or_build, read_array, write_array
-from lth.data.folders import Listing
-from lth.data.progress import shown
+from lth.data.cache import Meta, load_or_build, read_array, shown, write_array
+from lth.data.folders import list_images
 from lth.errors import DataError
 from lth.hashes import of_file
 
@@ -96,62 +95,54 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def load(listing: Listing, data: Data, before: Callable[[], None] = lambda: None) -> Decoded:
-    """Return the images of ``listing``, from the cache or else decoded into it; ``before`` is called before that.
+def load(root: Path, data: Data, before: Callable[[], None] = lambda: None) -> Decoded:
+    """Return the images of a folder of class folders, from the cache or else decoded into it; ``before`` is called before that.
 
     Raises DataError where files cannot be decoded and ``data.on_error`` is ``fail``, or where all of a class cannot.
     """
-    stream = len(listing.names) * data.image_size**2 * data.channels > data.cache_limit * 1e9
-    folder = Path(data.cache) / f"{'stream' if stream else 'pixels'}-{_cache_name(listing, data)}"
-    skipped = load_or_build(folder, partial(_build, listing, data, stream), before)["skipped"]
-    bad = set(skipped)
-    left = [i for i, name in enumerate(listing.names) if name not in bad]
-    names, labels = [listing.names[i] for i in left], np.asarray(listing.labels, np.int64)[left]
-    file_hashes, array = read_array(folder / "hashes.npy"), None if stream else read_array(folder / "images.npy")
-    return Decoded(listing.root, listing.classes, names, labels, skipped, file_hashes, array, data.image_size, data.channels)
-
-
-def _cache_name(listing: Listing, data: Data) -> str:
-    total = hashlib.sha256(f"{VERSION} {data.image_size} {data.channels} {data.on_error} {listing.root.resolve()}".encode())
-    for name in listing.names:
-        total.update(f"{name}\n".encode())
+    classes, names, labels = list_images(root)
+    stream = len(names) * data.image_size**2 * data.channels > data.cache_limit * 1e9
+    key = hashlib.sha256(f"{VERSION} {data.image_size} {data.channels} {data.on_error} {root.resolve()}".encode())
+    for name in names:
+        key.update(f"{name}\n".encode())
         with suppress(OSError):  # a link to nowhere
-            stat = os.stat(f"{listing.root}/{name}")
-            total.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return total.hexdigest()[:16]
+            stat = os.stat(f"{root}/{name}")
+            key.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+    folder = Path(data.cache) / f"{'stream' if stream else 'pixels'}-{key.hexdigest()[:16]}"
+    skipped = load_or_build(folder, partial(_build, root, names, data, stream), before)["skipped"]
+    bad = set(skipped)
+    left = [i for i, name in enumerate(names) if name not in bad]
+    names, labels = [names[i] for i in left], np.asarray(labels, np.int64)[left]
+    if empty := set(range(len(classes))) - set(labels.tolist()):
+        raise DataError(f"no image in the class folder {root / classes[min(empty)]} can be decoded.")
+    file_hashes, array = read_array(folder / "hashes.npy"), None if stream else read_array(folder / "images.npy")
+    return Decoded(root, classes, names, labels, skipped, file_hashes, array, data.image_size, data.channels)
 
 
-def _build(listing: Listing, data: Data, stream: bool, draft: Path) -> Meta:
+def _build(root: Path, names: list[str], data: Data, stream: bool, draft: Path) -> Meta:
     """Decode all images; write their pixels, unless they are streamed, and the hashes of their files."""
     hashes: list[str] = []
     faults: dict[str, str] = {}
 
+    def read(name: str) -> tuple[str, np.ndarray] | DataError:
+        try:
+            pixels = decode(root / name, data.image_size, data.channels)
+            return of_file(root / name), pixels
+        except DataError as error:
+            return error
+
     def pixels() -> Iterator[np.ndarray]:
-        count = len(listing.names)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            results = pool.map(partial(_decode, listing.root, data), listing.names)
-            for name, result in zip(listing.names, shown(results, count, f"decoding {count:,} images")):
+            for name, result in zip(names, shown(pool.map(read, names), len(names), f"decoding {len(names):,} images")):
                 if isinstance(result, DataError):
                     faults[name] = str(result)
                 else:
                     hashes.append(result[0])
                     yield result[1][None]
-        if faults and data.on_error == "fail":
-            first = "; ".join(fault.rstrip(".") for fault in [*faults.values()][:NAMED])
-            raise DataError(f"{len(faults):,} of {count:,} images cannot be used: {first}. data.on_error=skip leaves them out.")
-        left = {label for name, label in zip(listing.names, listing.labels) if name not in faults}
-        if empty := [name for label, name in enumerate(listing.classes) if label not in left]:
-            raise DataError(f"no image in the class folder {listing.root / empty[0]} can be decoded.")
 
     deque(pixels(), 0) if stream else write_array(draft / "images.npy", pixels())
+    if faults and data.on_error == "fail":
+        first = "; ".join(fault.rstrip(".") for fault in [*faults.values()][:NAMED])
+        raise DataError(f"{len(faults):,} of {len(names):,} images cannot be used: {first}. data.on_error=skip leaves them out.")
     np.save(draft / "hashes.npy", np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(-1, 32))
     return {"skipped": list(faults)}
-
-
-def _decode(root: Path, data: Data, name: str) -> tuple[str, np.ndarray] | DataError:
-    """Return SHA-256 and pixels of a file, or why it has none."""
-    try:
-        pixels = decode(root / name, data.image_size, data.channels)
-        return of_file(root / name), pixels
-    except DataError as error:
-        return error

@@ -28,16 +28,6 @@ class Folders:
     unused: tuple[str, ...] = ()  # names of other folders beside them
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The images of one folder of class folders: ``names`` relative to ``root``, sorted part by part, and their labels."""
-
-    root: Path
-    classes: list[str]
-    names: list[str]
-    labels: list[int]
-
-
 def find(root: Path) -> Folders:
     """Return the parts of a data set. Raises DataError where ``root`` is no folder, or its folders could be parts or classes."""
     if not root.is_dir():
@@ -61,14 +51,10 @@ def find(root: Path) -> Folders:
         )
     if not split:
         return Folders(root)
-    return Folders(*(_undouble(root / same[0]) if same else None for same in parts.values()), tuple(other))
-
-
-def _undouble(folder: Path) -> Path:
-    """Kaggle's archive has seg_train/seg_train/<class>; a class may be called train."""
-    inner = subfolders(folder)
-    double = len(inner) == 1 and inner[0].casefold() == folder.name.casefold() and subfolders(folder / inner[0])
-    return folder / inner[0] if double else folder
+    found = [root / same[0] if same else None for same in parts.values()]
+    # Kaggle's archive has seg_train/seg_train/<class>.
+    found = [part / part.name if part and subfolders(part) == [part.name] else part for part in found]
+    return Folders(*found, tuple(other))
 
 
 def subfolders(folder: Path) -> list[str]:
@@ -76,10 +62,11 @@ def subfolders(folder: Path) -> list[str]:
     return sorted(d.name for d in folder.iterdir() if d.is_dir() and not d.name.startswith((".", "__MACOSX")))
 
 
-def list_images(root: Path) -> Listing:
-    """List every image file below the class folders of ``root``, but hidden ones; linked folders are not followed.
+def list_images(root: Path) -> tuple[list[str], list[str], list[int]]:
+    """Return classes, and the name relative to ``root`` and the label of each image file below its class folders, sorted.
 
-    Raises DataError where there are fewer than two classes, a class without images, or a name that is not UTF-8.
+    Hidden files are passed over, linked folders not followed. Raises DataError where there are fewer than two classes, a class
+    without images, or a name that is not UTF-8.
     """
     classes, names, labels = subfolders(root), [], []
     if len(classes) < 2:
@@ -97,7 +84,7 @@ def list_images(root: Path) -> Listing:
     for name in names:
         if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
             raise DataError(f"the name {f'{root}/{name}'!a} is no UTF-8; rename it.")
-    return Listing(root, classes, names, labels)
+    return classes, names, labels
 
 
 def _is_image(name: str) -> bool:

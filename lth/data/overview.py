@@ -20,7 +20,7 @@ def tell(splits: Splits, data: Data, say: Callable[[str], None]) -> None:
 
 def line(splits: Splits, data: Data) -> str:
     """Return ``3 classes (cat, dog, fox): 306 train, 54 val (15% of train), 60 test images, 2 skipped``."""
-    names = splits.classes if len(splits.classes) <= 10 else [*splits.classes[:5], f"and {len(splits.classes) - 5:,} more"]
+    names = splits.classes if len(splits.classes) <= 10 else [*splits.classes[:5], "..."]
     val = f"{100 * data.val_fraction:.3g}% of train" if "val" in splits.drawn else f"in {splits.val_images.root.name}/"
     test = f" ({100 * data.test_fraction:.3g}% of all)" if "test" in splits.drawn else ""
     skipped = len(_skipped(splits))

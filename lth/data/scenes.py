@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from lth.data.progress import shown
+from lth.data.cache import shown
 
 PARTS = ("seg_train", "seg_test")
 VERSION = 3  # counts up when a picture changes

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from lth.config import Data
 from lth.data import folders, scenes
-from lth.data.cache import META, Meta, load_or_build
-from lth.data.progress import shown
+from lth.data.cache import META, Meta, load_or_build, shown
 from lth.errors import DataError
 from lth.network import reachable
 

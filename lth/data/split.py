@@ -8,7 +8,6 @@ import numpy as np
 from lth.config import Data
 from lth.data import decoded, sources
 from lth.data.decoded import Decoded
-from lth.data.folders import list_images
 from lth.errors import DataError
 from lth.seeds import stream
 
@@ -51,14 +50,13 @@ def prepare(data: Data, before: Callable[[], None] = lambda: None) -> Splits:
     ``before`` is called before images are downloaded, rendered or decoded, which takes long; it may raise.
     """
     folders = sources.locate(data, before)
-    images = decoded.load(list_images(folders.train), data, before)
-    val_images, test_images = (
-        decoded.load(list_images(folder), data, before) if folder else images for folder in (folders.val, folders.test)
-    )
+    images = decoded.load(folders.train, data, before)
+    val_images, test_images = (decoded.load(part, data, before) if part else images for part in (folders.val, folders.test))
     for other in (val_images, test_images):
         if odd := sorted(set(images.classes) ^ set(other.classes)):
-            both = f"{images.root} and {other.root}"
-            raise DataError(f"{both} have different class folders: {', '.join(odd)} in one of them alone.")
+            raise DataError(
+                f"{images.root} and {other.root} have different class folders: only one of them has {', '.join(odd)}."
+            )
     train, val, test = (np.arange(len(part.labels)) for part in (images, val_images, test_images))
     if test_images is images:
         train, test = stratified(images.labels, data.test_fraction, data.split_seed, images.classes, "test split")

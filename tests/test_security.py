@@ -11,7 +11,7 @@ import torch
 
 import lth
 from lth.config import Data
-from lth.data import decoded, folders
+from lth.data import decoded
 from lth.errors import LthError
 from lth.models import weights
 from lth.tree.store import Store
@@ -86,12 +86,12 @@ def test_weights_that_hold_code_are_refused(tmp_path, name, state):
 
 def test_an_array_that_holds_code_is_not_unpickled(tmp_path):
     root = write_images(tmp_path / "a", 2)
-    listing, data = folders.list_images(root), Data(image_size=20, cache=str(tmp_path / "cache"))
-    decoded.load(listing, data)
+    data = Data(image_size=20, cache=str(tmp_path / "cache"))
+    decoded.load(root, data)
     [array] = (tmp_path / "cache").glob("*/images.npy")
     np.save(array, np.array([D.Runs()], dtype=object), allow_pickle=True)
     with contextlib.suppress(LthError, ValueError):  # or it is decoded again
-        assert decoded.load(listing, data).take(np.arange(6)).shape == (6, 20, 20, 3)
+        assert decoded.load(root, data).take(np.arange(6)).shape == (6, 20, 20, 3)
 
 
 def test_a_round_that_holds_code_is_refused(tmp_path):

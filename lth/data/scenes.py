@@ -5,7 +5,7 @@ poorly, and a small convolutional network does well, not perfectly. Coordinates 
 """
 
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -98,18 +98,17 @@ def trees(c: Canvas, base: float, height: float, most: int) -> None:
 def house(c: Canvas, left: Edge, right: Edge, cell: float) -> None:
     """A wall between two edges, with windows about ``cell`` wide."""
 
-    def panel(u0: float, v0: float, u1: float, v1: float, colour: np.ndarray) -> None:
-        edges = [np.add(left, u * np.subtract(right, left)) for u in (u0, u1)]
-        upper, lower = [[(x, top + v * (foot - top)) for x, top, foot in edges] for v in (v0, v1)]
-        c.fill([*upper, *lower[::-1]], colour)
+    def at(u: float, v: float) -> tuple[float, float]:
+        x, top, foot = (a + u * (b - a) for a, b in zip(left, right))
+        return x, top + v * (foot - top)
 
-    panel(0, 0, 1, 1, c.pick(WALLS))
+    c.fill([at(0, 0), at(1, 0), at(1, 1), at(0, 1)], c.pick(WALLS))
     glass, dx, dy, tall = c.pick(SKY + EARTH) * c.u(0.3, 0.8), c.u(0.15, 0.35), c.u(0.15, 0.35), c.u(1, 1.6)
     columns = max(1, round(abs(right[0] - left[0]) / cell))
     rows = max(1, round((max(left[2], right[2]) - min(left[1], right[1])) / cell / tall))
-    for u, v in np.ndindex(columns, rows):
-        box = ((u + 0.5 - dx) / columns, (v + 0.5 - dy) / rows, (u + 0.5 + dx) / columns, (v + 0.5 + dy) / rows)
-        panel(*box, glass * c.u(0.6, 1.5))
+    for u, v in product(range(columns), range(rows)):
+        u0, u1, v0, v1 = (u + 0.5 - dx) / columns, (u + 0.5 + dx) / columns, (v + 0.5 - dy) / rows, (v + 0.5 + dy) / rows
+        c.fill([at(u0, v0), at(u1, v0), at(u1, v1), at(u0, v1)], glass * c.u(0.6, 1.5))
 
 
 def buildings(c: Canvas) -> None:

@@ -1,7 +1,7 @@
 """An offline stand-in for the Intel natural-scenes set: six classes of drawn landscapes and towns. Imports no torch.
 
 The classes share their light, colours and parts (ridges, trees, water, houses), so that a linear model on the pixels does
-poorly, and a small convolutional network does well, not perfectly. Coordinates are fractions of the picture, y downwards.
+worse than a small convolutional network, which does well, not perfectly. Coordinates are fractions of the picture, y downwards.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Batches: each image once in an order of the epoch's own, shared by ranks, resumed anywhere; and what is done to their pixels."""
+"""Batches: each image once in an order of the epoch, shared by ranks, resumed anywhere; and what is done to their pixels."""
 
 import numpy as np
 import pytest

@@ -103,16 +103,6 @@ def test_one_folder_is_split_in_three(prepare, root):
     assert np.bincount(splits.test_images.labels[splits.test]).tolist() == [4, 4, 4]
 
 
-def test_the_split_is_stratified_seeded_and_never_empty():
-    labels = np.array([0] * 100 + [1] * 10 + [2] * 2)
-    (rest, part), (_, again), (_, other) = (split.stratified(labels, 0.15, seed, CLASSES) for seed in (0, 0, 1))
-    assert np.bincount(labels[part]).tolist() == [15, 2, 1]
-    assert sorted([*rest, *part]) == list(range(112))
-    assert part.tolist() == again.tolist() != other.tolist()
-    with pytest.raises(DataError, match="the class down has a single image to train on"):
-        split.stratified(np.array([0, 0, 1]), 0.5, 0, CLASSES)
-
-
 def test_folders_that_cannot_be_used_are_named(prepare, root, tmp_path):
     with pytest.raises(DataError, match=r"data\.root=.*d is no folder"):
         prepare()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import lth.run
-from lth.data import overview
+from lth.errors import notice_once
 from tests import damage as D
 from tests.conftest import write_parts
 
@@ -18,7 +18,7 @@ BASE = (
     *("data=folder", "data.image_size=8", "data.batch_size=8", "epochs=1", "model=lenet_300_100"),
     *("trainer=cpu", "prune.rounds=0", "logger=none"),
 )
-IMAGE = r"the image .*down/{} cannot be decoded \(.*{}.*\); data\.on_error=skip leaves it out"
+IMAGE = r"the image .*down/{} cannot be decoded \(.*{}.*\)\. data\.on_error=skip leaves them out"
 WEIGHTS, SAFE = "model.weights={root}/w.pth", "model.weights={root}/w.safetensors"
 
 # What is done to the images, arguments, exit code, what the sentence says; '' as a sentence: it works.
@@ -34,27 +34,27 @@ CASES = [
     (None, "model.weights=imagenet", 2, "with model=lenet_300_100"),
     (None, "features.dtype=float16", 2, "no features are cached"),
     (None, "data.root=/nowhere", 1, "^lth: data.root=/nowhere is no folder"),
-    (None, "data.root={root}/" + str(D.ONE), 1, "data.root=.* is a file"),
-    (D.without("train", "across"), "", 1, "different class folders: across"),
+    (None, "data.root={root}/" + str(D.ONE), 1, "data.root=.* is no folder"),
+    (D.without("train", "across"), "", 1, "different class folders: only one of them has across"),
     (D.keeping(0), "", 1, r"class folder .*down holds no image"),
     (D.keeping(1), "", 1, "the class down has a single image to train on"),
     (D.without("test"), "", 0, ""),
     (D.odd_images, "", 0, ""),
     (D.huge, "", 1, IMAGE.format("000.png", "exceeds limit")),
     (D.truncated, "", 1, IMAGE.format("000.png", "truncated")),
-    (D.truncated, "data.on_error=skip", 0, "1 image cannot be decoded and is skipped: .*down/000.png"),
-    (D.parts_without_classes, "", 1, "has Train and Test without class folders.*takes one folder a class"),
-    (D.duplicates, "", 0, "1 of 3 validation images is among the images to train on, byte by byte"),
-    (D.link, "", 1, r"image .*link\.png cannot be read \(No such file"),
-    (D.pipe, "", 1, r"image .*pipe\.png cannot be read \(it is no file\)"),
-    (D.pipe, "data.on_error=skip", 0, r"1 image .* skipped: .*pipe\.png"),
-    (D.unreadable, "", 1, r"image .*000\.png cannot be read \(Permission denied\)"),
+    (D.truncated, "data.on_error=skip", 0, r"cannot be decoded and are skipped: 1 \(.*down/000\.png\)"),
+    (D.parts_without_classes, "", 1, r"not clear which folders of .* \(Test, Train\) are parts"),
+    (D.duplicates, "", 0, "validation images that also train, byte by byte: 1 of 3"),
+    (D.link, "", 1, IMAGE.format("link.png", "no such file")),
+    (D.pipe, "", 1, IMAGE.format("pipe.png", "no such file")),
+    (D.pipe, "data.on_error=skip", 0, r"skipped: 1 \(.*pipe\.png"),
+    (D.unreadable, "", 1, IMAGE.format("000.png", "Permission denied")),
     (D.called("ö✓<b>$(mkdir ran)`mkdir ran`;{0}|$x$"), "logger=tensorboard", 0, ""),
-    (D.called(b"a\xff"), "", 1, r"the name '.*\\udcff' is no UTF-8; rename it"),
-    (D.leak, "", 0, "lth: warning: 2 of 11 test images are among the images to train or validate on, byte by byte"),
-    (D.in_two_classes, "", 0, "lth: warning: 1 image lies in more than one class, byte by byte; no network"),
+    (D.called(b"a\xff"), "", 1, r"the name '.*\\udcff.*' is no UTF-8; rename it"),
+    (D.leak, "", 0, "lth: warning: test images that also train or validate, byte by byte: 2 of 11; test"),
+    (D.in_two_classes, "", 0, "lth: warning: images in more than one class, byte by byte: 1; no network"),
     (D.weights({"conv.weight": torch.zeros(2)}), WEIGHTS, 1, "do not fit .*Missing key.*fc1.*conv.weight"),
-    (D.weights({3: torch.zeros(3)}), WEIGHTS, 1, "holds other things than named tensors"),
+    (D.weights({3: torch.zeros(3)}), WEIGHTS, 1, r"weights .* cannot be read"),
     (D.weights({"fc1.weight": D.Runs()}), WEIGHTS, 1, r"cannot be read \(UnpicklingError\)"),
     (D.half_weights, SAFE, 1, r"weights .*w\.safetensors cannot be read \(SafetensorError\)"),
     (D.infinite_weights, SAFE, 1, "not finite numbers in fc1.1.weight"),
@@ -81,7 +81,7 @@ def command(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(sys, "argv", ["lth", *arguments])
         monkeypatch.setattr("lth.cli.signals.listen", lambda: None)
         monkeypatch.chdir(tmp_path)
-        overview._tell.cache_clear()
+        notice_once.cache_clear()
         try:
             code = lth.run.main() or 0
         except SystemExit as error:
@@ -144,4 +144,4 @@ def test_a_leak_is_named_once_in_a_sweep(command, good, tmp_path):
     D.leak(root)
     code, text = command("-m", *BASE, f"data.root={root}", f"outputs={tmp_path}/o", "seed=0,1")
     assert code == 0, text
-    assert text.count("2 of 11 test images") == 1
+    assert text.count("byte by byte: 2 of 11") == 1

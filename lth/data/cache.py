@@ -1,21 +1,22 @@
 """Folders in a cache: built once, complete or absent. Imports no torch.
 
-A build fills a draft folder, which is renamed when its meta.json is written, so a killed build leaves nothing that looks
-complete. meta.json has the CRC-32 of each array, which is compared once a process (a quarter of a second a gigabyte).
+A build fills a draft folder, which is renamed when its meta.json is written. meta.json has the CRC-32 of each array.
 """
 
 import json
 import shutil
+import sys
 import zlib
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from tqdm import tqdm
 
-from lth.errors import notice_once
+from lth.errors import notice
 
 META = "meta.json"
 Meta = dict[str, Any]
@@ -27,16 +28,16 @@ def load_or_build(folder: Path, build: Callable[[Path], Meta | None], before: Ca
     ``build`` fills the folder that it is called with and returns its metadata, or None: then nothing is cached. ``before`` is
     called before building; it may raise.
     """
-    if meta := _intact(folder):
+    if meta := _read(folder):
         return meta
     before()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
-        return _intact(folder) or _build(folder, build)
+        return _read(folder) or _build(folder, build)
 
 
 def write_array(path: Path, parts: Iterable[np.ndarray]) -> None:
-    """Write the consecutive parts (k, ...) of an array to a .npy file, however many there are; at least one."""
+    """Write the consecutive parts (k, ...) of an array to a .npy file, however many there are; nothing where there is none."""
     count = 0
     with open(path, "wb") as file:
         for part in parts:
@@ -45,8 +46,9 @@ def write_array(path: Path, parts: Iterable[np.ndarray]) -> None:
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(part.tobytes())
             count += len(part)
-        file.seek(0)  # numpy pads the header, so that it can be rewritten with another length of the array
-        np.lib.format.write_array_header_1_0(file, header | {"shape": (count, *part.shape[1:])})
+        if count:
+            file.seek(0)  # numpy pads the header, so that it can be rewritten with another length of the array
+            np.lib.format.write_array_header_1_0(file, header | {"shape": (count, *part.shape[1:])})
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -54,53 +56,39 @@ def read_array(path: Path) -> np.ndarray:
     return np.asarray(np.load(path, mmap_mode="r"))
 
 
-def remove(path: Path) -> None:
-    """Remove a folder or a file, if it exists."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def shown(items: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+    """Iterate over ``items``, ``total`` in number, under a bar; where stderr is no terminal, it is printed every 10 seconds."""
+    interval = 0.1 if sys.stderr.isatty() else 10
+    return tqdm(items, f"lth: {what}", total, delay=1, leave=False, mininterval=interval, file=sys.stderr)
 
 
-def _intact(folder: Path) -> Meta | None:
-    """Return the metadata of a complete folder whose arrays match their checksums; a damaged one is logged."""
-    try:
-        meta = json.loads((folder / META).read_bytes())
-        damaged = [name for name, crc in meta["crc32"].items() if _crc32(folder / name) != crc]
-    except (FileNotFoundError, NotADirectoryError):
+def _read(folder: Path) -> Meta | None:
+    """Return the metadata of an intact folder; a damaged one is logged."""
+    if not folder.is_dir():
         return None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
-        damaged = [META]
-    if not damaged:
-        return meta
-    notice_once(f"{folder / damaged[0]} is damaged; its folder is discarded and generated again.")
+    with suppress(ValueError, KeyError, TypeError, OSError):
+        meta = json.loads((folder / META).read_bytes())
+        if meta["crc32"] == _checksums(folder):
+            return meta
+    notice(f"{folder} is damaged; it is discarded and generated again.")
     return None
 
 
 def _build(folder: Path, build: Callable[[Path], Meta | None]) -> Meta | None:
     draft = folder.with_name(f"{folder.name}.draft")
-    remove(draft)  # of a killed process, as the lock is ours
+    shutil.rmtree(draft, ignore_errors=True)  # of a killed process, as the lock is ours
     draft.mkdir()
     try:
         if (meta := build(draft)) is None:
             return None
-        meta = {**meta, "crc32": {path.name: _crc32(path) for path in draft.glob("*.npy")}}
+        meta["crc32"] = _checksums(draft)
         (draft / META).write_text(json.dumps(meta))
-        remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
         return meta
-    except OSError as error:
-        error.filename = error.filename or str(draft)  # a full disk names no file
-        raise
     finally:
-        remove(draft)
+        shutil.rmtree(draft, ignore_errors=True)
 
 
-def _crc32(path: Path) -> int:
-    stat = path.stat()
-    return _crc32_once(path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _crc32_once(path: Path, inode: int, size: int, time: int) -> int:
-    return zlib.crc32(np.memmap(path, np.uint8, "r")) if size else 0
+def _checksums(folder: Path) -> dict[str, int]:
+    return {path.name: zlib.crc32(np.memmap(path, np.uint8, "r")) for path in folder.glob("*.npy")}

@@ -4,41 +4,29 @@ The array's folder is named by a hash of the files' names, sizes and times. A ha
 the key of every round; it is the same wherever the folder lies.
 """
 
-import errno
 import hashlib
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from lth.config import Data
-from lth.data.cache import load_or_build, read_array, write_array
-from lth.data.folders import Listing
-from lth.data.progress import shown
+from lth.data.cache import Meta, load_or_build, read_array, shown, write_array
+from lth.data.folders import list_images
 from lth.errors import DataError
 from lth.hashes import of_file
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # twice its limit is an error, which names the file
 NAMED = 10  # files that cannot be decoded are named up to this number
 VERSION = 1  # of the decoding below: counts up when the pixels of any file would change
-
-
-class BadImages(DataError):
-    """Files that cannot be read or decoded; ``faults`` has a clause on each."""
-
-    def __init__(self, faults: list[str]) -> None:
-        self.faults = faults
-        first = "; ".join(faults[:NAMED]) + ("; and so on" if len(faults) > NAMED else "")
-        several = f"{len(faults):,} images cannot be used: {first}. data.on_error=skip leaves them out and goes on."
-        super().__init__(several if len(faults) > 1 else f"{first}; data.on_error=skip leaves it out and goes on.")
 
 
 @dataclass(frozen=True)
@@ -66,21 +54,16 @@ class Decoded:
     @cached_property
     def hash(self) -> str:
         """What determines the pixels at any size, hashed: names and contents of the files, and how they are decoded."""
-        return f"{images_hash(self.names, self.file_hashes)}.{VERSION}"
+        total = hashlib.sha256()
+        for name, file_hash in zip(self.names, self.file_hashes):
+            total.update(f"{name} {file_hash.tobytes().hex()}\n".encode())
+        return f"{total.hexdigest()[:16]}.{VERSION}"
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Return the pixels of some images, uint8 (len(indices), size, size, channels), a copy."""
         if self.array is not None:
             return self.array.take(indices, axis=0)
         return np.stack([decode(self.paths[i], self.size, self.channels) for i in indices])
-
-
-def images_hash(names: Iterable[str], file_hashes: np.ndarray) -> str:
-    """Return a hash of the names and the contents of images, 16 digits."""
-    total = hashlib.sha256()
-    for name, file_hash in zip(names, file_hashes):
-        total.update(f"{name} {file_hash.tobytes().hex()}\n".encode())
-    return total.hexdigest()[:16]
 
 
 def decode(path: Path, size: int, channels: int = 3) -> np.ndarray:
@@ -90,6 +73,8 @@ def decode(path: Path, size: int, channels: int = 3) -> np.ndarray:
     Raises DataError naming the file where it cannot be decoded.
     """
     try:
+        if not path.is_file():  # a pipe or a device could be read for ever
+            raise OSError("there is no such file")
         with Image.open(path) as image:
             image = _rgb(ImageOps.exif_transpose(image))
             image = image.convert("L") if channels == 1 else image
@@ -110,71 +95,54 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def load(listing: Listing, data: Data, before: Callable[[], None] = lambda: None) -> Decoded:
-    """Return the images of ``listing``, from the cache or else decoded into it; ``before`` is called before that.
+def load(root: Path, data: Data, before: Callable[[], None] = lambda: None) -> Decoded:
+    """Return the images of a folder of class folders, from the cache or else decoded into it; ``before`` is called before that.
 
-    Raises BadImages where files cannot be decoded and ``data.on_error`` is ``fail``, DataError where all of a class cannot.
+    Raises DataError where files cannot be decoded and ``data.on_error`` is ``fail``, or where all of a class cannot.
     """
-    stream = len(listing.names) * data.image_size**2 * data.channels > data.cache_limit * 1e9
-    folder = Path(data.cache) / f"{'stream' if stream else 'pixels'}-{_cache_name(listing, data)}"
-    skipped = load_or_build(folder, partial(_build, listing, data, stream), before)["skipped"]
-    names, labels = _without(listing, set(skipped))
+    classes, names, labels = list_images(root)
+    stream = len(names) * data.image_size**2 * data.channels > data.cache_limit * 1e9
+    key = hashlib.sha256(f"{VERSION} {data.image_size} {data.channels} {data.on_error} {root.resolve()}".encode())
+    for name in names:
+        key.update(f"{name}\n".encode())
+        with suppress(OSError):  # a link to nowhere
+            stat = os.stat(f"{root}/{name}")
+            key.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+    folder = Path(data.cache) / f"{'stream' if stream else 'pixels'}-{key.hexdigest()[:16]}"
+    skipped = load_or_build(folder, partial(_build, root, names, data, stream), before)["skipped"]
+    bad = set(skipped)
+    left = [i for i, name in enumerate(names) if name not in bad]
+    names, labels = [names[i] for i in left], np.asarray(labels, np.int64)[left]
+    if empty := set(range(len(classes))) - set(labels.tolist()):
+        raise DataError(f"no image in the class folder {root / classes[min(empty)]} can be decoded.")
     file_hashes, array = read_array(folder / "hashes.npy"), None if stream else read_array(folder / "images.npy")
-    return Decoded(listing.root, listing.classes, names, labels, skipped, file_hashes, array, data.image_size, data.channels)
+    return Decoded(root, classes, names, labels, skipped, file_hashes, array, data.image_size, data.channels)
 
 
-def _cache_name(listing: Listing, data: Data) -> str:
-    total = hashlib.sha256(f"{VERSION} {data.image_size} {data.channels} {data.on_error} {listing.root.resolve()}".encode())
-    for name in listing.names:
-        try:
-            stat = os.stat(f"{listing.root}/{name}")
-            total.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-        except OSError as error:  # a link to nowhere, or in a circle
-            total.update(f"{name} {error.strerror}\n".encode())
-    return total.hexdigest()[:16]
-
-
-def _without(listing: Listing, skipped: set[str]) -> tuple[list[str], np.ndarray]:
-    """Return names and labels of the other images. Raises DataError where none of a class is left."""
-    left = [i for i, name in enumerate(listing.names) if name not in skipped]
-    labels = np.asarray(listing.labels, dtype=np.int64)[left]
-    if empty := set(range(len(listing.classes))) - set(labels.tolist()):
-        raise DataError(f"no image in the class folder {listing.root / listing.classes[min(empty)]} can be decoded.")
-    return [listing.names[i] for i in left], labels
-
-
-def _build(listing: Listing, data: Data, stream: bool, draft: Path) -> dict[str, Any]:
+def _build(root: Path, names: list[str], data: Data, stream: bool, draft: Path) -> Meta:
     """Decode all images; write their pixels, unless they are streamed, and the hashes of their files."""
     hashes: list[str] = []
     faults: dict[str, str] = {}
 
+    def read(name: str) -> tuple[str, np.ndarray] | DataError:
+        try:
+            pixels = decode(root / name, data.image_size, data.channels)
+            return of_file(root / name), pixels
+        except DataError as error:
+            return error
+
     def pixels() -> Iterator[np.ndarray]:
-        count = len(listing.names)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            read = pool.map(partial(_read, listing.root, data), listing.names)
-            for name, result in zip(listing.names, shown(read, count, f"decoding {count:,} images")):
-                if isinstance(result, str):
-                    faults[name] = result
+            for name, result in zip(names, shown(pool.map(read, names), len(names), f"decoding {len(names):,} images")):
+                if isinstance(result, DataError):
+                    faults[name] = str(result)
                 else:
                     hashes.append(result[0])
                     yield result[1][None]
-        if faults and data.on_error == "fail":
-            raise BadImages(list(faults.values()))
-        _without(listing, set(faults))
 
     deque(pixels(), 0) if stream else write_array(draft / "images.npy", pixels())
+    if faults and data.on_error == "fail":
+        first = "; ".join(fault.rstrip(".") for fault in [*faults.values()][:NAMED])
+        raise DataError(f"{len(faults):,} of {len(names):,} images cannot be used: {first}. data.on_error=skip leaves them out.")
     np.save(draft / "hashes.npy", np.frombuffer(bytes.fromhex("".join(hashes)), np.uint8).reshape(-1, 32))
     return {"skipped": list(faults)}
-
-
-def _read(root: Path, data: Data, name: str) -> tuple[str, np.ndarray] | str:
-    """Return SHA-256 and pixels of a file, or a clause on why it has none."""
-    path = root / name
-    try:
-        if path.exists() and not path.is_file():  # a pipe or a device could be read for ever
-            raise OSError(errno.EINVAL, "it is no file")
-        return of_file(path), decode(path, data.image_size, data.channels)
-    except DataError as error:
-        return str(error).rstrip(".")
-    except OSError as error:
-        return f"the image {path} cannot be read ({error.strerror})"

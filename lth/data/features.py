@@ -2,9 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ import torch
 from torch import Tensor
 
 from lth.data.augment import coins
-from lth.data.cache import load_or_build, read_array, write_array
+from lth.data.cache import Meta, load_or_build, read_array, shown, write_array
 from lth.data.decoded import Decoded
-from lth.data.progress import shown
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 BATCH = 64
@@ -46,33 +44,28 @@ def load(
     """Return the features of ``images``, from ``cache`` or else computed into it; None where they would be too large:
     larger than the images as floats (reading them would cost more than it saves), or than ``limit`` gigabytes in all.
 
-    Args:
-        key: what determines the prefix: images, pixels' size and normalisation, weights, precision.
-        mirrored: whether mirror images are needed too.
-        dtype: ``float32`` is exact; ``float16`` and ``bfloat16`` take half the space.
+    ``key``: what determines the prefix (images, pixels' size and normalisation, weights, precision). ``mirrored``: whether
+    mirror images are needed too. ``dtype``: float32 is exact; float16 and bfloat16 take half the space.
     """
     folder = cache / f"features-{hashlib.sha256(f'{key} {mirrored} {dtype}'.encode()).hexdigest()[:16]}"
-    meta = load_or_build(folder, partial(_build, prefix, images, mirrored, DTYPES[dtype], limit))
-    return Features(read_array(folder / "features.npy"), DTYPES[dtype], mirrored, meta["seconds"]) if meta else None
+    kind, n = DTYPES[dtype], len(images.labels)
 
+    def outputs(indices: Tensor) -> np.ndarray:
+        pixels = torch.from_numpy(images.take(indices.numpy()))
+        copies = [_array(prefix(p), kind) for p in ([pixels, pixels.flip(2)] if mirrored else [pixels])]
+        return np.stack(copies, axis=1).reshape(-1, *copies[0].shape[1:])
 
-def _build(prefix: Prefix, images: Decoded, mirrored: bool, dtype: torch.dtype, limit: float, draft: Path) -> dict | None:
-    begin = time.perf_counter()
-    pixels = images.take(np.arange(1))
-    size = _array(prefix(torch.from_numpy(pixels)), dtype).nbytes
-    if size > 4 * pixels.nbytes or size * len(images.labels) * (1 + mirrored) > limit * 1e9:
-        return None
-    write_array(draft / "features.npy", _outputs(prefix, images, mirrored, dtype))
-    return {"seconds": round(time.perf_counter() - begin, 3)}
+    def build(draft: Path) -> Meta | None:
+        begin, size = time.perf_counter(), outputs(torch.arange(1)).nbytes
+        if size > 4 * images.take(np.arange(1)).nbytes * (1 + mirrored) or size * n > limit * 1e9:
+            return None
+        batches = torch.arange(n).split(BATCH)
+        what = f"computing the outputs of the frozen blocks for {n:,} images"
+        write_array(draft / "features.npy", map(outputs, shown(batches, len(batches), what)))
+        return {"seconds": round(time.perf_counter() - begin, 3)}
 
-
-def _outputs(prefix: Prefix, images: Decoded, mirrored: bool, dtype: torch.dtype) -> Iterator[np.ndarray]:
-    n = len(images.labels)
-    firsts = range(0, n, BATCH)
-    for first in shown(firsts, len(firsts), f"computing the outputs of the frozen blocks for {n:,} images"):
-        pixels = torch.from_numpy(images.take(np.arange(first, min(first + BATCH, n))))
-        copies = [_array(prefix(p), dtype) for p in ([pixels, pixels.flip(2)] if mirrored else [pixels])]
-        yield np.stack(copies, axis=1).reshape(-1, *copies[0].shape[1:])
+    meta = load_or_build(folder, build)
+    return Features(read_array(folder / "features.npy"), kind, mirrored, meta["seconds"]) if meta else None
 
 
 def _array(features: Tensor, dtype: torch.dtype) -> Any:

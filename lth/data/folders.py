@@ -16,10 +16,6 @@ PARTS = {
     "val": ("val", "valid", "validation", "seg_val"),
     "test": ("test", "testing", "seg_test"),
 }
-ACCEPTED = (
-    "data.root takes one folder a class, or train/ with one folder a class in it, and test/ and val/ likewise "
-    "or not (also seg_train, valid, validation and so on, in capitals or not)"
-)
 
 
 @dataclass(frozen=True)
@@ -32,48 +28,33 @@ class Folders:
     unused: tuple[str, ...] = ()  # names of other folders beside them
 
 
-@dataclass(frozen=True)
-class Listing:
-    """The images of one folder of class folders: ``names`` relative to ``root``, sorted part by part, and their labels."""
-
-    root: Path
-    classes: list[str]
-    names: list[str]
-    labels: list[int]
-
-
 def find(root: Path) -> Folders:
     """Return the parts of a data set. Raises DataError where ``root`` is no folder, or its folders could be parts or classes."""
-    if root.is_file():
-        raise DataError(f"data.root={root} is a file: if it is an archive, unpack it and name the folder that it gives.")
     if not root.is_dir():
-        raise DataError(f"data.root={root} is no folder.")
+        raise DataError(f"data.root={root} is no folder (an archive is to be unpacked).")
     names = subfolders(root)
     parts = {part: [name for name in names if name.casefold() in accepted] for part, accepted in PARTS.items()}
-    for same in parts.values():
-        if len(same) > 1:
-            raise DataError(f"{root} has {' and '.join(same)}, which are names of the same part; {ACCEPTED}.")
     named = [name for same in parts.values() for name in same]
     other = [name for name in names if name not in named]
     nested = [name for name in named if subfolders(root / name)]
-    train, val, test = (same[0] if same else None for same in parts.values())
-    if train not in nested:
-        if nested:
-            raise DataError(f"{root} has class folders in {nested[0]}, but no train/ with class folders; {ACCEPTED}.")
-        if len(named) > 1 or (named and not other):
-            which = f"{' and '.join(named)} without class folders in them, as if they were classes"
-            raise DataError(f"{root} has {which}; {ACCEPTED}.")
+    split = any(name in nested for name in parts["train"])
+    if split:
+        images = any(_is_image(file) for name in other for file in os.listdir(root / name))
+        unclear = any(len(same) > 1 for same in parts.values()) or (images and not parts["val"] and not parts["test"])
+    else:  # one of the classes may be called train
+        unclear = nested or len(named) > 1 or (named and not other)
+    if unclear:
+        raise DataError(
+            f"it is not clear which folders of {root} ({', '.join(names[:10])}) are parts and which are classes; data.root takes "
+            "one folder a class, or train/ with one folder a class in it, and test/ and val/ likewise or not (also seg_train, "
+            "valid, validation and so on, in capitals or not)."
+        )
+    if not split:
         return Folders(root)
-    if not val and not test and (classes := [name for name in other if any(map(_is_image, os.listdir(root / name)))]):
-        raise DataError(f"{root} has images in {', '.join(classes[:5])} beside class folders in {train}; {ACCEPTED}.")
-    return Folders(*(_undouble(root / name) if name else None for name in (train, val, test)), tuple(other))
-
-
-def _undouble(folder: Path) -> Path:
-    """Kaggle's archive has seg_train/seg_train/<class>; a class may be called train."""
-    inner = subfolders(folder)
-    double = len(inner) == 1 and inner[0].casefold() == folder.name.casefold() and subfolders(folder / inner[0])
-    return folder / inner[0] if double else folder
+    found = [root / same[0] if same else None for same in parts.values()]
+    # Kaggle's archive has seg_train/seg_train/<class>.
+    found = [part / part.name if part and subfolders(part) == [part.name] else part for part in found]
+    return Folders(*found, tuple(other))
 
 
 def subfolders(folder: Path) -> list[str]:
@@ -81,41 +62,30 @@ def subfolders(folder: Path) -> list[str]:
     return sorted(d.name for d in folder.iterdir() if d.is_dir() and not d.name.startswith((".", "__MACOSX")))
 
 
-def list_images(root: Path) -> Listing:
-    """List every image file below the class folders of ``root``, but hidden ones.
+def list_images(root: Path) -> tuple[list[str], list[str], list[int]]:
+    """Return classes, and the name relative to ``root`` and the label of each image file below its class folders, sorted.
 
-    Raises DataError where there are fewer than two classes, a class without images, or a name that is not UTF-8.
+    Hidden files are passed over, linked folders not followed. Raises DataError where there are fewer than two classes, a class
+    without images, or a name that is not UTF-8.
     """
-    classes = subfolders(root)
+    classes, names, labels = subfolders(root), [], []
     if len(classes) < 2:
-        inner = f"; did you mean {root / classes[0]}?" if classes and len(subfolders(root / classes[0])) > 1 else "."
-        raise DataError(
-            f"{root} holds {len(classes)} class folders; at least 2 are needed, one for each class, with images in them{inner}"
-        )
-    names, labels = [], []
+        raise DataError(f"{root} holds {len(classes)} class folders; at least 2 are needed, with the images of a class in each.")
     for label, name in enumerate(classes):
-        of_class = sorted(_images_below(root, name), key=lambda path: path.split("/"))
-        for path in (name, *of_class):
-            try:
-                f"{root}/{path}".encode()
-            except UnicodeEncodeError:
-                raise DataError(f"the name {f'{root}/{path}'!a} is no UTF-8; rename it.") from None
+        of_class = []
+        for folder, inner, files in os.walk(root / name):
+            inner[:] = [d for d in inner if not d.startswith(".")]
+            start = os.path.relpath(folder, root)
+            of_class += [os.path.join(start, file) for file in files if _is_image(file)]
         if not of_class:
             raise DataError(f"the class folder {root / name} holds no image.")
-        names += of_class
+        names += sorted(of_class, key=lambda path: path.split("/"))
         labels += [label] * len(of_class)
-    return Listing(root, classes, names, labels)
-
-
-def _images_below(root: Path, name: str) -> list[str]:
-    """Return names relative to ``root``; linked folders are not followed."""
-    names = []
-    for folder, inner, files in os.walk(root / name):
-        inner[:] = [d for d in inner if not d.startswith(".")]
-        start = os.path.relpath(folder, root)
-        names += [os.path.join(start, file) for file in files if _is_image(file) and not file.startswith(".")]
-    return names
+    for name in names:
+        if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
+            raise DataError(f"the name {f'{root}/{name}'!a} is no UTF-8; rename it.")
+    return classes, names, labels
 
 
 def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")

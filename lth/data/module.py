@@ -14,57 +14,45 @@ from lth.data.split import Splits
 from lth.seeds import stream
 
 PIXELS = 2**20  # of a batch that is only evaluated: small images are batched in greater numbers
+Position = tuple[int, int]  # in training: an epoch, and the number of its batches that are done
 
 
 class Batches(Dataset):
     """Maps (indices, seed) to (pixels uint8 (n, h, w, c) or features, labels (n,), seed): a batch by one gather."""
 
-    def __init__(self, source: Decoded | Features, labels: np.ndarray, train: bool) -> None:
-        self.source, self.labels, self.train = source, labels, train
+    def __init__(self, images: Decoded, features: Features | None, train: bool) -> None:
+        self.images, self.features, self.train = images, features, train
 
     @override
     def __getitem__(self, item: tuple[np.ndarray, int]) -> tuple[Tensor, Tensor, int]:
         indices, seed = item
-        if isinstance(self.source, Decoded):
-            values = torch.from_numpy(self.source.take(indices))
+        if self.features:
+            values = self.features.take(indices, seed if self.train else None)
         else:
-            values = self.source.take(indices, seed if self.train else None)
-        return values, torch.from_numpy(self.labels[indices]), seed
+            values = torch.from_numpy(self.images.take(indices))
+        return values, torch.from_numpy(self.images.labels[indices]), seed
 
 
 class Order(Sampler):
     """The batches of an epoch, as (indices, seed). Stateless: they depend on (seed, epoch, rank, ranks) alone.
 
-    Args:
-        subset: indices into the data set, int64 (n,).
-        batch_size: images of a batch over all ranks; each rank gets its part.
-        seed: draws the order and the seed of each batch; None: in the order of ``subset``, every image once.
-        begin: (epoch, batches): the epoch that comes first, and how many of its batches are left out.
+    ``subset``: indices into the data set, int64 (n,). ``batch_size``: images of a batch over all ranks. ``seed``: draws the
+    order and the seed of each batch; None: in the order of ``subset``, every image once. ``begin``: what comes first.
     """
 
     def __init__(
-        self,
-        subset: np.ndarray,
-        batch_size: int,
-        seed: int | None,
-        rank: int = 0,
-        ranks: int = 1,
-        begin: tuple[int, int] = (0, 0),
+        self, subset: np.ndarray, batch_size: int, seed: int | None, rank: int = 0, ranks: int = 1, begin: Position = (0, 0)
     ) -> None:
         self.subset, self.batch_size, self.seed = subset, batch_size, seed
         self.rank, self.ranks, self.begin = rank, ranks, begin
+        full, tail = divmod(len(subset), batch_size)
+        self.per_epoch = max(1, full + (tail >= 2 * ranks))  # batches of an epoch of which none is left out
         self.set_epoch(begin[0])
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch, with its number."""
         self.epoch = epoch
         self.skipped = self.begin[1] if epoch == self.begin[0] else 0
-
-    @property
-    def per_epoch(self) -> int:
-        """Batches of an epoch of which none is left out."""
-        full, tail = divmod(len(self.subset), self.batch_size)
-        return max(1, full + (tail >= 2 * self.ranks))
 
     @override
     def __len__(self) -> int:
@@ -87,13 +75,9 @@ class Order(Sampler):
 class ImageData(pl.LightningDataModule):
     """Batches (images float32 (n, channels, h, w), labels int64 (n,)) of the training, validation and test images.
 
-    Args:
-        seed: of the replicate; draws order and augmentation.
-        normalize: a name in ``augment.NORMALIZE``.
-        kind: of augmentation, see ``augment.augment``.
-        workers: processes that decode, for streamed images alone.
-        begin: the epoch and the batch that training starts with.
-        features: of ``train``, ``val`` and ``test`` images, which are the batches then; none: the batches are pixels.
+    ``seed``: draws order and augmentation. ``normalize``: a name in ``augment.NORMALIZE``. ``kind``: of ``augment.augment``.
+    ``workers``: processes that decode, for streamed images alone. ``begin``: what training starts with. ``features``: of
+    ``train``, ``val`` and ``test`` images, which are the batches then.
     """
 
     def __init__(
@@ -105,7 +89,7 @@ class ImageData(pl.LightningDataModule):
         kind: str = "none",
         workers: int = 0,
         channels: int = 3,
-        begin: tuple[int, int] = (0, 0),
+        begin: Position = (0, 0),
         features: dict[str, Features] | None = None,
     ) -> None:
         super().__init__()
@@ -117,17 +101,19 @@ class ImageData(pl.LightningDataModule):
         """Return the number of optimiser steps of an epoch."""
         return Order(self.splits.train, self.batch_size, self.seed, 0, ranks).per_epoch
 
-    def _loader(self, part: str, images: Decoded, subset: np.ndarray) -> DataLoader:
+    def _loader(self, part: str) -> DataLoader:
+        images, subset = getattr(self.splits, f"{part}_images"), getattr(self.splits, part)
+        features = self.features.get("train" if part in self.splits.drawn else part)
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        train = part == "train"
-        size = self.batch_size if train else max(self.batch_size, PIXELS // images.size**2)
-        order = Order(subset, size, self.seed if train else None, rank, ranks, self.begin if train else (0, 0))
+        if part == "train":
+            order = Order(subset, self.batch_size, self.seed, rank, ranks, self.begin)
+        else:
+            order = Order(subset, max(self.batch_size, PIXELS // images.size**2), None, rank, ranks)
         if self.trainer:
             order.set_epoch(self.trainer.current_epoch)
-        source = self.features.get("train" if part in self.splits.drawn else part, images)
-        workers = self.workers if source is images and images.array is None else 0
+        workers = self.workers if images.array is None and not features else 0
         return DataLoader(
-            Batches(source, images.labels, train),
+            Batches(images, features, part == "train"),
             sampler=order,
             batch_size=None,
             num_workers=workers,
@@ -137,15 +123,15 @@ class ImageData(pl.LightningDataModule):
 
     @override
     def train_dataloader(self) -> DataLoader:
-        return self._loader("train", self.splits.train_images, self.splits.train)
+        return self._loader("train")
 
     @override
     def val_dataloader(self) -> DataLoader:
-        return self._loader("val", self.splits.val_images, self.splits.val)
+        return self._loader("val")
 
     @override
     def test_dataloader(self) -> DataLoader:
-        return self._loader("test", self.splits.test_images, self.splits.test)
+        return self._loader("test")
 
     @override
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor, int], dataloader_idx: int) -> tuple[Tensor, Tensor]:

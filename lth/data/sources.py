@@ -9,19 +9,15 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lth.config import Data
 from lth.data import folders, scenes
-from lth.data.cache import META, load_or_build
-from lth.data.progress import shown
+from lth.data.cache import META, Meta, load_or_build, shown
 from lth.errors import DataError
 from lth.internet import reachable
 
 NAMES = {"intel": "puneet6060/intel-image-classification", "mnist": "MNIST", "cifar10": "CIFAR10"}  # on Kaggle, in torchvision
 HANDLE = f"{NAMES['intel']}/versions/2"  # with a version, kagglehub asks the network for nothing once it is downloaded
-INTEL_CLASSES = ["buildings", "forest", "glacier", "mountain", "sea", "street"]
-INTEL_COUNTS = {"seg_train": 14034, "seg_test": 3000}
 HOSTS = {"intel": "www.kaggle.com", "mnist": "ossci-datasets.s3.amazonaws.com", "cifar10": "www.cs.toronto.edu"}
 BY_HAND = (
     "Put its images anywhere as class folders, train/<class>/ and test/<class>/, and name their folder with data.root=DIR, "
@@ -48,10 +44,12 @@ def locate(data: Data, before: Callable[[], None] = lambda: None) -> folders.Fol
     cache = Path(data.cache)
     if data.root is not None:
         root = Path(data.root).expanduser()
-    elif data.name == "scenes":
-        root = scenes.fetch(cache, data.train_per_class, data.test_per_class, data.render_seed, before)
     elif data.name == "intel":
         root = _intel(data, before)
+    elif data.name == "scenes":
+        counts, seed = (data.train_per_class, data.test_per_class), data.render_seed
+        root = cache / f"scenes-v{scenes.VERSION}-{counts[0]}-{counts[1]}-{seed}"
+        load_or_build(root, partial(scenes.write, counts, seed), before)
     else:
         root, download = cache / data.name, cache / f"{data.name}.download"
         load_or_build(root, partial(_torchvision, NAMES[data.name], download), before)
@@ -68,25 +66,18 @@ def _downloaded(data: Data) -> bool:
 
 
 def _intel(data: Data, before: Callable[[], None]) -> Path:
-    """Return the folder that kagglehub unpacked. Raises DataError where images are missing in it."""
     if not _downloaded(data):
         before()
     try:
         import kagglehub
 
-        root = Path(kagglehub.dataset_download(HANDLE))
+        return Path(kagglehub.dataset_download(HANDLE))
     except Exception as error:  # whatever the network, the hub or the account raises
         raise DataError(f"the download of {NAMES['intel']} failed ({type(error).__name__}). {BY_HAND}") from error
-    for part, count in INTEL_COUNTS.items():
-        images = [len(list((root / part / part / name).glob("*.jpg"))) for name in INTEL_CLASSES]
-        if sum(images) != count or not all(images):
-            what = f"{sum(images):,} images of {sum(map(bool, images))} classes instead of {count:,} of {len(images)}"
-            again = f"delete {root}, and the same command downloads it again. {BY_HAND}"
-            raise DataError(f"{root / part / part} holds {what}; {again}")
-    return root
 
 
-def _torchvision(name: str, download: Path, draft: Path) -> dict[str, Any]:
+def _torchvision(name: str, download: Path, draft: Path) -> Meta:
+    """Write draft/<part>/<class>/<number>.png; a class is called by its first word (MNIST's are ``0 - zero`` and so on)."""
     try:
         from torchvision import datasets
 
@@ -94,20 +85,10 @@ def _torchvision(name: str, download: Path, draft: Path) -> dict[str, Any]:
     except Exception as error:  # whatever the network or a damaged file makes torchvision raise
         raise DataError(f"the download of {name} failed ({type(error).__name__}). {BY_HAND}") from error
     for part, images in parts.items():
-        write(images, draft / part)
+        places = [draft / part / name.split()[0] for name in images.classes]
+        for place in places:
+            place.mkdir(parents=True)
+        for number in shown(range(len(images)), len(images), f"writing {len(images):,} {part} images as class folders"):
+            image, label = images[number]
+            image.save(places[label] / f"{number:05d}.png")
     return {}
-
-
-def write(images: Any, folder: Path) -> None:
-    """Write folder/<class>/<number>.png of a data set like torchvision's: ``classes``, and (PIL image, label) in order.
-
-    A class is called by its first word (MNIST's are ``0 - zero`` and so on). Raises DataError for one that leads elsewhere.
-    """
-    names = [name.split()[0] for name in images.classes]
-    for name in names:
-        if not name.replace("-", "").replace("_", "").isalnum():
-            raise DataError(f"the download has a class called {name!r}, which is no name for a folder.")
-        (folder / name).mkdir(parents=True)
-    for number in shown(range(len(images)), len(images), f"writing {len(images):,} {folder.name} images as class folders"):
-        image, label = images[number]
-        image.save(folder / names[label] / f"{number:05d}.png")

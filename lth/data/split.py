@@ -7,8 +7,7 @@ import numpy as np
 
 from lth.config import Data
 from lth.data import decoded, sources
-from lth.data.decoded import BadImages, Decoded
-from lth.data.folders import list_images
+from lth.data.decoded import Decoded
 from lth.errors import DataError
 from lth.seeds import stream
 
@@ -38,11 +37,6 @@ class Splits:
         return tuple(part for part in ("val", "test") if getattr(self, f"{part}_images") is self.train_images)
 
     @property
-    def folders(self) -> list[Decoded]:
-        """Each folder of images once."""
-        return list({id(images): images for images in (self.train_images, self.val_images, self.test_images)}.values())
-
-    @property
     def hash(self) -> str:
         """A hash of the contents of all files, their parts and how they are decoded; the same wherever the folders lie."""
         val = "" if "val" in self.drawn else f"+{self.val_images.hash}"
@@ -55,30 +49,21 @@ def prepare(data: Data, before: Callable[[], None] = lambda: None) -> Splits:
 
     ``before`` is called before images are downloaded, rendered or decoded, which takes long; it may raise.
     """
-    folders, images, faults = sources.locate(data, before), {}, []
-    for part in ("train", "val", "test"):
-        try:
-            folder = getattr(folders, part)
-            images[part] = decoded.load(list_images(folder), data, before) if folder else images.get("train")
-        except BadImages as error:
-            faults += error.faults
-    if faults:
-        raise BadImages(faults)
-    return _split(data, *images.values(), folders.unused)
-
-
-def _split(data: Data, train_images: Decoded, val_images: Decoded, test_images: Decoded, unused: tuple[str, ...]) -> Splits:
+    folders = sources.locate(data, before)
+    images = decoded.load(folders.train, data, before)
+    val_images, test_images = (decoded.load(part, data, before) if part else images for part in (folders.val, folders.test))
     for other in (val_images, test_images):
-        if odd := sorted(set(train_images.classes) ^ set(other.classes)):
-            both = f"{train_images.root} and {other.root}"
-            raise DataError(f"{both} have different class folders: {', '.join(odd)} in one of them alone.")
-    train, val, test = (np.arange(len(images.labels)) for images in (train_images, val_images, test_images))
-    if test_images is train_images:
-        train, test = stratified(train_images.labels, data.test_fraction, data.split_seed, train_images.classes, "test split")
-    if val_images is train_images:
-        rest, part = stratified(train_images.labels[train], data.val_fraction, data.split_seed, train_images.classes)
+        if odd := sorted(set(images.classes) ^ set(other.classes)):
+            raise DataError(
+                f"{images.root} and {other.root} have different class folders: only one of them has {', '.join(odd)}."
+            )
+    train, val, test = (np.arange(len(part.labels)) for part in (images, val_images, test_images))
+    if test_images is images:
+        train, test = stratified(images.labels, data.test_fraction, data.split_seed, images.classes, "test split")
+    if val_images is images:
+        rest, part = stratified(images.labels[train], data.val_fraction, data.split_seed, images.classes)
         train, val = train[rest], train[part]
-    return Splits(train_images, val_images, test_images, train, val, test, unused)
+    return Splits(images, val_images, test_images, train, val, test, folders.unused)
 
 
 def stratified(

@@ -1,6 +1,8 @@
+"""Decoding: what the pixels are, what the hash follows, and what is said of files that cannot be decoded."""
+
 import os
 import shutil
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,28 +10,28 @@ from PIL import Image
 
 from lth.config import Data
 from lth.data import decoded
-from lth.data.folders import list_images
 from lth.errors import DataError
 from tests.conftest import decay, write_images
 
 
 def load(root, cache, size=20, **options):
-    return decoded.load(list_images(root), Data(image_size=size, cache=str(cache), **options))
+    return decoded.load(root, Data(image_size=size, cache=str(cache), **options))
 
 
-def only(cache: Path, pattern: str) -> Path:
-    [path] = cache.glob(pattern)
-    return path
-
-
-def test_pixels_are_decoded_once(tmp_path, monkeypatch):
-    root = write_images(tmp_path / "a", 3)
-    first = load(root, tmp_path / "cache")
-    monkeypatch.setattr(decoded, "decode", lambda *_: pytest.fail("decoded again"))
-    again = load(root, tmp_path / "cache")
-    assert np.array_equal(again.take(np.arange(9)), first.take(np.arange(9)))
-    assert again.names == first.names
-    assert again.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+def test_pixels_are_decoded_once_and_again_where_they_are_damaged(tmp_path, monkeypatch, capsys):
+    root, cache = write_images(tmp_path / "a", 3), tmp_path / "cache"
+    first = load(root, cache)
+    pixels = first.take(np.arange(9))
+    for damage in ("images.npy", "hashes.npy", None):
+        if damage:
+            decay(next(cache.glob(f"pixels-*/{damage}")), 5)
+        else:
+            monkeypatch.setattr(decoded, "decode", lambda *_: pytest.fail("decoded again"))
+        again = load(root, cache)
+        assert ("is damaged" in capsys.readouterr().err) == bool(damage)
+        assert np.array_equal(again.take(np.arange(9)), pixels)
+        assert (again.names, again.hash) == (first.names, first.hash)
+        assert again.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
 
 
 def test_the_hash_follows_contents_and_names_not_the_place(tmp_path, monkeypatch):
@@ -47,87 +49,44 @@ def test_the_hash_follows_contents_and_names_not_the_place(tmp_path, monkeypatch
     assert load(root, tmp_path / "cache").hash != before, "other pixels are other rounds"
 
 
-def test_the_hash_keeps_its_value_as_it_is_in_the_key_of_every_round():
-    file_hashes = np.array([[0] * 32, [255] * 32], np.uint8)
-    assert decoded.images_hash(["a/0.png", "b/1.png"], file_hashes) == "84e3b14d6c4f5451"
+def test_the_hash_keeps_its_value_as_it_is_in_the_key_of_every_round(tmp_path):
+    images = load(write_images(tmp_path / "a", 1), tmp_path)
+    images = replace(images, names=["a/0.png", "b/1.png"], file_hashes=np.array([[0] * 32, [255] * 32], np.uint8))
+    assert images.hash == "84e3b14d6c4f5451.1"
 
 
-def test_streamed_images_equal_the_cached_ones(tmp_path):
-    root = write_images(tmp_path / "a", 4)
-    for channels in (1, 3):
-        cached = load(root, tmp_path / "c", size=12, channels=channels)
-        streamed = load(root, tmp_path / "c", size=12, channels=channels, cache_limit=0.0)
-        assert (cached.array.shape, streamed.array) == ((12, 12, 12, channels), None)
-        some = np.array([7, 0, 11])
-        assert np.array_equal(cached.take(some), streamed.take(some))
-    assert not list((tmp_path / "c").glob("stream-*/images.npy"))
-
-
-def test_damaged_pixels_are_decoded_again(tmp_path, capsys):
-    root = write_images(tmp_path / "a", 4)
-    cache, intact = tmp_path / "c", load(root, tmp_path / "c")
-    pixels, expected = intact.take(np.arange(12)), intact.hash
-    for name in ("images.npy", "hashes.npy"):
-        path = only(cache, f"pixels-*/{name}")
-        decay(path, 5)
-        again = load(root, cache)
-        assert f"{path} is damaged" in capsys.readouterr().err
-        assert np.array_equal(again.take(np.arange(12)), pixels)
-        assert again.hash == expected
-
-
-def test_a_corrupt_file_is_named_or_skipped(tmp_path):
-    root = write_images(tmp_path / "a", 3)
-    (root / "down" / "001.png").write_bytes(b"\x89PNG nothing")
-    with pytest.raises(DataError, match=r"down/001\.png cannot be decoded"):
-        load(root, tmp_path / "cache")
-    assert not list((tmp_path / "cache").glob("pixels-*"))[1:], "a lock alone"
-    left = load(root, tmp_path / "cache", on_error="skip")
-    assert left.skipped == ["down/001.png"]
-    assert len(left.paths) == len(left.array) == len(left.file_hashes) == 8
-    assert left.labels.tolist() == [0] * 3 + [1] * 2 + [2] * 3
-    assert np.array_equal(left.take(np.array([4]))[0], np.asarray(Image.open(root / "down" / "002.png")))
-
-
-def test_all_corrupt_files_are_named_up_to_ten(tmp_path):
+def test_files_that_cannot_be_decoded_are_named_up_to_ten_or_skipped(tmp_path):
     root = write_images(tmp_path / "a", 12)
-    for count, named in ((2, 2), (12, 10)):
-        for path in sorted((root / "down").iterdir())[:count]:
-            path.write_bytes(b"")
+    paths = sorted((root / "down").iterdir())
+    for count, named in ((1, 1), (2, 2), (12, 10)):
+        for path in paths[:count]:
+            path.write_bytes(b"\x89PNG nothing")
         with pytest.raises(DataError) as error:
             load(root, tmp_path / "cache")
-        assert str(error.value).startswith(f"{count} images cannot be used: the image ")
+        assert str(error.value).startswith(f"{count} of 36 images cannot be used: the image {paths[0]} cannot be decoded (")
         assert str(error.value).count("cannot be decoded (cannot identify image file)") == named
-        assert str(error.value).endswith(". data.on_error=skip leaves them out and goes on.")
+        assert str(error.value).endswith(". data.on_error=skip leaves them out.")
+        assert not list((tmp_path / "cache").glob("*/"))
     with pytest.raises(DataError, match=r"no image in the class folder .*down can be decoded"):
-        load(root, tmp_path / "cache", on_error="skip")
-    assert not list((tmp_path / "cache").glob("*/"))
+        load(root, tmp_path / "skip", on_error="skip")
+    Image.new("RGB", (20, 20), "red").save(paths[3])
+    left = load(root, tmp_path / "skip", on_error="skip")
+    assert left.skipped == [f"down/{path.name}" for path in paths if path != paths[3]]
+    assert len(left.paths) == len(left.array) == len(left.file_hashes) == 25
+    assert left.labels.tolist() == [0] * 12 + [1] + [2] * 12
+    assert left.take(np.array([12]))[0, 0, 0].tolist() == [255, 0, 0]
 
 
-def picture(tmp_path, image, name="x.png", **options):
-    image.save(tmp_path / name, **options)
-    return decoded.decode(tmp_path / name, image.size[0])
+def picture(tmp_path, image: Image.Image, **options) -> np.ndarray:
+    image.save(tmp_path / "x.png", **options)
+    return decoded.decode(tmp_path / "x.png", 16)
 
 
-def test_grey_palette_alpha_and_deep_images_become_rgb(tmp_path):
-    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    assert np.array_equal(picture(tmp_path, Image.fromarray(grey)), np.repeat(grey[..., None], 3, 2))
-    assert np.array_equal(picture(tmp_path, Image.fromarray(grey.astype(np.uint16) * 256)), np.repeat(grey[..., None], 3, 2))
-    rgb = Image.fromarray(np.random.default_rng(0).integers(0, 4, (8, 8, 3), np.uint8) * 60)
-    assert np.array_equal(picture(tmp_path, rgb.convert("P", palette=Image.Palette.ADAPTIVE)), np.asarray(rgb))
-    assert picture(tmp_path, Image.new("RGBA", (8, 8), (10, 20, 30, 0))).min() == 255
-    assert picture(tmp_path, Image.new("LA", (8, 8), (10, 255))).max() == 10
-    assert picture(tmp_path, Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "x.jpg", quality=95)[0, 0, 0] > 200
-
-
-def test_one_channel_is_the_luminance_and_keeps_grey_values(tmp_path):
+def test_sixteen_bit_grey_is_scaled_and_exif_orientation_is_applied(tmp_path):
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    Image.fromarray(grey).save(tmp_path / "grey.png")
-    assert np.array_equal(decoded.decode(tmp_path / "grey.png", 16, 1)[..., 0], grey)
-
-
-def test_exif_orientation_is_applied(tmp_path):
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8))
+    scaled = picture(tmp_path, Image.fromarray(grey.astype(np.uint16) * 256))
+    assert np.array_equal(scaled, np.repeat(grey[..., None], 3, 2))
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees clockwise to be upright
+    image = Image.fromarray(scaled)
     assert np.array_equal(picture(tmp_path, image, exif=exif), np.asarray(image.transpose(Image.Transpose.ROTATE_270)))

@@ -10,7 +10,6 @@ from PIL import Image
 
 from lth.config import Data
 from lth.data import decoded
-from lth.data.folders import list_images
 from lth.data.module import Order
 from tests.properties import few
 
@@ -42,7 +41,7 @@ def test_the_cache_is_what_pillow_decodes(kinds, size, channels, stream, seed):
             image = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).convert(mode)
             image.save(root / f"class {i % 2}" / f"{i}.{FORMATS[mode]}")
         data = Data(image_size=size, channels=channels, cache=str(Path(place, "cache")), cache_limit=0.0 if stream else 1.0)
-        images = decoded.load(list_images(root), data)
+        images = decoded.load(root, data)
         for pixels, path in zip(images.take(np.arange(len(kinds))), images.paths):
             with Image.open(path) as image:
                 expected = over_white(image).convert("L" if channels == 1 else "RGB")

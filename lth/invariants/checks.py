@@ -1,10 +1,9 @@
 """The invariants of a round, each written once: pure functions over values, to ``holds`` and the numbers that show it.
 
-``Monitor`` and ``of_round`` apply them while a round is trained, ``lth.verify`` applies them to what its files hold.
+The ``Monitor`` applies them while a round is trained, ``lth.verify`` applies them to what its files hold.
 """
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,8 +12,6 @@ from lth.errors import InvariantError
 from lth.hashes import differing, of_tensors
 from lth.pruning import allocation
 from lth.pruning import masks as M
-from lth.tree import files
-from lth.tree import ticket as tickets
 from lth.tree.ticket import Ticket
 
 Entry = dict[str, Any]  # of ``checks`` in round.json
@@ -127,37 +124,36 @@ def control(kind: str, ticket: Ticket, original: Ticket, trained: Collection[str
 
 
 def of_round(
-    folder: Path, ticket: Ticket, network: nn.Module, observed: dict[str, Any], *, expected: int, init: str, fresh: dict,
-    scope: Collection[str], effective_density: float | None, parent: Ticket | None = None, control: Entry | None = None,
+    ticket: Ticket, weights: State, *, parent: M.Masks | None, expected: allocation.Keep, start: Entry, revived: list[int],
+    shapes: dict, fresh: dict, scope: Collection[str], frozen: Collection[str] = (), init: str, ranks: Entry,
+    effective_density: float | None, control: Entry | None,
 ) -> dict[str, Entry]:  # fmt: skip
-    """Return the ``checks`` of a round that is trained and whose ticket and final weights are written.
+    """Return the ``checks`` of a round that is trained; those that only the running training shows are given as entries.
 
     Args:
-        ticket: what training started from.
-        network: after training.
-        observed: by the ``Monitor``.
+        ticket: its masks as their file holds them, and the weights that it started from.
+        weights: the final ones, as their file holds them.
+        parent: the masks that it was pruned from; of a control: None.
         expected: number of weights that the schedule asks for.
+        revived: see ``zeros``. ``shapes``, ``fresh``, ``scope``: see ``untouched``.
+        frozen: names of the parameters that were not trained.
         init: 16 digits of the hash of ``ticket.rewind``, as ``save_start`` returns them before training.
-        fresh: ``shapes_of`` the network as it was built.
-        scope: names of the weights that are to have masks.
-        parent: the ticket that it was pruned from.
-        control: what ``checks.control`` returns, of a control.
+        control: of a control, what ``checks.control`` returns.
 
     Raises:
         InvariantError: one does not hold.
     """
-    masks = tickets.load_ticket(folder).masks
-    weights, _ = files.read_tensors(folder / "final.safetensors")
-    frozen = [name for name, p in network.named_parameters() if not p.requires_grad]
-    parts = ({n: state[n] for n in frozen} for state in (weights, ticket.start))
+    masks, begin = ticket.masks, ticket.start
+    tensors = untouched(shapes, fresh, masks, scope, {n: weights[n] for n in frozen}, {n: begin[n] for n in frozen})
+    require({"untouched": tensors})  # the others read every tensor
     entries = {
+        "nested": nested(masks, parent),
         "exact_count": exact_count(masks, expected),
-        "nested": nested(masks, parent.masks if parent else None),
-        "start": observed["start"],
-        "zeros": zeros(observed["revived"], weights, ticket.start, masks),
-        "untouched": untouched(shapes_of(network.state_dict(), network), fresh, masks, scope, *parts),
+        "start": start,
+        "zeros": zeros(revived, weights, begin, masks),
+        "untouched": tensors,
         "init_unchanged": init_unchanged(ticket.rewind, init),
-        "ranks": observed["ranks"],
+        "ranks": ranks,
         "layer_collapse": layer_collapse(masks, effective_density),
     } | ({"control": control} if control else {})
     require(entries)

@@ -102,9 +102,9 @@ def _scalars(board: Any, record: Record, step: int) -> None:
 
 def _histograms(board: Any, record: Record, step: int) -> None:
     """Add the remaining weights of each layer (at most about a million of them), and the density of each of its units."""
-    from lth.tree.ticket import load_ticket
+    from lth.tree.ticket import load_final, load_ticket
 
-    weights, _ = files.read_tensors(record.folder / "final.safetensors")
+    weights, _ = load_final(record.folder)
     for name, mask in load_ticket(record.folder).masks.items():
         layer, remaining = name.removesuffix(".weight"), weights[name][mask].float()
         if len(remaining):

@@ -78,7 +78,7 @@ def fit(task: Task, config: Config, start: Start, how: How) -> Result:
     ``start.plan`` computed the masks. ``Begin`` then sets what else belongs to the start, and of an interrupted round the
     weights, too.
     """
-    interrupted = checkpoints.load_valid(how.path, "the round begins anew") if how.path else None
+    interrupted = checkpoints.load_valid(how.path) if how.path else None
     begin = interrupted or start.checkpoint
     total = task.steps_per_epoch * how.epochs if task.steps_per_epoch else None
     made = task.fit(start.seed, begin, total, start.constant_rate)
@@ -155,17 +155,10 @@ def _test(trainer: pl.Trainer, task: Task, made: Fit, history: History) -> tuple
             tested[iteration] = _score(trainer, task, made, history, iteration, [])
     task.network.load_state_dict(final, strict=False)
     tested[last["iteration"]] = _score(trainer, task, made, history, last["iteration"], trainer.loggers)
-    scores = {name: last.get(name) for name in metrics.SCORES} | {"test_acc": tested[last["iteration"]]}
-    for name in metrics.END_POINTS:
-        row = metrics.end_point(history.rows, name)
-        scores |= {f"{name}_{field}": row.get(field) for field in ("epoch", "iteration", *metrics.SCORES)}
-        scores[f"{name}_test_acc"] = tested[row["iteration"]]
+    scores = metrics.scores(history.rows) | {"test_acc": tested[last["iteration"]]}
+    scores |= {f"{name}_test_acc": tested[scores[f"{name}_iteration"]] for name in metrics.END_POINTS}
     speeds = [row["images_per_second"] for row in history.rows if row["images_per_second"] is not None]
-    scores |= {
-        "censored": metrics.end_point(history.rows, "early_stop") is last,
-        "iterations": last["iteration"],
-        "images_per_second": round(float(np.median(speeds)), 1) if speeds else None,
-    }
+    scores["images_per_second"] = round(float(np.median(speeds)), 1) if speeds else None
     return scores | task.test_facts(made.module), task.predicted(made.module)
 
 

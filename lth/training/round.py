@@ -15,7 +15,7 @@ import torch
 from omegaconf import OmegaConf
 
 from lth.config import Config
-from lth.hashes import of_file, of_tensors
+from lth.hashes import of_file
 from lth.invariants import checks
 from lth.pruning import flow
 from lth.pruning import masks as M
@@ -34,6 +34,7 @@ from lth.tree.checkpoint import Checkpoint
 from lth.tree.record import DESCRIBED, FILES, Record
 from lth.tree.spec import Spec
 from lth.tree.store import Store
+from lth.tree.ticket import Ticket
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def run(search: Search, spec: Spec, title: str, remaining: Remaining) -> Record 
     files.write_bytes(
         folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(replace(config, epochs=spec.epochs))).encode()
     )
-    init = tickets.save_start(folder, start.ticket.rewind, _same_start(search, spec, start))
+    init = tickets.save_start(folder, start.ticket.rewind, store.read(spec.parent.key) if spec.parent else None)
     logging = loggers.make(config.logger, folder, store.outputs)
     path = store.checkpoint(spec.key) if config.trainer.devices == 1 else None
     result = train(task, config, start, replace(how, loggers=tuple(logging), path=path))
@@ -95,17 +96,31 @@ def write(search: Search, spec: Spec, start: Start, result: Result, folder: Path
     files.write_tensors(folder / "final.safetensors", tensors(task.network), about)
     shape = task.input_shape()
     effective = flow.effective_density(task.network, ticket.masks, shape) if shape else None
+    network = task.network
     checked = checks.of_round(
-        folder, ticket, task.network, result.monitor.observed(), expected=start.expected, init=init, fresh=task.shapes,
-        scope=task.prunable(dense=spec.index == 0), effective_density=effective, parent=start.parent,
+        Ticket(tickets.load_ticket(folder).masks, ticket.rewind),
+        tickets.load_final(folder)[0],
+        **result.monitor.observed(),
+        parent=start.parent.masks if start.parent else None,
+        expected=start.expected,
+        shapes=checks.shapes_of(network.state_dict(), network),
+        fresh=task.shapes,
+        scope=task.prunable(dense=spec.index == 0),
+        frozen=[name for name, p in network.named_parameters() if not p.requires_grad],
+        init=init,
+        effective_density=effective,
         control=_control(search, spec, start),
-    )  # fmt: skip
+    )
     line = task.line(_final(search, spec.parent)) if spec.control == "order" else None
     test = predictions.write(folder, result.predicted, task.splits) if result.predicted is not None else ""
     names = [*FILES, *(["predictions.npy"] if test else [])]
     return {
-        **_identity(search.config, spec, start),
-        **({"criterion": spec.prune["function"]} if spec.index and "function" in spec.prune else {}),
+        **spec.facts(),
+        "name": folder.name,
+        "model": search.config.model.name,
+        "kept": M.kept(ticket.masks),
+        "prunable": M.size(ticket.masks),
+        "density": ticket.density,
         **facts,
         **result.scores,
         **({"barrier": line["barrier"], "line": line} if line else {}),
@@ -136,7 +151,7 @@ def _control(search: Search, spec: Spec, start: Start) -> checks.Entry | None:
 
 def _final(search: Search, spec: Spec) -> State:
     """Return the final weights of a finished round."""
-    return files.read_tensors(search.store.valid(spec.key) / "final.safetensors")[0]
+    return tickets.load_final(search.store.valid(spec.key))[0]
 
 
 def readable(config: Config, spec: Spec, start: Start) -> str:
@@ -145,39 +160,6 @@ def readable(config: Config, spec: Spec, start: Start) -> str:
     data = "own" if "own" in spec.root.content else config.data.name
     density = f"kept{start.ticket.density:.4f}"
     return f"{config.model.name}-{data}-seed{config.seed}-round{spec.index:02d}-{density}{control}"
-
-
-def _identity(config: Config, spec: Spec, start: Start) -> dict[str, Any]:
-    """Return the fields of a record that say which round it is."""
-    prune, masks = config.prune, start.ticket.masks
-    names = ("rate", "criterion", "allocation", "rewind", "retrain")
-    return {
-        "key": spec.key,
-        "name": f"{readable(config, spec, start)}-{spec.key}",
-        "parent": spec.parent.key if spec.parent else None,
-        "round": spec.index,
-        "control": spec.control,
-        "model": config.model.name,
-        "finetune": spec.finetune,
-        "seed": config.seed,
-        "epochs": spec.epochs,
-        "levels": spec.levels,
-        **{name: getattr(prune, name) if spec.index else None for name in names},
-        "kept": M.kept(masks),
-        "prunable": M.size(masks),
-        "density": start.ticket.density,
-        "recipe": spec.recipe,
-        "family": spec.family,
-        "step": spec.step,
-        "settings": spec.settings,
-        "determined_by": spec.content,
-    }
-
-
-def _same_start(search: Search, spec: Spec, start: Start) -> Path | None:
-    """Return the folder of the parent, if it starts from the same weights: then one file on the disk is both."""
-    parent = search.store.read(spec.parent.key) if spec.parent else None
-    return parent.folder if parent and parent.start == of_tensors(start.ticket.rewind)[:16] else None
 
 
 def _captures(search: Search, spec: Spec) -> tuple[Capture, ...]:
@@ -213,7 +195,7 @@ def rewinding(search: Search) -> Rewind:
         if search.config.prune.rewind == "init":
             return Checkpoint(0, {})
         root, path = spec.root, _rewind_path(search, spec.root)
-        if (saved := checkpoints.load_valid(path, "it is computed again")) is None:
+        if (saved := checkpoints.load_valid(path)) is None:
             train_to_rewind(search, root)
             saved = checkpoints.load(path)
         return saved

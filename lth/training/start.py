@@ -13,7 +13,6 @@ from lth.seeds import stream
 from lth.training import controls
 from lth.training.task import State, Task
 from lth.tree import checkpoint as checkpoints
-from lth.tree import files
 from lth.tree import ticket as tickets
 from lth.tree.checkpoint import Checkpoint
 from lth.tree.spec import Spec
@@ -71,7 +70,7 @@ def _pruned(spec: Spec, task: Task, store: Store, prune: Prune, seed: int, rewin
     """Prune the parent's trained weights, rewind the rest."""
     folder = store.valid(spec.parent.key)
     parent = tickets.load_ticket(folder)
-    trained, _ = files.read_tensors(folder / "final.safetensors")
+    trained, _ = tickets.load_final(folder)
     names = set(task.prunable())
     before = {name: mask for name, mask in parent.masks.items() if name in names}
     if not before:

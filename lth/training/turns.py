@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lth.cli import signals
-from lth.errors import notice_once
 from lth.tracking import chains
 from lth.tracking.remaining import Remaining
 from lth.training import device
@@ -33,7 +32,6 @@ class Turns:
         self.first = device.is_first()
         if self.first:
             store.tidy()
-            _warn_of_old_rounds(store)
         missing = [spec for spec in self.specs if self.finished(spec) is None]
         self.remaining = Remaining(sum(spec.epochs for spec in missing))
         self.chain_end = tickets[-1] if logger == "tensorboard" and self.first else None
@@ -88,9 +86,3 @@ def summary(record: Record, last: int) -> str:
     )
     collapsed = record.checks["layer_collapse"]["collapsed"]
     return f"{line}\nwarning: no weight is left in {', '.join(collapsed)} (layer collapse)" if collapsed else line
-
-
-def _warn_of_old_rounds(store: Store) -> None:
-    if count := store.old():
-        rounds = f"{count} finished {'round is' if count == 1 else 'rounds are'} of the round format 1 of an earlier lth"
-        notice_once(f"{store.outputs}: {rounds}, which drew random numbers otherwise; they stay and are not used.")

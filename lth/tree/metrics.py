@@ -22,6 +22,16 @@ def end_point(rows: Sequence[Row], name: str) -> Row:
     return min(rows, key=END_POINTS[name])
 
 
+def scores(rows: Sequence[Row]) -> Row:
+    """Return the fields of a ``Record`` that follow from the rows."""
+    last = rows[-1]
+    fields = {name: last.get(name) for name in SCORES} | {"iterations": last["iteration"]}
+    for name in END_POINTS:
+        row = end_point(rows, name)
+        fields |= {f"{name}_{column}": row.get(column) for column in ("epoch", "iteration", *SCORES)}
+    return fields | {"censored": end_point(rows, "early_stop") is last}
+
+
 def to_csv(rows: Sequence[Row]) -> bytes:
     """Return the rows as a CSV file; what a row lacks is empty."""
     text = io.StringIO()

@@ -94,9 +94,9 @@ def test_a_damaged_checkpoint_is_not_used(make_config, tmp_path, interrupt, monk
     for damage in (lambda b: b[:-7], lambda b: b[:-9] + bytes([b[-9] ^ 4]) + b[-8:], lambda b: b"", lambda b: b"\xff" * len(b)):
         content = path.read_bytes()
         path.write_bytes(damage(content))
-        assert checkpoint.load_valid(path, "the round begins anew") is None
+        assert checkpoint.load_valid(path) is None
         path.write_bytes(content)
-    assert checkpoint.load_valid(path, "the round begins anew") is not None
+    assert checkpoint.load_valid(path) is not None
     path.write_bytes(b"")
     monkeypatch.undo()
     same(make_config(), quiet(make_config(rounds=0)), whole, quiet(whole))

@@ -21,7 +21,7 @@ TELLING = 1000  # weights of one sign; where fewer are trained, that none of the
 
 def exact_count(masks: M.Masks, expected: allocation.Keep) -> Entry:
     """As many weights are kept as the schedule asks for: over all layers, or in each."""
-    count = M.kept(masks) if isinstance(expected, int) else {name: M.kept({name: mask}) for name, mask in masks.items()}
+    count = M.kept(masks) if isinstance(expected, int) else M.kept_per_layer(masks)
     return {"holds": count == expected, "kept": M.kept(masks), "expected": allocation.total(expected)}
 
 
@@ -65,8 +65,7 @@ def zeros(revived: list[int], weights: State, start: State, masks: M.Masks) -> E
 def untouched(shapes: dict, fresh: dict, masks: M.Masks, scope: Collection[str], frozen: State, frozen_start: State) -> Entry:
     """Tensors and groups are those of the fresh network, masks are of the scope's weights, frozen weights do not move.
 
-    Args:
-        shapes, fresh: ``shapes_of`` the network now, and as it was built.
+    ``shapes`` and ``fresh`` are ``shapes_of`` the network now, and as it was built.
     """
     odd = {
         "changed": sorted(n for n in shapes.keys() | fresh.keys() if shapes.get(n) != fresh.get(n)),

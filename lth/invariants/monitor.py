@@ -13,9 +13,7 @@ from lth.tree.checkpoint import moments
 
 
 class Monitor(pl.Callback):
-    """Checks the state that training starts from and, after each epoch, that pruned weights are 0.
-
-    Stands after the callbacks that set the state.
+    """Checks the state that training starts from, after the callbacks that set it, and after each epoch that pruned weights are 0.
 
     Args:
         ticket: the callback that holds the masks.

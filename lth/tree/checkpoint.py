@@ -102,11 +102,7 @@ def load_valid(path: Path) -> Checkpoint | None:
 
 
 def steps(rewind: str, per_epoch: int, total: int) -> int:
-    """Return the optimiser steps before the rewind checkpoint that ``prune.rewind`` names: ``init``, ``500it`` or ``2ep``.
-
-    Raises:
-        UsageError: training ends before.
-    """
+    """Return the optimiser steps before the rewind checkpoint that ``prune.rewind`` names. Raises UsageError past the end."""
     if rewind == "init":
         return 0
     count = int(rewind[:-2]) * (per_epoch if rewind.endswith("ep") else 1)
@@ -124,8 +120,7 @@ def moments(optimizers: "Iterable[Optimizer]", network: "nn.Module") -> "State":
     for optimizer in optimizers:
         for parameter, values in optimizer.state.items():
             for name, value in values.items():
-                tensor = value if isinstance(value, torch.Tensor) else torch.tensor(value)
-                copied[f"{names[id(parameter)]}/{name}"] = tensor.detach().cpu().clone()
+                copied[f"{names[id(parameter)]}/{name}"] = torch.as_tensor(value).detach().cpu().clone()
     return copied
 
 

@@ -163,8 +163,10 @@ def chain(config: Config, images: str, precision: str, weights: str | None = Non
     content = effective(config, drawn)
     step = content.pop("prune", {})
     content |= {"format": FORMAT, "data": {"images": images} | content.get("data", {})}
-    content |= {"precision": precision} if precision != "32-true" else {}
-    content |= {"weights": weights} if weights is not None else {}
+    if precision != "32-true":
+        content["precision"] = precision
+    if weights is not None:
+        content["weights"] = weights
     return _chain(content, config.prune, step)
 
 

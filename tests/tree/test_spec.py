@@ -36,20 +36,6 @@ def test_more_rounds_extend_the_chain_and_prune_steps_share_the_dense_network():
         assert keys(Config(prune=Prune(schedule="one_shot", rounds=rounds))) == default[: rounds + 1]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"seed": 1}, {"epochs": 31}, {"finetune": "head"}, {"model": Model("lenet_300_100")}, {"model": Model(dropout=0.1)},
-        {"data": Data(image_size=64)}, {"data": Data(augment="flip")}, {"data": Data(batch_size=32)}, {"data": Data(channels=1)},
-        {"data": Data(val_fraction=0.2)}, {"data": Data(normalize="none")}, {"data": Data(split_seed=1)},
-        {"optim": Optim(lr=0.01)}, {"optim": Optim(name="sgd")}, {"optim": Optim(weight_decay=0.1)}, {"optim": Optim(clip=1.0)},
-        {"optim": Optim(schedule="cosine")}, {"optim": Optim(schedule="step")}, {"trainer": Trainer(devices=2)},
-    ],
-)  # fmt: skip
-def test_what_changes_the_result_changes_every_key(change):
-    assert not set(keys(Config(**change))) & set(keys())
-
-
 def test_images_and_precision_are_in_the_key():
     assert len({keys()[0], keys(images="other")[0], keys(precision="bf16-mixed")[0]}) == 3
 

@@ -35,7 +35,7 @@ def start(
     state: State, expected: State, moments: State | None = None, expected_moments: State | None = None,
     lr: float | None = None, expected_lr: float | None = None,
 ) -> Entry:  # fmt: skip
-    """Weights, buffers, optimiser state and learning rate are the expected ones, to the bit; ``expected_lr=None``: any rate."""
+    """Tensors, optimiser state and learning rate are the expected ones, to the bit; None: any rate."""
     names = differing(state, expected) + differing(moments or {}, expected_moments or {})
     holds = not names and expected_lr in (None, lr)
     return {"holds": holds, "differing": names, "optimiser_states": len(moments or {}), "lr": lr}
@@ -127,7 +127,7 @@ def of_round(
     shapes: dict, fresh: dict, scope: Collection[str], frozen: Collection[str] = (), init: str, ranks: Entry,
     effective_density: float | None, control: Entry | None,
 ) -> dict[str, Entry]:  # fmt: skip
-    """Return the ``checks`` of a round that is trained; those that only the running training shows are given as entries.
+    """Return the ``checks`` of a round; what only the running training shows is given as entries.
 
     Args:
         ticket: its masks as their file holds them, and the weights that it started from.
@@ -143,7 +143,8 @@ def of_round(
         InvariantError: one does not hold.
     """
     masks, begin = ticket.masks, ticket.start
-    tensors = untouched(shapes, fresh, masks, scope, {n: weights[n] for n in frozen}, {n: begin[n] for n in frozen})
+    before, after = ({n: state[n] for n in frozen} for state in (begin, weights))
+    tensors = untouched(shapes, fresh, masks, scope, after, before)
     require({"untouched": tensors})  # the others read every tensor
     entries = {
         "nested": nested(masks, parent),

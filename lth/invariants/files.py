@@ -17,7 +17,8 @@ from lth.tree.record import DESCRIBED, FILES, Record, require_intact
 from lth.tree.spec import Spec
 from lth.tree.store import Store
 
-CHAIN = {"model", "pretrained", "classes", "image_size", "images", "mean", "std", "precision", "parameters", "layer_flops"}
+# The same in all rounds of a chain.
+CHAIN = {"model", "pretrained", "precision", "classes", "images", "image_size", "mean", "std", "parameters", "layer_flops"}
 UNSEEN = {"optimiser_states", "lr", "frozen"}  # numbers of checks that no file shows
 
 
@@ -26,9 +27,10 @@ class Round:
 
     def __init__(self, record: Record, spec: Spec, root: Record) -> None:
         self.record, self.spec, self.root = record, spec, root
-        self.ticket, (self.weights, self.about) = tickets.load_ticket(record.folder), tickets.load_final(record.folder)
+        self.ticket = tickets.load_ticket(record.folder)
+        self.weights, self.about = tickets.load_final(record.folder)
         self.own = "own" in spec.root.content  # a module of one's own, of which files show less
-        self.prune = Prune(**{name: value for name, value in spec.prune.items() if name not in ("levels", "function")})
+        self.prune = Prune(**{n: value for n, value in spec.prune.items() if n not in ("levels", "function")})
 
 
 def check(record: Record, spec: Spec, root: Record, parent: tuple[Record, Spec] | None, store: Store) -> None:
@@ -37,10 +39,12 @@ def check(record: Record, spec: Spec, root: Record, parent: tuple[Record, Spec] 
         raise DataError(f"round.json holds no hash of {', '.join(sorted(missing))}.")
     require_intact(record)
     it, before = Round(record, spec, root), Round(*parent, root) if parent else None
-    _same(vars(record), spec.facts() | {"name": record.folder.name} | {name: getattr(root, name) for name in CHAIN})
-    _same(vars(record), _sizes(it) | metrics.scores(metrics.read(record.folder / "metrics.csv")))
+    shown = spec.facts() | {"name": record.folder.name} | {name: getattr(root, name) for name in CHAIN}
+    shown |= _sizes(it) | metrics.scores(metrics.read(record.folder / "metrics.csv"))
+    _same(vars(record), shown)
     if not it.own:
-        begin = checkpoint.steps(it.prune.rewind, root.iterations // root.epochs, root.iterations) if spec.index else 0
+        per_epoch = root.iterations // root.epochs
+        begin = checkpoint.steps(it.prune.rewind, per_epoch, root.iterations) if spec.index else 0
         _same(vars(record), {"begin_iteration": begin})
         _same(it.about, {name: getattr(record, name) for name in DESCRIBED}, "final.safetensors")
     if record.test_confusion is not None:
@@ -67,7 +71,8 @@ def _sizes(it: Round) -> dict[str, Any]:
     _require(fit and M.size(masks) > 0, "ticket.safetensors holds no masks, or they are not of the shapes of the weights.")
     sizes = flops.sizes(it.record.parameters, masks, dense)
     sizes = sizes if dense else {"model_density": sizes["model_density"]}
-    return sizes | {"kept": M.kept(masks), "prunable": M.size(masks), "density": M.density(masks), "layers": M.per_layer(masks)}
+    sizes |= {"kept": M.kept(masks), "prunable": M.size(masks), "density": M.density(masks)}
+    return sizes | {"layers": M.per_layer(masks)}
 
 
 def _test(record: Record) -> None:
@@ -88,9 +93,10 @@ def _invariants(it: Round, parent: Round | None, store: Store) -> None:
     if parent and kind:
         keep = M.kept(parent.ticket.masks)
     elif parent:
-        before, rewound = {n: mask for n, mask in parent.ticket.masks.items() if n in masks}, _rewound(it, parent, store)
-        options = {"allocation": it.prune.allocation, "head_rate": it.prune.head_rate, "head": [n for n in head if n in before]}
-        keep = allocation.keeps(before, it.prune.rate, it.spec.levels, **options)
+        before = {n: mask for n, mask in parent.ticket.masks.items() if n in masks}
+        rewound = _rewound(it, parent, store)
+        options = {"allocation": it.prune.allocation, "head_rate": it.prune.head_rate}
+        keep = allocation.keeps(before, it.prune.rate, it.spec.levels, head=[n for n in head if n in before], **options)
     entries = checks.of_round(
         ticket,
         it.weights,

@@ -1,6 +1,5 @@
 """Checks finished rounds again, from their files alone. Imports no torch until there is a round to check."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,14 +22,15 @@ def verify(outputs: Path, say: Callable[[str], None] = print) -> int:
     if not outputs.is_dir():
         raise UsageError(f"{outputs} is no folder; name the outputs of an experiment.")
     store, valid = Store(outputs), Valid()
-    folders, lost = sorted(store.finished(), key=generation), _lost(store)
-    if not folders and not lost:
+    folders = sorted(store.finished(), key=generation)
+    if not folders:
         raise UsageError(f"{outputs} holds no finished round; name the outputs of an experiment.")
-    broken = dict.fromkeys(lost, "results.csv lists it as finished, but it has no round.json.")
-    sentences = broken | {folder.name: check(folder, store, valid) for folder in folders}
-    for name, sentence in sentences.items():
-        say(f"broken  {name}: {sentence}" if sentence else f"ok      {name}")
-    total, broken = len(sentences), sum(map(bool, sentences.values()))
+    broken = 0
+    for folder in folders:
+        sentence = check(folder, store, valid)
+        broken += bool(sentence)
+        say(f"broken  {folder.name}: {sentence}" if sentence else f"ok      {folder.name}")
+    total = len(folders)
     say(f"{total} {'round' if total == 1 else 'rounds'}: {total - broken} ok, {broken} broken")
     return broken
 
@@ -55,19 +55,9 @@ def check(folder: Path, store: Store, valid: Valid) -> str:
 
 
 def generation(folder: Path) -> tuple[int, bool, str]:
-    """Return what sorts parents before their children: the round, then whether it is a control. Damaged records come first."""
+    """Return what sorts parents before their children; damaged records come first."""
     try:
         record = load(folder)
     except (DataError, OSError):
         return -1, False, folder.name
     return record.round, record.control is not None, folder.name
-
-
-def _lost(store: Store) -> list[str]:
-    """Return the names of the rounds that results.csv lists and that have no round.json."""
-    keys = {folder.name.rpartition("-")[2] for folder in store.finished()}
-    try:
-        with open(store.results, newline="") as file:
-            return [row["name"] for row in csv.DictReader(file) if row["key"] not in keys]
-    except (OSError, ValueError, KeyError, csv.Error):
-        return []

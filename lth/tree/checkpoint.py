@@ -62,7 +62,8 @@ class Checkpoint:
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically, with a hash over all of it."""
-    about = {name: getattr(checkpoint, name) for name in ("step", "epoch", "schedules")} | {"format": FORMAT, "name": path.name}
+    about = {name: getattr(checkpoint, name) for name in ("step", "epoch", "schedules")}
+    about |= {"format": FORMAT, "name": path.name}
     groups = {name: getattr(checkpoint, name) for name in PARTS}
     if progress := checkpoint.progress:
         groups |= {"sums": progress.sums} | {f"weights-{step}": state for step, state in progress.weights.items()}
@@ -74,7 +75,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Return the checkpoint that ``save`` wrote. Raises DataError where the file is missing, damaged or of another name."""
+    """Raises DataError where the file is missing, damaged or of another name."""
     tensors, about = files.read_hashed(path, FORMAT)
     if about["name"] != path.name:
         raise DataError(f"{path} is damaged: it is {about['name']}.")
@@ -90,7 +91,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def load_valid(path: Path) -> Checkpoint | None:
-    """Return the checkpoint at ``path``; None where there is none, or a damaged one, which is removed with a notice."""
+    """``load``; None where there is no file, or a damaged one, which is removed with a notice."""
     if not path.exists():
         return None
     try:
@@ -102,7 +103,7 @@ def load_valid(path: Path) -> Checkpoint | None:
 
 
 def steps(rewind: str, per_epoch: int, total: int) -> int:
-    """Return the optimiser steps before the rewind checkpoint that ``prune.rewind`` names. Raises UsageError past the end."""
+    """Return the optimiser steps before the rewind checkpoint that ``prune.rewind`` names."""
     if rewind == "init":
         return 0
     count = int(rewind[:-2]) * (per_epoch if rewind.endswith("ep") else 1)
@@ -112,7 +113,7 @@ def steps(rewind: str, per_epoch: int, total: int) -> int:
 
 
 def moments(optimizers: "Iterable[Optimizer]", network: "nn.Module") -> "State":
-    """Return a copy of the optimisers' state for the parameters of ``network``, as ``<parameter>/<name>``, on the CPU."""
+    """Return a copy of the optimisers' state, as ``<parameter>/<name>``, on the CPU."""
     import torch
 
     names = {id(p): name for name, p in network.named_parameters()}
@@ -125,7 +126,7 @@ def moments(optimizers: "Iterable[Optimizer]", network: "nn.Module") -> "State":
 
 
 def masked(moments: "State", masks: "Mapping[str, Tensor]") -> "State":
-    """Return an optimiser's state with zeros for pruned weights; what is not of a weight's shape is passed on as it is."""
+    """Return an optimiser's state with zeros for pruned weights, where it is of their shape."""
     result = dict(moments)
     for name, t in moments.items():
         mask = masks.get(name.rpartition("/")[0])

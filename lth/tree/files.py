@@ -19,7 +19,7 @@ HOUR = 3600.0  # seconds
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically: readers see the old file or the new one, also after a crash. Raises OSError naming the file."""
+    """Write a file: readers see the old one or the new one, also after a crash. Raises OSError naming it."""
     draft = path.with_name(f".{os.urandom(8).hex()}.draft")
     try:
         with open(draft, "wb") as file:
@@ -39,12 +39,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, atomically."""
+    """Write a value as JSON."""
     write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def write_tensors(path: Path, tensors: "State", about: dict[str, Any]) -> None:
-    """Write a safetensors file, atomically, with ``about`` as JSON in its metadata.
+    """Write a safetensors file with ``about`` as JSON in its metadata.
 
     All of ``about`` is one entry, ``lth``: the order of several is random, and equal rounds would not be equal files.
     """
@@ -55,12 +55,13 @@ def write_tensors(path: Path, tensors: "State", about: dict[str, Any]) -> None:
 
 
 def read_tensors(path: Path) -> "tuple[State, dict[str, Any]]":
-    """Return the tensors and ``about`` that ``write_tensors`` wrote. Raises DataError where the file is another, or missing."""
+    """Return what ``write_tensors`` wrote. Raises DataError where the file is another, or missing."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(json.loads(file.metadata()["lth"]))  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, dict(json.loads(file.metadata()["lth"]))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DataError(f"{path} cannot be read ({error}); it is damaged or missing.") from error
 
@@ -71,7 +72,7 @@ def write_hashed(path: Path, tensors: "State", about: dict[str, Any]) -> None:
 
 
 def read_hashed(path: Path, about_format: str) -> "tuple[State, dict[str, Any]]":
-    """Return what ``write_hashed`` wrote, in this format. Raises DataError where the file is damaged, another, or missing."""
+    """Return what ``write_hashed`` wrote. Raises DataError where the file is damaged, another, or missing."""
     tensors, about = read_tensors(path)
     expected = about.pop("hash", None)
     if about.get("format") != about_format or expected != of_json([about, of_tensors(tensors)]):
@@ -80,7 +81,7 @@ def read_hashed(path: Path, about_format: str) -> "tuple[State, dict[str, Any]]"
 
 
 def tidy(folder: Path, age: float = HOUR) -> None:
-    """Remove a folder's drafts that are older than ``age`` seconds. No write takes an hour: killed processes left them."""
+    """Remove drafts that killed processes left in a folder: no write takes an hour."""
     for draft in folder.glob(".*.draft"):
         with suppress(FileNotFoundError):
             if time.time() - draft.stat().st_mtime >= age:

@@ -17,7 +17,7 @@ from lth.tree import files
 
 
 def write(folder: Path, predicted: np.ndarray, splits: Splits) -> str:
-    """Write the predictions, class numbers, to a round's folder, and the list of test images; return that list's hash.
+    """Write the predictions and the list of test images; return the hash of that list.
 
     Several ranks see a share of the images each: then nothing is written, and '' is returned.
     """
@@ -37,7 +37,7 @@ def write(folder: Path, predicted: np.ndarray, splits: Splits) -> str:
 
 
 def confusion(folder: Path, name: str, classes: int) -> list[list[int]]:
-    """Return the test images counted by true class (rows) and predicted class. Raises DataError where their list is damaged."""
+    """Return the test images counted by true class (rows) and predicted class."""
     path = _list(folder, name)
     try:
         test = json.loads(path.read_bytes())

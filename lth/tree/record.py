@@ -16,7 +16,8 @@ from lth.hashes import of_file, of_record
 from lth.tree.spec import FORMAT
 
 FILTERS = ("model", "data", "seed", "finetune")  # fields by which commands choose records
-FILES = ("config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors")  # of every finished round
+# The files of every finished round.
+FILES = ("config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors")
 UNFINISHED = "unfinished: it has no round.json yet"
 DESCRIBED = ("format", "model", "classes", "image_size", "mean", "std")  # in round.json and final.safetensors
 
@@ -120,7 +121,7 @@ class Record:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], folder: Path | None = None) -> Self:
-        """Return the record with these facts. Raises TypeError or ValueError naming one that is missing or not of its type."""
+        """Raises TypeError or ValueError naming a fact that is missing or not of its type."""
         known = {name: facts[name] for name in _kinds() if name in facts}
         for name, value in known.items():
             if not isinstance(value, _kinds()[name]) or value != value:  # NaN is not itself
@@ -175,7 +176,7 @@ class Found:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def skip(self, folder: str | Path, why: str) -> None:
-        """Note, once, that a folder or a part of it is left out, without saying where the outputs lie: a report may travel."""
+        """Note, once, what is left out, without saying where the outputs lie: a report may travel."""
         if isinstance(folder, Path):
             folder, why = folder.name, why.replace(f"{folder.parent.parent}{os.sep}", "")
         if (folder, why) not in self.skipped:
@@ -183,7 +184,7 @@ class Found:
 
 
 def read(outputs: Path, filters: Mapping[str, Sequence[str]] | None = None) -> Found:
-    """Return all finished rounds of an outputs folder that pass the filters; unfinished and damaged ones and copies are skipped.
+    """Return the finished rounds of an outputs folder; unfinished and damaged ones and copies are skipped.
 
     Args:
         filters: field (one of FILTERS) -> the values that it may have, as text.

@@ -15,8 +15,9 @@ from lth.tree.settings import setting, varied
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_COLUMNS = {"folder", "format", "hash", "round_format", "test"}  # of results.csv; dicts and lists are none, either
-COLUMNS = [f.name for f in fields(Record) if f.name not in NO_COLUMNS and "dict" not in str(f.type) and "list" not in str(f.type)]
+LEFT_OUT = {"folder", "format", "hash", "round_format", "test"}  # of results.csv, as dicts and lists are
+FIELDS = [f for f in fields(Record) if "dict" not in str(f.type) and "list" not in str(f.type)]
+COLUMNS = [f.name for f in FIELDS if f.name not in LEFT_OUT]
 ORDER = ["model", "data", "recipe", "seed", "step", "control", "levels", "round"]
 
 
@@ -63,7 +64,8 @@ def rounds(outputs: str | Path = "outputs") -> "pd.DataFrame":
 def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     keys, rows = varied(records), []
     for record in records:
-        row = vars(record) | {"folder": str(record.folder), "held": record.held} | {key: setting(record, key) for key in keys}
+        row = vars(record) | {"folder": str(record.folder), "held": record.held}
+        row |= {key: setting(record, key) for key in keys}
         for name in ("images", "versions"):  # their entries are columns of their own, such as images.test
             row |= {f"{name}.{entry}": value for entry, value in row.pop(name).items()}
         rows.append(row)

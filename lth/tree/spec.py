@@ -91,7 +91,7 @@ def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def determining(node: Any, leave_out: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
-    """Return the fields of a dataclass that are part of a key and not at their default, as plain values, nested likewise.
+    """Return the fields of a dataclass that are part of a key and not at their default, nested likewise.
 
     Args:
         leave_out: dotted keys that are no part of it.
@@ -139,7 +139,7 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
 
 
 def effective(config: Config, drawn: Collection[str] = DRAWN) -> dict[str, Any]:
-    """Return ``determining`` without the keys that are ``idle``; what can be written in two ways is written in one."""
+    """Return ``determining`` without idle keys; what can be written in two ways is written in one."""
     if config.finetune == "all" and config.prune.scope == "backbone":
         config = replace(config, prune=replace(config.prune, scope="trainable", head=False))
     config = replace(config, finetune="+".join(sorted(set(config.finetune.split("+")))))
@@ -147,7 +147,7 @@ def effective(config: Config, drawn: Collection[str] = DRAWN) -> dict[str, Any]:
 
 
 def depth(prune: Prune) -> int:
-    """Return the number of the last round of a chain: ``prune.rounds``, or 1 where they are taken in one step."""
+    """Return the number of the last round of a chain."""
     return min(prune.rounds, 1) if prune.schedule == "one_shot" else prune.rounds
 
 
@@ -178,7 +178,8 @@ def own_chain(config: Config, own: dict[str, Any], initial: str, function: str |
         initial: hash of the initial weights.
         function: name of a criterion of one's own.
     """
-    content = determining(Config(seed=config.seed, epochs=config.epochs)) | {"format": FORMAT, "own": own, "initial": initial}
+    content = determining(Config(seed=config.seed, epochs=config.epochs))
+    content |= {"format": FORMAT, "own": own, "initial": initial}
     step = effective(config).get("prune", {}) | ({"function": function} if function else {})
     return _chain(content, config.prune, step)
 
@@ -201,15 +202,17 @@ def controls(prune: Prune, specs: list[Spec]) -> list[Spec]:
     """
     if prune.controls == "none":
         return []
-    kinds = [kind for kind in CONTROLS if kind != "order"] if prune.controls == "all" else prune.controls.split("+")
-    wanted = range(len(specs)) if prune.control_rounds == "all" else map(int, prune.control_rounds.split("+"))
-    wanted = list(dict.fromkeys(wanted))
+    kinds, wanted = dict.fromkeys(prune.controls.split("+")), range(len(specs))
+    if prune.controls == "all":
+        kinds = [kind for kind in CONTROLS if kind != "order"]
+    if prune.control_rounds != "all":
+        wanted = dict.fromkeys(map(int, prune.control_rounds.split("+")))
     if max(wanted) >= len(specs):
         raise UsageError(
             f"prune.control_rounds={prune.control_rounds} is not accepted: there is no round {max(wanted)}; "
             f"it takes all, or numbers up to {len(specs) - 1} joined by '+'."
         )
-    return [_control(specs[k], kind) for k in wanted for kind in dict.fromkeys(kinds) if k > 0 or kind == "order"]
+    return [_control(specs[k], kind) for k in wanted for kind in kinds if k > 0 or kind == "order"]
 
 
 def _control(ticket: Spec, kind: str) -> Spec:

@@ -36,7 +36,7 @@ class Store:
         self._listed: set[str] = set()  # keys in results.csv
 
     def checkpoint(self, key: str, step: int | str | None = None) -> Path:
-        """Return the path of a rewind checkpoint of a round 0, after ``step``, or of an interrupted round's checkpoint."""
+        """Return the path of the rewind checkpoint after ``step``, or of an interrupted round's."""
         return self.outputs / "checkpoints" / f"{key}{'' if step is None else f'-{step}'}.safetensors"
 
     def folder(self, key: str) -> Path | None:
@@ -58,13 +58,13 @@ class Store:
         return record
 
     def valid(self, key: str) -> Path:
-        """Return the folder of a finished round whose files match their hashes. Raises DataError where one does not."""
+        """Return the folder of a finished round. Raises DataError where a file does not match its hash."""
         record = self.read(key)
         require_intact(record)
         return record.folder
 
     def wait_for(self, key: str) -> Record:
-        """Return the record of a round that the first rank, our parent process, is about to finish; raise LthError if it died."""
+        """Return the record of a round that the first rank, our parent process, is about to finish."""
         parent = os.getppid()
         while (record := self.read(key)) is None:
             if os.getppid() != parent:
@@ -73,7 +73,7 @@ class Store:
         return record
 
     def start_over(self, key: str, readable: str) -> Path:
-        """Return a folder to train a round in: that of an interrupted round that has a checkpoint, else an empty one."""
+        """Return the folder of an interrupted round that has a checkpoint, else an empty one."""
         if (old := self.folder(key)) is not None:
             if (old / "round.json").exists():
                 raise RuntimeError(f"{old} is finished; a finished round is never written again.")
@@ -103,7 +103,7 @@ class Store:
             lock.release()
 
     def finish(self, folder: Path, facts: Mapping[str, Any]) -> Record:
-        """Write round.json, the last file of a round's folder, from the fields of ``Record`` but ``hash``; return the record."""
+        """Write round.json, the last file of a round's folder, from the fields of its ``Record``."""
         facts = {"round_format": FORMAT, **facts}
         facts["hash"] = of_record(facts)
         record = Record.of(facts, folder)
@@ -111,7 +111,7 @@ class Store:
         return record
 
     def enter(self, record: Record) -> None:
-        """Remove the checkpoint of a finished round, and write results.csv again where the round is new to this process."""
+        """Remove the checkpoint of a finished round; write results.csv again if the round is new here."""
         self.checkpoint(record.key).unlink(missing_ok=True)
         if record.key in self._listed:
             return
@@ -125,7 +125,8 @@ class Store:
 
     def tidy(self) -> None:
         """Remove drafts that killed processes left. A round's own folder is tidied when the round is trained."""
-        for folder in (self.outputs, self.outputs / "checkpoints", self.outputs / "tests", *self.outputs.glob("experiments/*")):
+        folders = [self.outputs / name for name in ("", "checkpoints", "tests")]
+        for folder in [*folders, *self.outputs.glob("experiments/*")]:
             files.tidy(folder)
 
     def _lock(self, name: str) -> FileLock:

@@ -37,7 +37,7 @@ class Ticket:
 
 
 def load_final(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the final weights of a round's folder, and what their file says of the network. Raises DataError."""
+    """Return the final weights of a round, and what their file says of the network."""
     return files.read_tensors(folder / "final.safetensors")
 
 
@@ -59,7 +59,7 @@ def save_start(folder: Path, state: dict[str, Tensor], parent: Record | None = N
 
 
 def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
-    """Write ticket.safetensors: one bit for each weight, and in the metadata the masks' shapes and the hash of the start."""
+    """Write ticket.safetensors: one bit for each weight; shapes and the hash of the start as metadata."""
     about = {
         "format": FORMAT,
         "start": start,

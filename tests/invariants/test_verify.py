@@ -26,7 +26,7 @@ def test_a_healthy_tree_is_valid(healthy):
     assert len(rounds) == len(list(healthy.glob("rounds/*/round.json")))
 
 
-def test_any_flipped_byte_of_any_file_and_any_missing_file_is_named(subject, tree):
+def test_any_flipped_byte_of_any_file_and_any_missing_file_is_named(subject):
     for name in subject.record.files:
         path = subject.folder / name
         content = path.read_bytes()
@@ -42,10 +42,6 @@ def test_any_flipped_byte_of_any_file_and_any_missing_file_is_named(subject, tre
     for text in ("", "{", "[]", "null", "{}", '{"hash": 1}', "\xff"):
         (subject.folder / "round.json").write_bytes(text.encode("latin-1"))
         assert "round.json is damaged" in subject.check()
-    (subject.folder / "round.json").unlink()
-    assert lines(tree)[0] == f"broken  {subject.folder.name}: results.csv lists it as finished, but it has no round.json."
-    (tree / "results.csv").write_bytes(b"key,name\n\xff")
-    assert "results.csv" not in "".join(lines(tree))
 
 
 def leaves(value: Any, path: tuple = ()) -> list[tuple]:

@@ -62,8 +62,8 @@ class Checkpoint:
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically, with a hash over all of it."""
-    about = {name: getattr(checkpoint, name) for name in ("step", "epoch", "schedules")}
-    about |= {"format": FORMAT, "name": path.name}
+    about = {"format": FORMAT, "name": path.name}
+    about |= {name: getattr(checkpoint, name) for name in ("step", "epoch", "schedules")}
     groups = {name: getattr(checkpoint, name) for name in PARTS}
     if progress := checkpoint.progress:
         groups |= {"sums": progress.sums} | {f"weights-{step}": state for step, state in progress.weights.items()}

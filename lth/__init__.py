@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from lth.pruning.callback import LotteryTicket
     from lth.training.model import load_model
     from lth.training.own import search
-    from lth.tree.frame import rounds
+    from lth.tree.results import rounds
     from lth.tree.ticket import Ticket, load_ticket
 
 __version__ = "0.1.0"
@@ -17,7 +17,7 @@ _MODULES = {
     "Ticket": "lth.tree.ticket",
     "load_model": "lth.training.model",
     "load_ticket": "lth.tree.ticket",
-    "rounds": "lth.tree.frame",
+    "rounds": "lth.tree.results",
     "search": "lth.training.own",
 }
 

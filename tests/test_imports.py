@@ -56,7 +56,7 @@ def test_imports_run_one_way(path):
 
 
 COMMANDS = ("run", "verify", "report.__main__", "board")
-LIGHT = ("training.search", "invariants.verify", "tree.frame", "tracking.chains", "data.split", "report.build", "analysis.table")
+LIGHT = ("training.search", "invariants.verify", "tree.store", "tracking.chains", "data.split", "report.build", "analysis.table")
 
 
 @pytest.mark.parametrize("module", [f"lth.{name}" for name in (*COMMANDS, *LIGHT)])

@@ -1,10 +1,9 @@
 """The invariants of a round, each written once: pure functions over values, to ``holds`` and the numbers that show it.
 
-``Monitor`` and ``of_round`` apply them while a round is trained, ``lth.verify`` applies them to what its files hold.
+The ``Monitor`` applies them while a round is trained, ``lth.verify`` applies them to what its files hold.
 """
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,8 +12,6 @@ from lth.errors import InvariantError
 from lth.hashes import differing, of_tensors
 from lth.pruning import allocation
 from lth.pruning import masks as M
-from lth.tree import files
-from lth.tree import ticket as tickets
 from lth.tree.ticket import Ticket
 
 Entry = dict[str, Any]  # of ``checks`` in round.json
@@ -24,7 +21,7 @@ TELLING = 1000  # weights of one sign; where fewer are trained, that none of the
 
 def exact_count(masks: M.Masks, expected: allocation.Keep) -> Entry:
     """As many weights are kept as the schedule asks for: over all layers, or in each."""
-    count = M.kept(masks) if isinstance(expected, int) else {name: M.kept({name: mask}) for name, mask in masks.items()}
+    count = M.kept(masks) if isinstance(expected, int) else M.kept_per_layer(masks)
     return {"holds": count == expected, "kept": M.kept(masks), "expected": allocation.total(expected)}
 
 
@@ -38,7 +35,7 @@ def start(
     state: State, expected: State, moments: State | None = None, expected_moments: State | None = None,
     lr: float | None = None, expected_lr: float | None = None,
 ) -> Entry:  # fmt: skip
-    """Weights, buffers, optimiser state and learning rate are the expected ones, to the bit; ``expected_lr=None``: any rate."""
+    """Tensors, optimiser state and learning rate are the expected ones, to the bit; None: any rate."""
     names = differing(state, expected) + differing(moments or {}, expected_moments or {})
     holds = not names and expected_lr in (None, lr)
     return {"holds": holds, "differing": names, "optimiser_states": len(moments or {}), "lr": lr}
@@ -68,8 +65,7 @@ def zeros(revived: list[int], weights: State, start: State, masks: M.Masks) -> E
 def untouched(shapes: dict, fresh: dict, masks: M.Masks, scope: Collection[str], frozen: State, frozen_start: State) -> Entry:
     """Tensors and groups are those of the fresh network, masks are of the scope's weights, frozen weights do not move.
 
-    Args:
-        shapes, fresh: ``shapes_of`` the network now, and as it was built.
+    ``shapes`` and ``fresh`` are ``shapes_of`` the network now, and as it was built.
     """
     odd = {
         "changed": sorted(n for n in shapes.keys() | fresh.keys() if shapes.get(n) != fresh.get(n)),
@@ -127,37 +123,37 @@ def control(kind: str, ticket: Ticket, original: Ticket, trained: Collection[str
 
 
 def of_round(
-    folder: Path, ticket: Ticket, network: nn.Module, observed: dict[str, Any], *, expected: int, init: str, fresh: dict,
-    scope: Collection[str], effective_density: float | None, parent: Ticket | None = None, control: Entry | None = None,
+    ticket: Ticket, weights: State, *, parent: M.Masks | None, expected: allocation.Keep, start: Entry, revived: list[int],
+    shapes: dict, fresh: dict, scope: Collection[str], frozen: Collection[str] = (), init: str, ranks: Entry,
+    effective_density: float | None, control: Entry | None,
 ) -> dict[str, Entry]:  # fmt: skip
-    """Return the ``checks`` of a round that is trained and whose ticket and final weights are written.
+    """Return the ``checks`` of a round; what only the running training shows is given as entries.
 
     Args:
-        ticket: what training started from.
-        network: after training.
-        observed: by the ``Monitor``.
+        ticket: its masks as their file holds them, and the weights that it started from.
+        weights: the final ones, as their file holds them.
+        parent: the masks that it was pruned from; of a control: None.
         expected: number of weights that the schedule asks for.
+        revived: see ``zeros``. ``shapes``, ``fresh``, ``scope``: see ``untouched``.
+        frozen: names of the parameters that were not trained.
         init: 16 digits of the hash of ``ticket.rewind``, as ``save_start`` returns them before training.
-        fresh: ``shapes_of`` the network as it was built.
-        scope: names of the weights that are to have masks.
-        parent: the ticket that it was pruned from.
-        control: what ``checks.control`` returns, of a control.
+        control: of a control, what ``checks.control`` returns.
 
     Raises:
         InvariantError: one does not hold.
     """
-    masks = tickets.load_ticket(folder).masks
-    weights, _ = files.read_tensors(folder / "final.safetensors")
-    frozen = [name for name, p in network.named_parameters() if not p.requires_grad]
-    parts = ({n: state[n] for n in frozen} for state in (weights, ticket.start))
+    masks, begin = ticket.masks, ticket.start
+    before, after = ({n: state[n] for n in frozen} for state in (begin, weights))
+    tensors = untouched(shapes, fresh, masks, scope, after, before)
+    require({"untouched": tensors})  # the others read every tensor
     entries = {
+        "nested": nested(masks, parent),
         "exact_count": exact_count(masks, expected),
-        "nested": nested(masks, parent.masks if parent else None),
-        "start": observed["start"],
-        "zeros": zeros(observed["revived"], weights, ticket.start, masks),
-        "untouched": untouched(shapes_of(network.state_dict(), network), fresh, masks, scope, *parts),
+        "start": start,
+        "zeros": zeros(revived, weights, begin, masks),
+        "untouched": tensors,
         "init_unchanged": init_unchanged(ticket.rewind, init),
-        "ranks": observed["ranks"],
+        "ranks": ranks,
         "layer_collapse": layer_collapse(masks, effective_density),
     } | ({"control": control} if control else {})
     require(entries)

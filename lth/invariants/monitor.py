@@ -13,7 +13,7 @@ from lth.tree.checkpoint import moments
 
 
 class Monitor(pl.Callback):
-    """Checks the state that training starts from and, after each epoch, that pruned weights are 0.
+    """Checks the state that training starts from, and after each epoch that pruned weights are 0.
 
     Stands after the callbacks that set the state.
 
@@ -35,7 +35,7 @@ class Monitor(pl.Callback):
         return {"start": self.start, "ranks": self.ranks, "revived": self.revived}
 
     def resume(self, observed: dict[str, Any]) -> None:
-        """Take over what was observed before an interruption; the state that training goes on from is checked all the same."""
+        """Take over what was observed before an interruption."""
         self.start, self.revived = observed["start"], list(observed["revived"])
 
     @override

@@ -1,12 +1,11 @@
 """Checks finished rounds again, from their files alone. Imports no torch until there is a round to check."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
 from lth.errors import DataError, LthError, UsageError
 from lth.tree.record import Record, load
-from lth.tree.spec import Spec, restored
+from lth.tree.spec import Spec
 from lth.tree.store import Store
 
 Valid = dict[str, tuple[Record, Spec]]  # by key
@@ -22,17 +21,16 @@ def verify(outputs: Path, say: Callable[[str], None] = print) -> int:
     """
     if not outputs.is_dir():
         raise UsageError(f"{outputs} is no folder; name the outputs of an experiment.")
-    store = Store(outputs)
-    folders, lost, valid = sorted(store.finished(), key=generation), _lost(store), Valid()
-    if not folders and not lost:
+    store, valid = Store(outputs), Valid()
+    folders = sorted(store.finished(), key=generation)
+    if not folders:
         raise UsageError(f"{outputs} holds no finished round; name the outputs of an experiment.")
-    for name in lost:
-        say(f"broken  {name}: results.csv lists it as finished, but it has no round.json.")
-    broken, total = len(lost), len(lost) + len(folders)
+    broken = 0
     for folder in folders:
         sentence = check(folder, store, valid)
         broken += bool(sentence)
         say(f"broken  {folder.name}: {sentence}" if sentence else f"ok      {folder.name}")
+    total = len(folders)
     say(f"{total} {'round' if total == 1 else 'rounds'}: {total - broken} ok, {broken} broken")
     return broken
 
@@ -43,9 +41,8 @@ def check(folder: Path, store: Store, valid: Valid) -> str:
         record = load(folder)
         parent = record.determined_by.get("parent")
         if parent is not None and parent not in valid:
-            other = store.folder(parent)
-            raise DataError(f"its parent {other.name} is broken." if other else f"its parent {parent} is missing.")
-        spec = restored(record.determined_by, valid[parent][1] if parent else None)
+            raise DataError(f"its parent {parent} is missing or broken.")
+        spec = Spec(record.determined_by, valid[parent][1] if parent else None)
         from lth.invariants import files  # imports torch, which takes seconds
 
         files.check(record, spec, valid[spec.root.key][0] if parent else record, valid.get(parent), store)
@@ -57,20 +54,10 @@ def check(folder: Path, store: Store, valid: Valid) -> str:
     return ""
 
 
-def _lost(store: Store) -> list[str]:
-    """Return the names of the rounds that results.csv lists and that have no round.json."""
-    keys = {folder.name.rpartition("-")[2] for folder in store.finished()}
-    try:
-        with open(store.results, newline="") as file:
-            return [row["name"] for row in csv.DictReader(file) if row.get("name") and row.get("key") not in keys]
-    except (OSError, ValueError, csv.Error):
-        return []
-
-
 def generation(folder: Path) -> tuple[int, bool, str]:
-    """Return what sorts parents before their children: the round, then whether it is a control. Damaged records come first."""
+    """Return what sorts parents before their children; damaged records come first."""
     try:
         record = load(folder)
-    except (LthError, OSError):
+    except (DataError, OSError):
         return -1, False, folder.name
     return record.round, record.control is not None, folder.name

@@ -57,9 +57,9 @@ def enter(outputs: Path, last: Spec, record: Record) -> None:
 
 def _add_layers(board: Any, record: Record, step: int) -> None:
     """Add of each layer its density, its remaining weights and the density of each of its units."""
-    from lth.tree.ticket import load_ticket
+    from lth.tree.ticket import load_final, load_ticket
 
-    weights, _ = files.read_tensors(record.folder / "final.safetensors")
+    weights, _ = load_final(record.folder)
     for name, mask in load_ticket(record.folder).masks.items():
         layer, remaining = name.removesuffix(".weight"), weights[name][mask].float()
         board.add_scalar(f"density/{layer}", record.layers[name], step)

@@ -69,7 +69,7 @@ def fit(
         rewind: what writes the rewind checkpoint; where it stops the training, nothing is tested.
     """
     task.rewind_(start.ticket.rewind, start.ticket.masks)
-    interrupted = checkpoints.load_valid(path, "the round begins anew") if path else None
+    interrupted = checkpoints.load_valid(path) if path else None
     begin, before = interrupted or start.checkpoint, interrupted.progress if interrupted else None
     module, data, first_rate = task.modules(start.seed, begin, epochs, start.constant_rate)
     ticket = LotteryTicket(None, target=task.target, masks=start.ticket.masks, init=start.ticket.rewind)
@@ -148,14 +148,7 @@ def _test(
             trainer.loggers = loggers if weights is final else []
             trainer.test(module, data, verbose=False)
             tested[iteration] = task.names.of(trainer.callback_metrics, task.names.test)
-    scores = {name: last.get(name) for name in metrics.SCORES} | {"test_acc": tested[last["iteration"]]}
-    for name in metrics.END_POINTS:
-        row = metrics.end_point(rows, name)
-        scores |= {f"{name}_{field}": row.get(field) for field in ("epoch", "iteration", *metrics.SCORES)}
-        scores[f"{name}_test_acc"] = tested[row["iteration"]]
+    scores = metrics.scores(rows) | {"test_acc": tested[last["iteration"]]}
+    scores |= {f"{name}_test_acc": tested[scores[f"{name}_iteration"]] for name in metrics.END_POINTS}
     speeds = [row["images_per_second"] for row in rows if row["images_per_second"] is not None]
-    return scores | {
-        "censored": metrics.end_point(rows, "early_stop") is last,
-        "iterations": last["iteration"],
-        "images_per_second": round(float(np.median(speeds)), 1) if speeds else None,
-    }
+    return scores | {"images_per_second": round(float(np.median(speeds)), 1) if speeds else None}

@@ -10,7 +10,8 @@ from torch import nn
 from lth.config import Config
 from lth.errors import DataError
 from lth.models.build import build
-from lth.tree import files, record
+from lth.tree import record
+from lth.tree.ticket import load_final
 
 
 def load_model(folder: str | Path, model: Callable[[], nn.Module] | None = None) -> nn.Module:
@@ -32,7 +33,7 @@ def load_model(folder: str | Path, model: Callable[[], nn.Module] | None = None)
         raise DataError(f"{folder} holds no round.json; name the folder of a finished round.")
     facts = record.load(folder)
     record.require_intact(facts)
-    weights, about = files.read_tensors(folder / "final.safetensors")
+    weights, about = load_final(folder)
     if facts.classes is None and model is None:
         raise DataError(
             f"{folder} is a round of your own module {facts.model}: load_model(folder, model=...) takes what returns it."

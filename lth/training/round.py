@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 
-from lth.hashes import of_file, of_tensors
+from lth.hashes import of_file
 from lth.invariants import checks
 from lth.pruning import flow
 from lth.pruning import masks as M
@@ -32,6 +32,7 @@ from lth.tree.checkpoint import Checkpoint
 from lth.tree.record import DESCRIBED, FILES, Record
 from lth.tree.spec import Spec
 from lth.tree.store import Store
+from lth.tree.ticket import Ticket
 
 
 def run(task: Task, store: Store, spec: Spec, title: str, remaining: Remaining) -> Record | None:
@@ -52,7 +53,7 @@ def run(task: Task, store: Store, spec: Spec, title: str, remaining: Remaining) 
     folder = store.start_over(spec.key, name)
     settings = OmegaConf.to_yaml(OmegaConf.structured(replace(config, epochs=spec.epochs)))
     files.write_bytes(folder / "config.yaml", settings.encode())
-    init = tickets.save_start(folder, start.ticket.rewind, _same_start(store, spec, start))
+    init = tickets.save_start(folder, start.ticket.rewind, store.read(spec.parent.key) if spec.parent else None)
     logging = loggers.make(config.logger, folder, store.outputs)
     path = store.checkpoint(spec.key) if config.trainer.devices == 1 else None
     result = fit(task, start, spec.epochs, title, remaining, logging, path, rewind)
@@ -81,36 +82,31 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
     effective = flow.effective_density(task.network, masks, shape) if shape else None
     if spec.control:
         control = checks.control(spec.control, ticket, start.original, task.trained(), start.seed != config.seed)
+    network = task.network
     checked = checks.of_round(
-        folder, ticket, task.network, result.observed, expected=start.expected, init=init, fresh=task.shapes,
-        scope=task.prunable(dense=spec.index == 0), effective_density=effective, parent=start.parent, control=control,
-    )  # fmt: skip
+        Ticket(tickets.load_ticket(folder).masks, ticket.rewind),
+        tickets.load_final(folder)[0],
+        **result.observed,
+        parent=start.parent.masks if start.parent else None,
+        expected=start.expected,
+        shapes=checks.shapes_of(network.state_dict(), network),
+        fresh=task.shapes,
+        scope=task.prunable(dense=spec.index == 0),
+        frozen=[name for name, p in network.named_parameters() if not p.requires_grad],
+        init=init,
+        effective_density=effective,
+        control=control,
+    )
     if spec.control == "order":
-        line = task.line(files.read_tensors(store.valid(spec.parent.key) / "final.safetensors")[0])
+        line = task.line(tickets.load_final(store.valid(spec.parent.key))[0])
     test = predictions.write(folder, result.predicted, task.splits) if result.predicted is not None else ""
     names = [*FILES, *(["predictions.npy"] if test else [])]
-    step = {name: getattr(config.prune, name) for name in ("rate", "criterion", "allocation", "rewind", "retrain")}
-    if "function" in spec.prune:
-        step["criterion"] = spec.prune["function"]
     return {
-        "key": spec.key,
-        "parent": spec.parent.key if spec.parent else None,
-        "round": spec.index,
-        "control": spec.control,
+        **spec.facts(),
         "model": config.model.name,
-        "finetune": spec.finetune,
-        "seed": config.seed,
-        "epochs": spec.epochs,
-        "levels": spec.levels,
-        **(step if spec.index else dict.fromkeys(step)),
         "kept": M.kept(masks),
         "prunable": M.size(masks),
         "density": ticket.density,
-        "recipe": spec.recipe,
-        "family": spec.family,
-        "step": spec.step,
-        "settings": spec.settings,
-        "determined_by": spec.content,
         **about_network,
         **result.scores,
         **({"barrier": line["barrier"], "line": line} if line else {}),
@@ -140,19 +136,13 @@ def _readable(task: Task, spec: Spec, start: Start) -> str:
     return f"{config.model.name}-{data}-seed{config.seed}-round{spec.index:02d}-{density}{control}"
 
 
-def _same_start(store: Store, spec: Spec, start: Start) -> Path | None:
-    """Return the folder of the parent, if it starts from the same weights: then one file on the disk is both."""
-    parent = store.read(spec.parent.key) if spec.parent else None
-    return parent.folder if parent and parent.start == of_tensors(start.ticket.rewind)[:16] else None
-
-
 def _rewind(task: Task, store: Store, spec: Spec) -> Checkpoint:
     """Return the rewind checkpoint of a round's chain; where there is none, round 0 trains again up to it."""
     start = Checkpoint(0, {})
     if spec.index == 0 or task.config.prune.rewind == "init":
         return start
     save = _save_rewind(task, store, spec.root, stop=True)
-    if (saved := checkpoints.load_valid(save.path, "it is computed again")) is None:
+    if (saved := checkpoints.load_valid(save.path)) is None:
         title = f"round 0 again, to {task.config.prune.rewind}"
         fit(task, plan(spec.root, task, store, start), spec.root.epochs, title, rewind=save)
         saved = checkpoints.load(save.path)

@@ -12,7 +12,6 @@ from lth.pruning import masks as M
 from lth.seeds import stream
 from lth.training.task import Task
 from lth.tree import checkpoint as checkpoints
-from lth.tree import files
 from lth.tree import ticket as tickets
 from lth.tree.checkpoint import Checkpoint
 from lth.tree.spec import Spec
@@ -73,7 +72,7 @@ def _pruned(spec: Spec, task: Task, parent: Ticket, folder: Path, rewind: Checkp
             f"prune.scope={prune.scope} with prune.head={str(prune.head).lower()} and finetune={spec.finetune} leaves "
             "nothing to prune; prune.head=true or another scope does."
         )
-    trained, _ = files.read_tensors(folder / "final.safetensors")
+    trained, _ = tickets.load_final(folder)
     weights = trained if prune.retrain != "rewind" else rewind.state or parent.rewind
     keep = keeps(task, before, spec.levels)
 

@@ -4,13 +4,13 @@ One format serves the rewind checkpoints of round 0 (outputs/checkpoints/<key>-<
 interrupted rounds (outputs/checkpoints/<key>.safetensors), which have ``progress`` as well.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lth.errors import DataError, UsageError, notice
-from lth.hashes import of_json, of_tensors
 from lth.tree import files
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     State = dict[str, Tensor]
 
-PARTS = ("state", "moments", "generators", "scaler")
+FORMAT = "lth-checkpoint-1"
+PARTS = ("state", "moments", "generators", "scaler")  # of tensors
 
 
 @dataclass(frozen=True)
@@ -61,67 +62,48 @@ class Checkpoint:
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically, with a hash over all of it."""
-    tensors = {f"{part}/{name}": t for part in PARTS for name, t in getattr(checkpoint, part).items()}
-    about: dict[str, Any] = {
-        "format": "lth-checkpoint-1",
-        "name": path.name,
-        "step": checkpoint.step,
-        "epoch": checkpoint.epoch,
-        "schedules": checkpoint.schedules,
-    }
+    about = {"format": FORMAT, "name": path.name}
+    about |= {name: getattr(checkpoint, name) for name in ("step", "epoch", "schedules")}
+    groups = {name: getattr(checkpoint, name) for name in PARTS}
     if progress := checkpoint.progress:
-        tensors |= {f"sums/{name}": t for name, t in progress.sums.items()}
-        tensors |= {f"weights-{step}/{name}": t for step, state in progress.weights.items() for name, t in state.items()}
+        groups |= {"sums": progress.sums} | {f"weights-{step}": state for step, state in progress.weights.items()}
         plain = {name: getattr(progress, name) for name in ("rows", "observed", "seconds", "sessions")}
         about["progress"] = {**plain, "weights": list(progress.weights)}
+    tensors = {f"{group}/{name}": t for group, state in groups.items() for name, t in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_tensors(path, tensors, about | {"hash": of_json([about, of_tensors(tensors)])})
+    files.write_hashed(path, tensors, about)
 
 
 def load(path: Path) -> Checkpoint:
-    """Return the checkpoint that ``save`` wrote. Raises DataError where the file is missing or not what was written."""
-    tensors, about = files.read_tensors(path)
-    expected = about.pop("hash", None)
-    if (
-        about.get("format") != "lth-checkpoint-1"
-        or about["name"] != path.name
-        or expected != of_json([about, of_tensors(tensors)])
-    ):
-        raise DataError(f"{path} does not match its hash; delete it, and it is computed again.")
-    progress = about.get("progress")
-    if progress:
-        weights = {step: _part(f"weights-{step}", tensors) for step in progress["weights"]}
-        progress = Progress(**{**progress, "weights": weights, "sums": _part("sums", tensors)})
-    parts = {part: _part(part, tensors) for part in PARTS}
+    """Raises DataError where the file is missing, damaged or of another name."""
+    tensors, about = files.read_hashed(path, FORMAT)
+    if about["name"] != path.name:
+        raise DataError(f"{path} is damaged: it is {about['name']}.")
+    groups: dict[str, State] = defaultdict(dict)
+    for key, tensor in tensors.items():
+        group, _, name = key.partition("/")
+        groups[group][name] = tensor
+    if progress := about.get("progress"):
+        weights = {step: groups[f"weights-{step}"] for step in progress["weights"]}
+        progress = Progress(**{**progress, "weights": weights, "sums": groups["sums"]})
+    parts = {name: groups[name] for name in PARTS}
     return Checkpoint(about["step"], **parts, schedules=about["schedules"], progress=progress, epoch=about["epoch"])
 
 
-def load_valid(path: Path, otherwise: str) -> Checkpoint | None:
-    """Return the checkpoint at ``path``; None where there is none, or a damaged one, which is discarded with a notice.
-
-    Args:
-        otherwise: what the notice says happens then, such as ``the round begins anew``.
-    """
+def load_valid(path: Path) -> Checkpoint | None:
+    """``load``; None where there is no file, or a damaged one, which is removed with a notice."""
     if not path.exists():
         return None
     try:
         return load(path)
     except DataError:
-        notice(f"{path} is damaged; {otherwise}.")
-        files.remove(path)
+        notice(f"{path} is damaged; it is computed again.")
+        path.unlink()
         return None
 
 
-def _part(part: str, tensors: "State") -> "State":
-    return {name.removeprefix(f"{part}/"): t for name, t in tensors.items() if name.startswith(f"{part}/")}
-
-
 def steps(rewind: str, per_epoch: int, total: int) -> int:
-    """Return the optimiser steps before the rewind checkpoint that ``prune.rewind`` names: ``init``, ``500it`` or ``2ep``.
-
-    Raises:
-        UsageError: training ends before.
-    """
+    """Return the optimiser steps before the rewind checkpoint that ``prune.rewind`` names."""
     if rewind == "init":
         return 0
     count = int(rewind[:-2]) * (per_epoch if rewind.endswith("ep") else 1)
@@ -131,7 +113,7 @@ def steps(rewind: str, per_epoch: int, total: int) -> int:
 
 
 def moments(optimizers: "Iterable[Optimizer]", network: "nn.Module") -> "State":
-    """Return a copy of the optimisers' state for the parameters of ``network``, as ``<parameter>/<name>``, on the CPU."""
+    """Return a copy of the optimisers' state, as ``<parameter>/<name>``, on the CPU."""
     import torch
 
     names = {id(p): name for name, p in network.named_parameters()}
@@ -139,15 +121,15 @@ def moments(optimizers: "Iterable[Optimizer]", network: "nn.Module") -> "State":
     for optimizer in optimizers:
         for parameter, values in optimizer.state.items():
             for name, value in values.items():
-                tensor = value if isinstance(value, torch.Tensor) else torch.tensor(value)
-                copied[f"{names[id(parameter)]}/{name}"] = tensor.detach().cpu().clone()
+                copied[f"{names[id(parameter)]}/{name}"] = torch.as_tensor(value).detach().cpu().clone()
     return copied
 
 
 def masked(moments: "State", masks: "Mapping[str, Tensor]") -> "State":
-    """Return an optimiser's state with zeros for pruned weights; what is not of a weight's shape is passed on as it is."""
-    masks_of = {name: masks.get(name.rpartition("/")[0]) for name in moments}
-    return {
-        name: t * mask.to(t) if (mask := masks_of[name]) is not None and mask.shape == t.shape else t
-        for name, t in moments.items()
-    }
+    """Return an optimiser's state with zeros for pruned weights, where it is of their shape."""
+    result = dict(moments)
+    for name, t in moments.items():
+        mask = masks.get(name.rpartition("/")[0])
+        if mask is not None and mask.shape == t.shape:
+            result[name] = t * mask.to(t)
+    return result

@@ -2,31 +2,34 @@
 
 import json
 import os
-import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lth.errors import DataError
+from lth.hashes import of_json, of_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    State = dict[str, Tensor]
 
 HOUR = 3600.0  # seconds
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically: readers see the old file or the new one, also after a crash. Raises OSError naming the file."""
-    name = path.name.replace("tfevents", "events")  # TensorBoard reads every file with tfevents in its name
-    draft = path.with_name(f".{name}.{os.urandom(4).hex()}.draft")
+    """Write a file: readers see the old one or the new one, also after a crash. Raises OSError naming it."""
+    draft = path.with_name(f".{os.urandom(8).hex()}.draft")
     try:
         with open(draft, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
-        _sync(path.parent)
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
     except OSError as error:
         if error.strerror:  # a full disk does not say where it is full
             error.filename, error.filename2 = str(path), None
@@ -36,12 +39,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, atomically."""
+    """Write a value as JSON."""
     write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
-def write_tensors(path: Path, tensors: "dict[str, Tensor]", about: dict[str, Any]) -> None:
-    """Write a safetensors file, atomically, with ``about`` as JSON in its metadata.
+def write_tensors(path: Path, tensors: "State", about: dict[str, Any]) -> None:
+    """Write a safetensors file with ``about`` as JSON in its metadata.
 
     All of ``about`` is one entry, ``lth``: the order of several is random, and equal rounds would not be equal files.
     """
@@ -51,40 +54,35 @@ def write_tensors(path: Path, tensors: "dict[str, Tensor]", about: dict[str, Any
     write_bytes(path, save(contiguous, {"lth": json.dumps(about)}))
 
 
-def read_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
-    """Return the tensors and ``about`` that ``write_tensors`` wrote. Raises DataError where the file is another, or missing."""
+def read_tensors(path: Path) -> "tuple[State, dict[str, Any]]":
+    """Return what ``write_tensors`` wrote. Raises DataError where the file is another, or missing."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            tensors, about = {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["lth"])  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, dict(json.loads(file.metadata()["lth"]))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DataError(f"{path} cannot be read ({error}); it is damaged or missing.") from error
-    if not isinstance(about, dict):
-        raise DataError(f"{path} is damaged: its metadata is no JSON object.")
+
+
+def write_hashed(path: Path, tensors: "State", about: dict[str, Any]) -> None:
+    """``write_tensors`` with the hash of both in the metadata."""
+    write_tensors(path, tensors, about | {"hash": of_json([about, of_tensors(tensors)])})
+
+
+def read_hashed(path: Path, about_format: str) -> "tuple[State, dict[str, Any]]":
+    """Return what ``write_hashed`` wrote. Raises DataError where the file is damaged, another, or missing."""
+    tensors, about = read_tensors(path)
+    expected = about.pop("hash", None)
+    if about.get("format") != about_format or expected != of_json([about, of_tensors(tensors)]):
+        raise DataError(f"{path} is damaged: it does not match its hash.")
     return tensors, about
 
 
-def remove(path: Path) -> None:
-    """Remove a file, or a folder in its place; nothing where there is neither."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def tidy(folder: Path, age: float = HOUR) -> None:
-    """Remove a folder's drafts that are older than ``age`` seconds. No write takes an hour: killed processes left them."""
+    """Remove drafts that killed processes left in a folder: no write takes an hour."""
     for draft in folder.glob(".*.draft"):
         with suppress(FileNotFoundError):
             if time.time() - draft.stat().st_mtime >= age:
                 draft.unlink()
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

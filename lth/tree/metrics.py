@@ -22,6 +22,16 @@ def end_point(rows: Sequence[Row], name: str) -> Row:
     return min(rows, key=END_POINTS[name])
 
 
+def scores(rows: Sequence[Row]) -> Row:
+    """Return the fields of a ``Record`` that follow from the rows."""
+    last = rows[-1]
+    fields = {name: last.get(name) for name in SCORES} | {"iterations": last["iteration"]}
+    for name in END_POINTS:
+        row = end_point(rows, name)
+        fields |= {f"{name}_{column}": row.get(column) for column in ("epoch", "iteration", *SCORES)}
+    return fields | {"censored": end_point(rows, "early_stop") is last}
+
+
 def to_csv(rows: Sequence[Row]) -> bytes:
     """Return the rows as a CSV file; what a row lacks is empty."""
     text = io.StringIO()
@@ -32,15 +42,6 @@ def to_csv(rows: Sequence[Row]) -> bytes:
 
 
 def read(path: Path) -> list[dict[str, float | None]]:
-    """Return the rows of a metrics.csv; losses in nats, accuracies as fractions, epochs and iterations from 1.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it has no row, lacks a column, or holds what is no number.
-    """
+    """Return the rows of a metrics.csv; losses in nats, accuracies as fractions, epochs and iterations from 1."""
     with open(path, newline="") as file:
-        reader = csv.DictReader(file)
-        rows = [{name: float(value) if value else None for name, value in row.items()} for row in reader]
-    if not rows or not set(COLUMNS) <= rows[0].keys():
-        raise ValueError("metrics.csv has no row, or lacks a column")
-    return rows
+        return [{name: float(value) if value else None for name, value in row.items()} for row in csv.DictReader(file)]

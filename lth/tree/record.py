@@ -4,25 +4,22 @@ A new fact is a new field here: results.csv, DataFrames, tables, the report, Ten
 """
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Self, get_args, get_type_hints
+from typing import Any, Self, get_type_hints
 
 from lth.errors import DataError
 from lth.hashes import of_file, of_record
 from lth.tree.spec import FORMAT
 
 FILTERS = ("model", "data", "seed", "finetune")  # fields by which commands choose records
-FILES = ("config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors")  # of every finished round
+# The files of every finished round.
+FILES = ("config.yaml", "final.safetensors", "metrics.csv", "start.safetensors", "ticket.safetensors")
+UNFINISHED = "unfinished: it has no round.json yet"
 DESCRIBED = ("format", "model", "classes", "image_size", "mean", "std")  # in round.json and final.safetensors
-
-
-class OldRound(DataError):
-    """A finished round in the format of an earlier lth: its numbers mean other things, and its key is asked for no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,20 +121,12 @@ class Record:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], folder: Path | None = None) -> Self:
-        """Return the record with these facts. Raises ValueError naming a field that is missing or not of its type."""
-        kinds = _kinds()
-        for name, value in facts.items():
-            if name in kinds and not _fits(value, kinds[name]):
-                raise ValueError(f"{name}={value!r}")
-        try:
-            record = cls(**{name: value for name, value in facts.items() if name in kinds}, folder=folder)
-        except TypeError as error:  # Record.__init__() missing 1 required keyword-only argument: 'key'
-            raise ValueError(str(error).partition(" ")[2]) from error
-        if not 0 < record.density <= 1:
-            raise ValueError(f"density={record.density!r}")
-        if record.round and record.rate is None:
-            raise ValueError(f"rate=None in round {record.round}")
-        return record
+        """Raises TypeError or ValueError naming a fact that is missing or not of its type."""
+        known = {name: facts[name] for name in _kinds() if name in facts}
+        for name, value in known.items():
+            if not isinstance(value, _kinds()[name]) or value != value:  # NaN is not itself
+                raise ValueError(f"{name}={value!r} is not accepted")
+        return cls(**known, folder=folder)
 
     @property
     def held(self) -> bool:
@@ -146,17 +135,10 @@ class Record:
 
 
 @cache
-def _kinds() -> dict[str, tuple[type, ...]]:
-    """Return the types that each field of round.json may have."""
-    hints = get_type_hints(Record)
-    del hints["folder"]
-    return {name: get_args(hint) or (hint,) for name, hint in hints.items()}
-
-
-def _fits(value: Any, kinds: tuple[type, ...]) -> bool:
-    if isinstance(value, float) and not math.isfinite(value):
-        return False
-    return type(value) in kinds or (type(value) is int and float in kinds)
+def _kinds() -> dict[str, Any]:
+    """Return the type of each field of round.json; where a float is accepted, an int is."""
+    hints = {name: hint for name, hint in get_type_hints(Record).items() if name != "folder"}
+    return {name: hint | int if isinstance(0.5, hint) else hint for name, hint in hints.items()}
 
 
 def load(folder: Path) -> Record:
@@ -164,34 +146,26 @@ def load(folder: Path) -> Record:
 
     Raises:
         FileNotFoundError: the round is not finished.
-        OldRound: it is of an earlier format.
-        DataError: round.json is not what was written, or names a file that is missing.
+        DataError: round.json is not what was written, or of another round format.
     """
-    path, advice = folder / "round.json", "delete the folder to train it again."
+    path = folder / "round.json"
     try:
         facts = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is damaged: it is no JSON ({error}); {advice}") from error
-    if isinstance(facts, dict) and "seal" in facts:  # what the hash was called in format 1
-        raise OldRound(f"{path} is of round format 1; this lth reads format {FORMAT} alone.")
-    if not isinstance(facts, dict) or facts.get("hash") != of_record(facts):
-        raise DataError(f"{path} is damaged: it does not match its hash; {advice}")
-    if facts.get("round_format") != FORMAT:
-        raise DataError(f"{path} is of round format {facts.get('round_format', 1)}; this lth reads format {FORMAT} alone.")
-    try:
-        record = Record.of(facts, folder)
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}; {advice}") from error
-    if missing := [name for name in record.files if not (folder / name).exists()]:
-        raise DataError(f"{folder / missing[0]} is missing; {advice}")
-    return record
+        if not isinstance(facts, dict) or facts.get("hash") != of_record(facts):
+            raise ValueError("it does not match its hash")
+        if facts.get("round_format") != FORMAT:
+            raise ValueError(f"its round format is not {FORMAT}")
+        return Record.of(facts, folder)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged, or of another lth ({error}); delete the folder to train it again.") from error
 
 
 def require_intact(record: Record) -> None:
-    """Raise DataError naming a file of a finished round that does not match its hash."""
+    """Raise DataError naming a file of a finished round that is missing or does not match its hash."""
     for name, expected in record.files.items():
-        if of_file(record.folder / name) != expected:
-            raise DataError(f"{name} is damaged: it does not match its hash.")
+        path = record.folder / name
+        if not path.is_file() or of_file(path) != expected:
+            raise DataError(f"{path} is missing, or does not match its hash; delete the folder to train the round again.")
 
 
 @dataclass
@@ -202,33 +176,32 @@ class Found:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def skip(self, folder: str | Path, why: str) -> None:
-        """Note, once, that a folder or a part of it is left out, without saying where the outputs lie: a report may travel."""
+        """Note, once, what is left out, without saying where the outputs lie: a report may travel."""
         if isinstance(folder, Path):
-            for parent in (folder, folder.parent.parent):
-                why = why.replace(f"{parent}{os.sep}", "")
-        if (note := (Path(folder).name, why)) not in self.skipped:
-            self.skipped.append(note)
+            folder, why = folder.name, why.replace(f"{folder.parent.parent}{os.sep}", "")
+        if (folder, why) not in self.skipped:
+            self.skipped.append((folder, why))
 
 
 def read(outputs: Path, filters: Mapping[str, Sequence[str]] | None = None) -> Found:
-    """Return all finished rounds of an outputs folder that pass the filters; unfinished and damaged ones and copies are skipped.
+    """Return the finished rounds of an outputs folder; unfinished and damaged ones and copies are skipped.
 
     Args:
         filters: field (one of FILTERS) -> the values that it may have, as text.
     """
-    result, keys = Found(), set()
-    rounds = outputs / "rounds"
-    for folder in sorted(path for path in rounds.iterdir() if path.name[0] != "." and path.is_dir()) if rounds.is_dir() else ():
+    found, keys = Found(), set()
+    for folder in sorted(outputs.glob("rounds/[!.]*/")):
         try:
             record = load(folder)
         except FileNotFoundError:
-            result.skip(folder, "unfinished: it has no round.json yet")
+            found.skip(folder, UNFINISHED)
+            continue
         except (DataError, OSError) as error:
-            result.skip(folder, str(error))
-        else:
-            if record.key in keys:
-                result.skip(folder, f"a copy: another folder holds round {record.key}, too")
-            elif all(str(getattr(record, name)) in values for name, values in (filters or {}).items()):
-                result.records.append(record)
-            keys.add(record.key)
-    return result
+            found.skip(folder, str(error))
+            continue
+        if record.key in keys:
+            found.skip(folder, f"a copy: another folder holds round {record.key}, too")
+        elif all(str(getattr(record, name)) in values for name, values in (filters or {}).items()):
+            found.records.append(record)
+        keys.add(record.key)
+    return found

@@ -1,12 +1,13 @@
 """What a sweep varied: the keys of the configuration in which records differ. Imports no torch."""
 
-import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 from lth.config import Config
 from lth.tree.record import Record
+from lth.tree.spec import flat
 
 # Keys that a record's model, finetune, data, seed and prune step have as fields of their own.
 FIELDS = {"seed", "model.name", "finetune", "data.name", "prune.schedule", "prune.rounds"} | {
@@ -15,24 +16,16 @@ FIELDS = {"seed", "model.name", "finetune", "data.name", "prune.schedule", "prun
 
 
 @cache
-def defaults() -> dict[str, Any]:
+def _defaults() -> dict[str, Any]:
     """Return the value that each dotted key of the configuration has in a round whose settings do not name it."""
-    return dict(_defaults(Config)) | {"trainer.precision": "32-true"}  # settings hold what auto was resolved to
-
-
-def _defaults(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for field in dataclasses.fields(node):
-        if dataclasses.is_dataclass(field.type):
-            yield from _defaults(field.type, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name, field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return flat(asdict(Config())) | {"trainer.precision": "32-true"}  # settings hold what auto was resolved to
 
 
 def setting(record: Record, key: str) -> Any:
     """Return the value of a dotted key in a record's chain; None for a key of pruning of a dense network."""
     if key.startswith("prune.") and not record.round:
         return None
-    return record.settings.get(key, defaults().get(key))
+    return record.settings.get(key, _defaults().get(key))
 
 
 def varied(records: Iterable[Record]) -> list[str]:

@@ -6,110 +6,105 @@ new option never renames old work; so are fields that have no effect beside the 
 """
 
 import dataclasses
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from lth.config import CONTROLS, OWN, Config, Prune
 from lth.errors import UsageError
 from lth.hashes import of_json
 
-FORMAT = 2  # of a round: what its numbers mean and which streams they are drawn from; 1 until November 2026
+FORMAT = 2  # of a round: what its numbers mean and which streams they are drawn from
 DRAWN = ("val", "test")  # parts that are drawn from the training folder, where a data set has no folders of their own
 
 
-@dataclass(frozen=True)
 class Spec:
     """A round that is asked for.
 
     Args:
-        index: number of the round; a control has that of its ticket.
         content: what the key hashes.
-        epochs: of its training.
-        parent: of a control, its ticket; the compute-matched dense network has none.
-        levels: rounds that its prune step stands for.
-        control: the one thing in which it differs from its parent's ticket.
+        parent: the round that it is pruned from; of a control, its ticket. The compute-matched dense network has none.
+
+    Attributes:
+        key: 12 hexadecimal digits.
+        control: the one thing in which it differs from its parent's ticket; None: it is no control.
+        root: round 0 of its chain.
+        index: number of the round; a control has that of its ticket.
+        prune: what is not at its default in the prune step that leads to it, or to the ticket of a control.
+        levels: rounds that the prune step stands for.
+        epochs, finetune: as the key has them.
+        recipe: what replicates share, hashed: all that determines the dense network of its chain, but the seed.
     """
 
-    index: int
-    content: dict[str, Any]
-    epochs: int
-    parent: "Spec | None" = None
-    levels: int = 1
-    control: str | None = None
+    def __init__(self, content: dict[str, Any], parent: "Spec | None" = None) -> None:
+        self.content, self.parent, self.key = content, parent, _digits(content)
+        self.control: str | None = content.get("control")
+        self.root: Spec = parent.root if parent else self
+        self.index: int = parent.index + (self.control is None) if parent else 0
+        self.prune: dict[str, Any] = parent.prune if parent and self.control else content.get("prune", {})
+        self.levels: int = self.prune.get("levels", 1)
+        self.epochs: int = self.root.content.get("epochs", Config.epochs)
+        self.finetune: str = self.root.content.get("finetune", Config.finetune)
+        self.recipe = _digits(_without(self.root.content, "seed", "initial"))
 
-    @property
-    def key(self) -> str:
-        """12 hexadecimal digits."""
-        return of_json(self.content)[:12]
+    def facts(self) -> dict[str, Any]:
+        """Return the fields of a ``Record`` that follow from this spec."""
+        root = self.root.content
+        step = {name: self.prune.get(name, getattr(Prune, name)) for name in ("rate", "allocation", "rewind", "retrain")}
+        step["criterion"] = self.prune.get("function") or self.prune.get("criterion", Prune.criterion)
+        return {
+            **{name: getattr(self, name) for name in ("key", "control", "finetune", "epochs", "levels", "recipe")},
+            **(step if self.index else dict.fromkeys(step)),
+            "parent": self.parent.key if self.parent else None,
+            "round": self.index,
+            "seed": root.get("seed", Config.seed),
+            "family": _digits(_without(root, "seed", "initial", "epochs")),
+            "step": _digits(self.prune) if self.index else "",
+            "settings": self._settings(),
+            "determined_by": self.content,
+        }
 
-    @property
-    def root(self) -> "Spec":
-        """Round 0 of this chain."""
-        return self if self.parent is None else self.parent.root
-
-    @property
-    def finetune(self) -> str:
-        """What is trained, as the key has it."""
-        return self.root.content.get("finetune", Config.finetune)
-
-    @property
-    def prune(self) -> dict[str, Any]:
-        """What is not at its default in the prune step that leads to this round, or to the ticket of this control."""
-        ticket = self.parent if self.control else self
-        return ticket.content["prune"] if ticket.parent else {}
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The dotted keys of the configuration that determine this round's chain and are not at their default, but the seed."""
+    def _settings(self) -> dict[str, Any]:
         root = self.root.content
         named = {"trainer.precision": root.get("precision"), "model.weights": root.get("weights")}
         groups = _without(root, "seed", "format", "data", "precision", "weights", "own") | {
             "data": _without(root.get("data", {}), "images"),
             "prune": _without(self.prune, "levels"),
         }
-        return _flat(groups) | {name: value for name, value in named.items() if value is not None}
+        return flat(groups) | {name: value for name, value in named.items() if value is not None}
 
-    @property
-    def recipe(self) -> str:
-        """What replicates share: all that determines the dense network of this chain, but the seed. 12 digits."""
-        return of_json(_without(self.root.content, "seed", "initial"))[:12]
 
-    @property
-    def family(self) -> str:
-        """What a network and the same trained for longer share: the recipe without the number of epochs. 12 digits."""
-        return of_json(_without(self.root.content, "seed", "initial", "epochs"))[:12]
-
-    @property
-    def step(self) -> str:
-        """The prune step that leads to this round, or to the ticket of this control, hashed; empty for round 0."""
-        if self.parent is None:
-            return ""
-        return self.parent.step if self.control else of_json(self.content["prune"])[:12]
+def _digits(content: dict[str, Any]) -> str:
+    return of_json(content)[:12]
 
 
 def _without(content: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name not in names}
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested dicts as one dict with dotted keys."""
+    result: dict[str, Any] = {}
     for name, value in content.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
+        result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return result
 
 
-def determining(node: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass that are part of a key and not at their default, as plain values, nested likewise."""
+def determining(node: Any, leave_out: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
+    """Return the fields of a dataclass that are part of a key and not at their default, nested likewise.
+
+    Args:
+        leave_out: dotted keys that are no part of it.
+        prefix: what stands before the names of the fields in dotted keys.
+    """
     content: dict[str, Any] = {}
+    default = type(node)()
     for field in dataclasses.fields(node):
-        value = getattr(node, field.name)
-        if not field.metadata.get("key", True):
+        value, name = getattr(node, field.name), prefix + field.name
+        if not field.metadata.get("key", True) or name in leave_out or value == getattr(default, field.name):
             continue
         if dataclasses.is_dataclass(value):
-            value = determining(value)
-        elif value == (field.default if field.default_factory is dataclasses.MISSING else field.default_factory()):
-            continue
+            value = determining(value, leave_out, f"{name}.")
         if value != {}:
             content[field.name] = value
     return content
@@ -144,21 +139,15 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
 
 
 def effective(config: Config, drawn: Collection[str] = DRAWN) -> dict[str, Any]:
-    """Return ``determining`` without the keys that are ``idle``; blocks in ``finetune`` are in alphabetical order, each once."""
-    if config.finetune == "all" and config.prune.scope == "backbone":  # the same weights under two names
+    """Return ``determining`` without idle keys; what can be written in two ways is written in one."""
+    if config.finetune == "all" and config.prune.scope == "backbone":
         config = replace(config, prune=replace(config.prune, scope="trainable", head=False))
-    content = determining(config)
-    for key in idle(config, drawn):
-        group, _, name = key.partition(".")
-        if content.get(group, {}).pop(name, None) is not None and not content[group]:
-            del content[group]
-    if "finetune" in content:
-        content["finetune"] = "+".join(sorted(set(config.finetune.split("+"))))
-    return content
+    config = replace(config, finetune="+".join(sorted(set(config.finetune.split("+")))))
+    return determining(config, idle(config, drawn))
 
 
 def depth(prune: Prune) -> int:
-    """Return the number of the last round of a chain: ``prune.rounds``, or 1 where they are taken in one step."""
+    """Return the number of the last round of a chain."""
     return min(prune.rounds, 1) if prune.schedule == "one_shot" else prune.rounds
 
 
@@ -172,11 +161,13 @@ def chain(config: Config, images: str, precision: str, weights: str | None = Non
         drawn: see ``idle``.
     """
     content = effective(config, drawn)
-    prune = content.pop("prune", {})
+    step = content.pop("prune", {})
     content |= {"format": FORMAT, "data": {"images": images} | content.get("data", {})}
-    content |= {"precision": precision} if precision != "32-true" else {}
-    content |= {"weights": weights} if weights is not None else {}
-    return chain_of(content, config.epochs, config.prune, prune)
+    if precision != "32-true":
+        content["precision"] = precision
+    if weights is not None:
+        content["weights"] = weights
+    return _chain(content, config.prune, step)
 
 
 def own_chain(config: Config, own: dict[str, Any], initial: str, function: str | None = None) -> list[Spec]:
@@ -187,28 +178,20 @@ def own_chain(config: Config, own: dict[str, Any], initial: str, function: str |
         initial: hash of the initial weights.
         function: name of a criterion of one's own.
     """
-    content = determining(Config(seed=config.seed, epochs=config.epochs)) | {"format": FORMAT, "own": own, "initial": initial}
+    content = determining(Config(seed=config.seed, epochs=config.epochs))
+    content |= {"format": FORMAT, "own": own, "initial": initial}
     step = effective(config).get("prune", {}) | ({"function": function} if function else {})
-    return chain_of(content, config.epochs, config.prune, step)
+    return _chain(content, config.prune, step)
 
 
-def chain_of(content: dict[str, Any], epochs: int, prune: Prune, step: dict[str, Any]) -> list[Spec]:
+def _chain(content: dict[str, Any], prune: Prune, step: dict[str, Any]) -> list[Spec]:
     """Return round 0, determined by ``content``, and the rounds that the prune step ``step`` leads to."""
-    specs = [Spec(0, content, epochs)]
-    levels = prune.rounds if prune.schedule == "one_shot" else 1
-    for index in range(1, depth(prune) + 1):
-        prune_step = step | ({"levels": levels} if levels > 1 else {})
-        specs.append(Spec(index, {"parent": specs[-1].key, "prune": prune_step}, epochs, specs[-1], levels))
+    if prune.schedule == "one_shot" and prune.rounds > 1:
+        step = step | {"levels": prune.rounds}
+    specs = [Spec(content)]
+    for _ in range(depth(prune)):
+        specs.append(Spec({"parent": specs[-1].key, "prune": step}, specs[-1]))
     return specs
-
-
-def restored(content: dict[str, Any], parent: Spec | None) -> Spec:
-    """Return the spec of a finished round, from what determined it and its parent's spec."""
-    if parent is None:
-        return Spec(0, content, content.get("epochs", Config.epochs))
-    if control := content.get("control"):
-        return Spec(parent.index, content, parent.epochs, parent, parent.levels, control)
-    return Spec(parent.index + 1, content, parent.epochs, parent, content["prune"].get("levels", 1))
 
 
 def controls(prune: Prune, specs: list[Spec]) -> list[Spec]:
@@ -219,23 +202,22 @@ def controls(prune: Prune, specs: list[Spec]) -> list[Spec]:
     """
     if prune.controls == "none":
         return []
-    kinds = [kind for kind in CONTROLS if kind != "order"] if prune.controls == "all" else _once(prune.controls.split("+"))
-    wanted = range(len(specs)) if prune.control_rounds == "all" else _once(map(int, prune.control_rounds.split("+")))
-    if beyond := [k for k in wanted if k >= len(specs)]:
+    kinds, wanted = dict.fromkeys(prune.controls.split("+")), range(len(specs))
+    if prune.controls == "all":
+        kinds = [kind for kind in CONTROLS if kind != "order"]
+    if prune.control_rounds != "all":
+        wanted = dict.fromkeys(map(int, prune.control_rounds.split("+")))
+    if max(wanted) >= len(specs):
         raise UsageError(
-            f"prune.control_rounds={prune.control_rounds} is not accepted: there is no round {beyond[0]}; "
+            f"prune.control_rounds={prune.control_rounds} is not accepted: there is no round {max(wanted)}; "
             f"it takes all, or numbers up to {len(specs) - 1} joined by '+'."
         )
     return [_control(specs[k], kind) for k in wanted for kind in kinds if k > 0 or kind == "order"]
 
 
-def _once(values: Iterable[Any]) -> list[Any]:
-    return list(dict.fromkeys(values))
-
-
 def _control(ticket: Spec, kind: str) -> Spec:
     if kind != "dense":
-        return Spec(ticket.index, {"parent": ticket.key, "control": kind}, ticket.epochs, ticket, ticket.levels, kind)
+        return Spec({"parent": ticket.key, "control": kind}, ticket)
     epochs = ticket.epochs * (ticket.index + 1)  # of all trainings of the ticket's chain
     content = _without(ticket.root.content, "epochs")
-    return Spec(0, content | ({"epochs": epochs} if epochs != Config.epochs else {}), epochs)
+    return Spec(content | ({"epochs": epochs} if epochs != Config.epochs else {}))

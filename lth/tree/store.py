@@ -11,6 +11,7 @@ when its holder dies. It holds on local disks and on NFS, not on file systems th
 """
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ from lth.cli import signals
 from lth.errors import DataError, LthError, notice_once
 from lth.hashes import of_record
 from lth.tree import files, results
-from lth.tree.record import OldRound, Record, load, require_intact
+from lth.tree.record import UNFINISHED, Record, load, read, require_intact
 from lth.tree.spec import FORMAT
 
 
@@ -32,26 +33,19 @@ class Store:
 
     def __init__(self, outputs: Path) -> None:
         self.outputs, self.rounds, self.results = outputs, outputs / "rounds", outputs / "results.csv"
-        self._locks = self.rounds / ".locks"
-        self._records: dict[Path, Record] = {}  # of finished rounds by folder, read once each: they never change
+        self._listed: set[str] = set()  # keys in results.csv
 
     def checkpoint(self, key: str, step: int | str | None = None) -> Path:
-        """Return the path of a rewind checkpoint of a round 0, after ``step``, or of an interrupted round's checkpoint."""
+        """Return the path of the rewind checkpoint after ``step``, or of an interrupted round's."""
         return self.outputs / "checkpoints" / f"{key}{'' if step is None else f'-{step}'}.safetensors"
 
     def folder(self, key: str) -> Path | None:
-        """Return the folder of a round, a finished one first; None where there is none."""
-        folders = sorted(self.rounds.glob(f"*-{key}"))
-        return min(folders, key=lambda folder: not (folder / "round.json").exists(), default=None)
+        """Return the folder of a round, finished or not; None where there is none."""
+        return next(self.rounds.glob(f"*-{key}"), None)
 
     def finished(self) -> list[Path]:
         """Return the folders of all finished rounds, sorted by name."""
         return sorted(path.parent for path in self.rounds.glob("*/round.json"))
-
-    def old(self) -> int:
-        """Return the number of finished rounds in the format of an earlier lth."""
-        contents = [(folder / "round.json").read_bytes() for folder in self.finished() if (folder / "round.json").is_file()]
-        return sum(b'"seal"' in content and b'"round_format"' not in content for content in contents)
 
     def read(self, key: str) -> Record | None:
         """Return the record of a finished round, else None. Raises DataError where it is damaged."""
@@ -64,16 +58,13 @@ class Store:
         return record
 
     def valid(self, key: str) -> Path:
-        """Return the folder of a finished round whose files match their hashes. Raises DataError where one does not."""
-        folder = self.folder(key)
-        try:
-            require_intact(self.read(key))
-        except DataError as error:
-            raise DataError(f"{error} It is of the finished round {folder}; delete that folder to train it again.") from None
-        return folder
+        """Return the folder of a finished round. Raises DataError where a file does not match its hash."""
+        record = self.read(key)
+        require_intact(record)
+        return record.folder
 
     def wait_for(self, key: str) -> Record:
-        """Return the record of a round that the first rank, our parent process, is about to finish; raise LthError if it died."""
+        """Return the record of a round that the first rank, our parent process, is about to finish."""
         parent = os.getppid()
         while (record := self.read(key)) is None:
             if os.getppid() != parent:
@@ -82,14 +73,14 @@ class Store:
         return record
 
     def start_over(self, key: str, readable: str) -> Path:
-        """Return a folder to train a round in: that of an interrupted round that has a checkpoint, else an empty one."""
+        """Return the folder of an interrupted round that has a checkpoint, else an empty one."""
         if (old := self.folder(key)) is not None:
             if (old / "round.json").exists():
                 raise RuntimeError(f"{old} is finished; a finished round is never written again.")
-            if self.checkpoint(key).exists() and old.is_dir():
+            if self.checkpoint(key).exists():
                 files.tidy(old, age=0)  # ours alone, by the lock
                 return old
-            files.remove(old)
+            shutil.rmtree(old)
         folder = self.rounds / f"{readable}-{key}"
         folder.mkdir(parents=True)
         return folder
@@ -112,7 +103,7 @@ class Store:
             lock.release()
 
     def finish(self, folder: Path, facts: Mapping[str, Any]) -> Record:
-        """Write round.json, the last file of a round's folder, from the fields of ``Record`` but ``hash``; return the record."""
+        """Write round.json, the last file of a round's folder, from the fields of its ``Record``."""
         facts = {"round_format": FORMAT, **facts}
         facts["hash"] = of_record(facts)
         record = Record.of(facts, folder)
@@ -120,29 +111,25 @@ class Store:
         return record
 
     def enter(self, record: Record) -> None:
-        """Remove the checkpoint of a finished round, and rewrite results.csv where the round is new; damaged rounds are named."""
+        """Remove the checkpoint of a finished round; write results.csv again if the round is new here."""
         self.checkpoint(record.key).unlink(missing_ok=True)
-        if record.folder in self._records:
+        if record.key in self._listed:
             return
         with self._lock("results"):
-            records = []
-            for folder in self.finished():
-                try:
-                    self._records[folder] = self._records.get(folder) or load(folder)
-                    records.append(self._records[folder])
-                except OldRound:
-                    continue
-                except (DataError, OSError) as error:
-                    notice_once(str(error))
-            if self.results.is_dir():
-                files.remove(self.results)
-            files.write_bytes(self.results, results.to_csv(records))
+            found = read(self.outputs)
+            files.write_bytes(self.results, results.to_csv(found.records))
+        self._listed = {record.key for record in found.records}
+        for folder, why in found.skipped:
+            if why != UNFINISHED:
+                notice_once(f"{folder} is left out of results.csv: {why}")
 
     def tidy(self) -> None:
         """Remove drafts that killed processes left. A round's own folder is tidied when the round is trained."""
-        for folder in (self.outputs, self.outputs / "checkpoints", self.outputs / "tests", *self.outputs.glob("experiments/*")):
+        folders = [self.outputs / name for name in ("", "checkpoints", "tests")]
+        for folder in [*folders, *self.outputs.glob("experiments/*")]:
             files.tidy(folder)
 
     def _lock(self, name: str) -> FileLock:
-        self._locks.mkdir(parents=True, exist_ok=True)
-        return FileLock(self._locks / f"{name}.lock")
+        folder = self.rounds / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{name}.lock")

@@ -4,15 +4,18 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from lth.errors import DataError
-from lth.hashes import of_json, of_tensors
+from lth.hashes import of_tensors
 from lth.pruning import masks as M
 from lth.tree import files
+from lth.tree.record import Record
 
-START, ABOUT_START = "start.safetensors", {"format": "lth-start-1"}
+TICKET, START = "ticket.safetensors", "start.safetensors"
+FORMAT, ABOUT_START = "lth-ticket-2", {"format": "lth-start-1"}
 
 
 @dataclass(frozen=True)
@@ -33,33 +36,37 @@ class Ticket:
         return M.density(self.masks)
 
 
-def save_start(folder: Path, state: dict[str, Tensor], parent: Path | None = None) -> str:
+def load_final(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the final weights of a round, and what their file says of the network."""
+    return files.read_tensors(folder / "final.safetensors")
+
+
+def save_start(folder: Path, state: dict[str, Tensor], parent: Record | None = None) -> str:
     """Write the unmasked weights that a ticket starts from to its folder; return the first 16 digits of their hash.
 
     Args:
-        parent: the folder of a finished round that starts from the same weights. Where the file system has links, both
-            are then one file on the disk; a copy of either folder is still complete.
+        parent: the round before. If it starts from the same weights, both are one file on the disk, where the file system
+            has links; a copy of either folder is still complete.
     """
-    path = folder / START
+    path, start = folder / START, of_tensors(state)[:16]
     path.unlink(missing_ok=True)
-    if parent is not None:
+    if parent is not None and parent.start == start:
         with suppress(OSError):  # no links on this file system
-            os.link(parent / START, path)
+            os.link(parent.folder / START, path)
     if not path.exists():
         files.write_tensors(path, state, ABOUT_START)
-    return of_tensors(state)[:16]
+    return start
 
 
 def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
-    """Write ticket.safetensors: one bit for each weight, and in the metadata the masks' shapes and the hash of the start."""
+    """Write ticket.safetensors: one bit for each weight; shapes and the hash of the start as metadata."""
     about = {
-        "format": "lth-ticket-2",
+        "format": FORMAT,
         "start": start,
         "shapes": {name: list(mask.shape) for name, mask in ticket.masks.items()},
         "density": ticket.density,
     }
-    bits = {name: M.pack(mask) for name, mask in ticket.masks.items()}
-    files.write_tensors(folder / "ticket.safetensors", bits, about | {"hash": of_json([about, of_tensors(bits)])})
+    files.write_hashed(folder / TICKET, {name: M.pack(mask) for name, mask in ticket.masks.items()}, about)
 
 
 def load_ticket(folder: str | Path) -> Ticket:
@@ -68,17 +75,9 @@ def load_ticket(folder: str | Path) -> Ticket:
     Raises:
         DataError: the folder holds no ticket, or a file is not what was written.
     """
-    folder = Path(folder).resolve()
-    path = folder / "ticket.safetensors"
-    if not path.exists():
-        raise DataError(f"{folder} holds no ticket.safetensors; name the folder of a round.")
-    try:
-        bits, about = files.read_tensors(path)
-        masks = {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}
-        rewind, about_start = files.read_tensors(folder / START)
-        intact = about.pop("hash") == of_json([about, of_tensors(bits)]) and of_tensors(rewind)[:16] == about["start"]
-    except (DataError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise DataError(f"the ticket in {folder} cannot be read ({error}); a file is damaged or missing.") from error
-    if not intact or about_start != ABOUT_START:
-        raise DataError(f"the ticket in {folder} does not match its hash; a file is damaged.")
-    return Ticket(masks, rewind)
+    folder = Path(folder)
+    bits, about = files.read_hashed(folder / TICKET, FORMAT)
+    rewind, about_start = files.read_tensors(folder / START)
+    if about_start != ABOUT_START or of_tensors(rewind)[:16] != about["start"]:
+        raise DataError(f"{folder / START} is damaged: it does not match the hash in {TICKET}.")
+    return Ticket({name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}, rewind)

@@ -61,7 +61,7 @@ class Subject:
         self.facts = json.loads((self.folder / "round.json").read_text())
         self.ticket = tickets.load_ticket(self.folder)
         self.parent = tickets.load_ticket(self.store.folder(self.record.parent)) if self.record.parent else self.ticket
-        self.final, self.about = files.read_tensors(self.folder / "final.safetensors")
+        self.final, self.about = tickets.load_final(self.folder)
 
     def check(self) -> str:
         return check(self.folder, self.store, self.valid)

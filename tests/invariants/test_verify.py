@@ -26,26 +26,22 @@ def test_a_healthy_tree_is_valid(healthy):
     assert len(rounds) == len(list(healthy.glob("rounds/*/round.json")))
 
 
-def test_any_flipped_byte_of_any_file_and_any_missing_file_is_named(subject, tree):
+def test_any_flipped_byte_of_any_file_and_any_missing_file_is_named(subject):
     for name in subject.record.files:
         path = subject.folder / name
         content = path.read_bytes()
         for place in {*range(min(len(content), 80)), *random.Random(0).choices(range(len(content)), k=60), len(content) - 1}:
             path.write_bytes(content[:place] + bytes([content[place] ^ (1 << place % 8)]) + content[place + 1 :])
-            assert subject.check() == f"{name} is damaged: it does not match its hash.", place
+            assert f"{name} is missing, or does not match its hash" in subject.check(), place
         for damaged in (content[:-1], content + b"\0", b""):
             path.write_bytes(damaged)
-            assert "is damaged" in subject.check()
+            assert f"{name} is missing, or does not match its hash" in subject.check()
         path.unlink()
-        assert subject.check().endswith("is missing; delete the folder to train it again.")
+        assert f"{name} is missing, or does not match its hash" in subject.check()
         path.write_bytes(content)
     for text in ("", "{", "[]", "null", "{}", '{"hash": 1}', "\xff"):
         (subject.folder / "round.json").write_bytes(text.encode("latin-1"))
         assert "round.json is damaged" in subject.check()
-    (subject.folder / "round.json").unlink()
-    assert lines(tree)[0] == f"broken  {subject.folder.name}: results.csv lists it as finished, but it has no round.json."
-    (tree / "results.csv").write_bytes(b"key,name\n\xff")
-    assert "results.csv" not in "".join(lines(tree))
 
 
 def leaves(value: Any, path: tuple = ()) -> list[tuple]:
@@ -77,7 +73,7 @@ def test_an_edited_entry_of_round_json_contradicts_its_hash_and_another_entry_or
     assert len(paths) > 150
     for path in paths:
         new = edited(subject.facts, path)
-        assert "it does not match its hash; delete the folder" in subject.write(new, hashed=False), path
+        assert "does not match its hash" in subject.write(new, hashed=False), path
         sentence = subject.write(new)
         assert sentence or path[0] in ALONE or "/".join(path[:2]) in ALONE, path
         assert "\n" not in sentence
@@ -138,7 +134,7 @@ FORGERIES = {  # fields of the round, what is forged (None: what the same forger
     "dense": (DENSE, lambda s: s.forge(exchanged(s, FEWER)), "'exact_count' does not hold"),
     "test": ({}, lambda s: s.forge(test_acc=0.5), "do not follow from its confusion matrix"),
     "hashes": ({}, lambda s: s.write(s.facts | {"files": {}}), "round.json holds no hash of config.yaml, final.safetensors"),
-    "format": ({}, lambda s: s.write(s.facts | {"round_format": 1}), "is of round format 1; this lth reads format 2 alone"),
+    "format": ({}, lambda s: s.write(s.facts | {"round_format": 1}), "its round format is not 2"),
 }
 
 
@@ -165,7 +161,7 @@ def test_a_damaged_rewind_checkpoint_is_named_and_a_missing_one_is_not_needed(tr
     [path] = path.parent.glob("*-9.safetensors")
     content = path.read_bytes()
     path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
-    assert "does not match its hash; delete it" in subject.check()
+    assert subject.check() == f"{path} is damaged: it does not match its hash."
     path.unlink()
     assert subject.check() == ""
 
@@ -176,10 +172,10 @@ def test_children_of_a_broken_or_missing_round_are_broken(tree):
     root = max(children, key=children.get)
     key, others = load(root).key, list(children.values()).count(0) - 1  # the order control of round 0 is a child
     (root / "metrics.csv").write_text("")
-    for sentence in (f"its parent {root.name} is broken.", f"its parent {key} is missing."):
+    for _ in ("broken", "missing"):
         printed = lines(tree)
         assert sum(line.startswith("ok ") for line in printed) == others
-        assert sum(sentence in line for line in printed) > 5
+        assert sum(f"its parent {key} is missing or broken." in line for line in printed) > 5
         shutil.rmtree(root, ignore_errors=True)
 
 

@@ -100,12 +100,12 @@ def test_rounds_are_added_once_and_again_where_they_are_missing(chain, tmp_path)
 
 def test_a_dense_network_is_no_chain_and_what_is_not_default_is_in_the_name(chain, tmp_path):
     _, [dense, *_] = chain
-    root = Spec(0, dense.determined_by, dense.epochs)
+    root = Spec(dense.determined_by)
     chains.enter(tmp_path, root, dense)
     assert not list(tmp_path.iterdir())
     names = set()
     for prune in ({"criterion": "snip"}, {"criterion": "snip", "levels": 3}, {"rewind": "1ep"}, {"rate": 0.1}):
-        last = Spec(1, {"parent": root.key, "prune": prune}, 1, root)
+        last = Spec({"parent": root.key, "prune": prune}, root)
         chains.enter(tmp_path, last, dense)
         chains.enter(tmp_path, last, replace(dense, key="0" * 12))  # the same network trained for longer
         names = {path.parent.name for path in tmp_path.glob("experiments/*/*")}

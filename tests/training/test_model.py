@@ -59,7 +59,7 @@ def test_what_is_no_finished_round_is_refused(make_config, tmp_path):
         lth.load_model(tmp_path)
     [record] = run(make_config(rounds=0, epochs=1))
     (record.folder / "config.yaml").write_text("seed: 1\n")
-    with pytest.raises(DataError, match=r"config.yaml is damaged"):
+    with pytest.raises(DataError, match=r"config.yaml is missing, or does not match its hash"):
         lth.load_model(record.folder)
 
 

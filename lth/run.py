@@ -1,5 +1,10 @@
 """``python -m lth.run key=value ...``: search for a winning ticket."""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while all this is imported ends without a traceback; ``main`` takes it over
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import math
 import os
 import sys
@@ -45,6 +50,7 @@ def job(cfg: DictConfig) -> float:
 
 def main() -> None:
     """Run the command; its exit code is 2 for usage, 1 for trouble with data or while training, 0 if all is well."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run_command(_run, "stopped; finished rounds are kept, and the same command goes on from the last checkpoint.")
 
 

@@ -16,6 +16,10 @@ def run_command(work: Callable[[], int], stopped: str = "stopped.") -> None:
     """
     try:
         code = work()
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads what is printed (``| head``): Python's last flush would fail as well
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except KeyboardInterrupt:
         print(f"lth: {stopped}", file=sys.stderr)
         code = 130

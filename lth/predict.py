@@ -1,4 +1,4 @@
-"""The command ``python -m lth.predict DIR IMAGE ...``: classes of images, by an exported network. Needs no torch with ONNX Runtime."""
+"""The command ``python -m lth.predict DIR IMAGE ...``: classes of images, by an exported network; with ONNX Runtime, no torch."""
 
 import argparse
 import csv

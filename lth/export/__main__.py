@@ -28,7 +28,7 @@ def _words(option: str, text: str, accepted: tuple[str, ...]) -> tuple[str, ...]
 
 
 def main() -> None:
-    """Write a finished round as files that run without lth: ONNX, torch.export, compact weights, and a card that describes them."""
+    """Write a finished round as files that run without lth: ONNX, torch.export, compact weights, and a card."""
     options = _parser().parse_args()
     run_command(lambda: _export(options))
 

@@ -1,6 +1,5 @@
 """Export a round: make its files in a draft folder, compare them with the ticket, measure them, then put them in place."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from torch import nn
 
 from lth.errors import DataError, UsageError
 from lth.export import card, compact, csr, latency, programs
-from lth.export.shrink import Shrunk, shrink
+from lth.export.shrink import shrink
 from lth.export.source import Source
 from lth.export.sparse import sparsify
 from lth.tree import files
@@ -165,4 +164,4 @@ def _note(source: Source, to: Path, facts: dict) -> None:
     """Leave a copy of the card in the outputs folder, for the report."""
     exports = source.record.folder.parent.parent / "exports"
     exports.mkdir(exist_ok=True)
-    files.write_bytes(exports / f"{source.record.name}.json", json.dumps(facts | {"folder": str(to.resolve())}, indent=1).encode())
+    files.write_json(exports / f"{source.record.name}.json", facts | {"folder": str(to.resolve())})

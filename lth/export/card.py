@@ -86,35 +86,42 @@ def table(card: dict[str, Any]) -> str:
 
 def readme(card: dict[str, Any]) -> str:
     """Return the page that lies beside the files."""
-    size, machine = card["input"]["image_size"], card["machine"]
-    kinds = {1: "grey", 3: "RGB"}[card["input"]["channels"]]
+    size, channels, machine = card["input"]["image_size"], card["input"]["channels"], card["machine"]
+    counts, flops_ = card["parameters"], card["flops"]
+    sizes = ", ".join(f"`{name}` {count / 1e6:.2f} MB" for name, count in card["bytes"].items())
     sparse = [row["layer"] for row in card["sparse_layers"] if row["sparse"]]
-    lines = [
+    parts = [
         f"# {card['model']}: {', '.join(card['classes'])}",
-        f"Input `images`: float32 (n, {card['input']['channels']}, {size}, {size}), {kinds}, 0 to 1, resized bilinearly without a "
-        f"crop. Output `logits`: (n, {len(card['classes'])}), one for each class in the order above. Normalisation is inside.",
+        f"Input `images`: float32 (n, {channels}, {size}, {size}), {'grey' if channels == 1 else 'RGB'}, 0 to 1, resized "
+        f"bilinearly without a crop; normalisation is inside. Output `logits`: (n, {len(card['classes'])}), in the order above.",
         "```\npython -m lth.predict . photo.jpg\n```",
-        f"Test accuracy {card['test_acc']:.3f} on {card['test_images']:,} images; its dense network {card['dense_test_acc']:.3f}. "
-        f"{card['predictions_differ']} predictions differ from the ticket's, logits by at most {card['largest_difference']:.1e}.",
-        f"Parameters: {card['parameters']['dense']:,} dense, {card['parameters']['remaining']:,} remaining, "
-        f"{card['parameters']['exported']:,} in the exported arrays. FLOPs of one image (theoretical): "
-        f"{card['flops']['dense']:,} dense, {card['flops']['exported']:,} exported.",
-        "Files: " + ", ".join(f"`{name}` {count / 1e6:.2f} MB" for name, count in card["bytes"].items())
-        + f"; the dense weights are {card['dense_bytes'] / 1e6:.2f} MB.",
-        *(["`import csr` before `torch.export.load('model.pt2')`: " + ", ".join(sparse) + " compute with sparse rows."] if sparse else []),
-        *([_int8(card)] if "onnxruntime int8" in card["agreement"] else []),
-        f"## Latency\nMedians of interleaved runs on {machine['cores']} cores ({machine['machine']}), torch "
-        f"{machine['versions']['torch']}, ONNX Runtime {machine['versions'].get('onnxruntime', 'not installed')}.\n\n{table(card)}",
-        f"## The weights alone\n`model.safetensors` holds what the masks keep. With numpy and safetensors:\n\n```python\n{LOADER}```",
-        f"## Where it comes from\nRound `{card['round']}` (key {card['key']}, seed {card['seed']}, {card['density']:.1%} of the "
-        f"weights), by `{card['command']}`, exported by lth {card['lth']}.",
-    ]  # fmt: skip
-    return "\n\n".join(lines) + "\n"
-
-
-def _int8(card: dict[str, Any]) -> str:
-    entry = card["agreement"]["onnxruntime int8"]
-    return (
-        f"`model.int8.onnx` computes with 8-bit integers: test accuracy {entry['test_acc']:.3f}; {entry['predictions_differ']} "
-        "predictions differ from the ticket's."
+        f"Test accuracy {card['test_acc']:.3f} on {card['test_images']:,} images; its dense network has "
+        f"{card['dense_test_acc']:.3f}. {card['predictions_differ']} predictions differ from the ticket's, logits by at most "
+        f"{card['largest_difference']:.1e}.",
+        f"Parameters: {counts['dense']:,} dense, {counts['remaining']:,} remaining, {counts['exported']:,} in the exported "
+        f"arrays. Theoretical FLOPs of one image: {flops_['dense']:,} dense, {flops_['exported']:,} exported.",
+        f"Files: {sizes}; the dense weights take {card['dense_bytes'] / 1e6:.2f} MB.",
+    ]
+    if sparse:
+        names = ", ".join(sparse)
+        parts.append(f"`import csr` before `torch.export.load('model.pt2')`: {names} compute with compressed sparse rows.")
+    if entry := card["agreement"].get("onnxruntime int8"):
+        parts.append(
+            f"`model.int8.onnx` computes with 8-bit integers: test accuracy {entry['test_acc']:.3f}; "
+            f"{entry['predictions_differ']} predictions differ from the ticket's."
+        )
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return "\n\n".join(
+        [
+            *parts,
+            "## Latency",
+            f"Medians of interleaved runs on {machine['cores']} cores ({machine['machine']}), {versions}.",
+            table(card),
+            "## The weights alone",
+            "`model.safetensors` holds what the masks keep, under the network's own names. With numpy and safetensors:",
+            f"```python\n{LOADER}```",
+            "## Where it comes from",
+            f"Round `{card['round']}` (key {card['key']}, seed {card['seed']}, {card['density']:.1%} of the weights), exported by "
+            f"lth {card['lth']}. It was trained by\n\n```\npython -m lth.run {card['command']}\n```\n",
+        ]
     )

@@ -16,7 +16,7 @@ BATCHES = (1, 32)
 
 
 def medians(calls: Mapping[str, Callable[[], Any]], seconds: float = 2.0, least: int = 5) -> dict[str, float]:
-    """Return the median time of each call in seconds; they are called in turn, at least ``least`` times, for about ``seconds``."""
+    """Return the median time of each call in seconds, of calls in turn, at least ``least`` each, for about ``seconds`` in all."""
     for call in calls.values():
         call()
     times: dict[str, list[float]] = {name: [] for name in calls}

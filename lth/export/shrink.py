@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from lth.errors import DataError
 from lth.pruning import channels
-from lth.pruning.channels import BATCHNORM, CONV, Group
+from lth.pruning.channels import Group, Keep
+from lth.pruning.coupling import BATCHNORM, CONV, coupled, depthwise
 
 
 @dataclass(frozen=True)
@@ -41,45 +42,45 @@ def shrink(net: nn.Module, images: Tensor) -> Shrunk:
     """
     net = copy.deepcopy(net).eval().requires_grad_(False)
     try:
-        groups, left = channels.coupled(net, images)
+        groups, left = coupled(net, images)
     except DataError as error:
-        if "needs the package" in str(error):
+        if isinstance(error.__cause__, ImportError):
             raise
         return Shrunk(net, left={"network": str(error)})
-    keeps = [torch.ones(group.channels, dtype=torch.bool) for group in groups]
-    while any([_silence(net, groups, keeps, images)]):
-        pass
+    keep = [torch.ones(group.channels, dtype=torch.bool) for group in groups]
+    with torch.no_grad():
+        while _silence(net, groups, keep, images):
+            pass
     before = {name: len(m.weight) for name, m in net.named_modules() if isinstance(m, (CONV, nn.Linear))}
-    small = slice_network(net, groups, keeps)
+    small = take(net, groups, keep)
     removed = {n: count - len(small.get_submodule(n).weight) for n, count in before.items()}
     return Shrunk(small, {n: count for n, count in removed.items() if count}, left)
 
 
-def _silence(net: nn.Module, groups: list[Group], keeps: list[Tensor], images: Tensor) -> bool:
-    """Fold and zero what reads and writes dead channels; clear them in ``keeps``; return whether there were new ones."""
-    modules, seen, new = dict(net.named_modules()), constants(net, images), False
-    for group, keep in zip(groups, keeps, strict=True):
-        dead = keep.clone()
+def _silence(net: nn.Module, groups: list[Group], keep: Keep, images: Tensor) -> bool:
+    """Fold and zero what reads and writes dead channels; clear them in ``keep``; return whether there were new ones."""
+    modules, reaching, new = dict(net.named_modules()), inputs(net, images), False
+    for group, one in zip(groups, keep, strict=True):
+        alive = torch.zeros(group.channels)
         for part in group.slices:
             if part.side == "in":
-                foldable = ~_read(modules[part.module]) | seen[part.module].foldable
-                dead[part.channels[~foldable[part.positions]]] = False
-        if len(dead) and dead.sum() == keep.sum():  # a layer keeps one channel: torch has no empty convolutions
-            dead[keep.nonzero()[0]] = False
+                reads = channels.over_columns(modules[part.module].weight != 0, part.size)
+                alive += group.gather(part, reads * ~reaching[part.module].foldable, 0)
+        dead = one & (alive == 0)
+        if dead.sum() == one.sum():  # one stays: torch has no empty convolutions
+            dead[one.nonzero()[0]] = False
         if not dead.any():
             continue
         new = True
-        keep &= ~dead
-        for name, positions in channels.removed(group, ~dead, "in").items():
-            _fold_(modules[name], positions, seen[name].value)
-        for name, positions in channels.removed(group, ~dead, "out").items():
-            _write_zero_(modules[name], positions)
+        one &= ~dead
+        for part in group.slices:
+            module, gone = modules[part.module], group.spread(part, dead, False)
+            if part.side == "in":
+                _fold_(module, gone, reaching[part.module].value)
+            else:
+                for p in module.parameters(recurse=False):
+                    p[gone] = 0
     return new
-
-
-def _read(module: nn.Module) -> Tensor:
-    """Return which inputs a layer reads by a weight that is not zero; bool (inputs)."""
-    return channels.read_by(module, module.weight != 0)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Input:
     foldable: Tensor
 
 
-def constants(net: nn.Module, images: Tensor) -> dict[str, Input]:
+def inputs(net: nn.Module, images: Tensor) -> dict[str, Input]:
     """Return, for each convolution and linear layer, which of its inputs do not depend on the images, and their values.
 
     The network is run on NaN. A product with a weight of zero does not carry NaN on, all else does; so what is a number at the
@@ -145,16 +146,14 @@ def _padding(args: Any) -> tuple[int, ...]:
     return padding if isinstance(padding, tuple) else (padding,) if isinstance(padding, int) else (1,)  # a word, such as same
 
 
-def _fold_(module: nn.Module, positions: Tensor, value: Tensor) -> None:
-    """Move what a layer's constant inputs at ``positions`` add to its outputs into its bias, and read them no more."""
-    where = channels.read(module, positions)
-    constant = torch.zeros_like(value)
-    constant[positions] = value[positions].nan_to_num()  # NaN where no weight reads
-    shape = (1, -1, *module.weight.shape[2:])
+def _fold_(module: nn.Module, gone: Tensor, value: Tensor) -> None:
+    """Move what a layer's constant inputs, where ``gone`` (inputs), add to its outputs into its bias, and read them no more."""
+    where = channels.columns(module.weight.shape, gone)
+    constant = torch.where(gone, value.nan_to_num(), 0)  # NaN where no weight reads
     taken = torch.where(where, module.weight, 0)
     if isinstance(module, CONV):
-        image = constant.view(1, -1, *[1] * (module.weight.ndim - 2)).expand(shape[0], len(constant), *module.weight.shape[2:])
-        conv = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[module.weight.ndim]
+        conv = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[taken.ndim]
+        image = constant.view(1, -1, *[1] * (taken.ndim - 2)).expand(1, -1, *taken.shape[2:])
         added = conv(image, taken, groups=module.groups).flatten()
     else:
         added = taken @ constant
@@ -164,55 +163,37 @@ def _fold_(module: nn.Module, positions: Tensor, value: Tensor) -> None:
     module.weight.copy_(torch.where(where, 0, module.weight))
 
 
-def _write_zero_(module: nn.Module, positions: Tensor) -> None:
-    for p in module.parameters(recurse=False):
-        p[positions] = 0
-
-
-def slice_network(net: nn.Module, groups: list[Group], keeps: list[Tensor]) -> nn.Module:
-    """Return the network, changed in place, without the channels that ``keeps`` (bool, one a group) leaves out."""
+def take(net: nn.Module, groups: list[Group], keep: Keep) -> nn.Module:
+    """Return the network, changed in place, without the channels that are not kept."""
     modules = dict(net.named_modules())
-    out, read = ({name: torch.ones(n, dtype=torch.bool) for name, n in _sizes(modules, side)} for side in ("out", "in"))
-    for group, keep in zip(groups, keeps, strict=True):
-        for name, positions in channels.removed(group, keep, "out").items():
-            out[name][positions] = False
-        for name, positions in channels.removed(group, keep, "in").items():
-            read[name][positions] = False
-    for name, module in modules.items():
-        if name in out and not (out[name].all() and read.get(name, out[name]).all()):
-            _slice_(module, out[name], read.get(name))
+    places: dict[tuple[str, str], Tensor] = {}
+    for group, one in zip(groups, keep, strict=True):
+        for part in group.slices:
+            left = group.spread(part, one, True)
+            places[part.module, part.side] = places.get((part.module, part.side), torch.ones_like(left)) & left
+    for name in {name for name, _ in places}:
+        _slice_(modules[name], places.get((name, "out")), places.get((name, "in")))
     return net
 
 
-def _sizes(modules: Mapping[str, nn.Module], side: str) -> list[tuple[str, int]]:
-    sizes = []
-    for name, m in modules.items():
-        if isinstance(m, CONV):
-            sizes.append((name, m.out_channels if side == "out" else m.in_channels))
-        elif isinstance(m, nn.Linear):
-            sizes.append((name, m.out_features if side == "out" else m.in_features))
-        elif isinstance(m, BATCHNORM) and side == "out":
-            sizes.append((name, m.num_features))
-    return sizes
-
-
-def _slice_(module: nn.Module, out: Tensor, read: Tensor | None) -> None:
+def _slice_(module: nn.Module, out: Tensor | None, read: Tensor | None) -> None:
+    """Take the outputs and inputs that are marked; None: all of them."""
+    everything = slice(None)
     if isinstance(module, BATCHNORM):
         for name, t in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
             if t.ndim:
                 setattr(module, name, nn.Parameter(t[out], requires_grad=False) if isinstance(t, nn.Parameter) else t[out])
         module.num_features = int(out.sum())
         return
-    weight = module.weight[out]
-    if isinstance(module, CONV) and module.groups == module.in_channels > 1:
-        module.groups = module.in_channels = int(out.sum())  # depthwise: a channel is written and read at one place
-    elif getattr(module, "groups", 1) > 1:
-        weight = weight[:, read.view(module.groups, -1)[0]]  # the same offsets in each group
-        module.in_channels = int(read.sum())
-    else:
-        weight = weight[:, read]
-        setattr(module, "in_channels" if isinstance(module, CONV) else "in_features", int(read.sum()))
-    setattr(module, "out_channels" if isinstance(module, CONV) else "out_features", int(out.sum()))
-    module.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    is_conv, rows = isinstance(module, CONV), everything if out is None else out
+    if depthwise(module):
+        module.groups = module.in_channels = int(out.sum())
+    elif read is not None:
+        setattr(module, "in_channels" if is_conv else "in_features", int(read.sum()))
+        # A grouped convolution loses the same offsets in each of its groups.
+        read = read.view(getattr(module, "groups", 1), -1)[0]
+    weight = module.weight[rows][:, everything if read is None else read].contiguous()
+    setattr(module, "out_channels" if is_conv else "out_features", len(weight))
+    module.weight = nn.Parameter(weight, requires_grad=False)
     if module.bias is not None:
-        module.bias = nn.Parameter(module.bias[out], requires_grad=False)
+        module.bias = nn.Parameter(module.bias[rows], requires_grad=False)

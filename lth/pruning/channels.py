@@ -1,239 +1,185 @@
-"""Channels that can be removed only together: found by Torch-Pruning's dependency graph, kept as plain index tensors.
+"""Groups of coupled channels: their magnitudes, the masks that remove some of them, and how many are left. Pure functions.
 
-A group is a set of channels numbered from 0, with every place in the network where each of them is written (``out``: rows of a
-convolution or a linear layer, entries of a BatchNorm) or read (``in``: columns of a weight). Two residual branches that are
-added share one group; a concatenation shifts the positions.
+A channel is what layers hand on: an output of a convolution, of a linear layer or of a BatchNorm. Channels that can be removed
+only together, such as those of two branches that are added, are one channel of one group, which lists every place where it is
+written (``out``: a row of a weight) or read (``in``: a column). ``lth.pruning.coupling`` finds the groups of a network.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 
-from lth.errors import DataError
+from lth.pruning.masks import Masks, keep_top
 
-CONV = nn.modules.conv._ConvNd
-BATCHNORM = nn.modules.batchnorm._BatchNorm
-PARAMETER = "a parameter of its own"
+Keep = list[Tensor]  # for each group, bool (channels), True = kept
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Where a group's channels are in one module: channel ``channels[i]`` is at ``positions[i]`` of its outputs or inputs.
+    """The places of a group's channels in one module: position ``begin + i`` is of channel ``i // each % channels``.
 
     Args:
         module: its name in the network.
         side: ``out`` or ``in``.
-        channels, positions: int64, of one length.
+        begin, length: of the positions.
+        each: positions in a row that belong to one channel, such as the pixels of a flattened image.
+        size: all outputs, or inputs, of the module.
     """
 
     module: str
     side: str
-    channels: Tensor
-    positions: Tensor
+    begin: int
+    length: int
+    each: int
+    size: int
 
 
 @dataclass(frozen=True)
 class Group:
-    """``channels`` of them, coupled by ``slices``."""
+    """``channels`` coupled channels, numbered from 0, and where they are."""
 
     channels: int
     slices: tuple[Slice, ...]
 
+    def spread(self, part: Slice, values: Tensor, other: Any) -> Tensor:
+        """Return, for all positions of a module, the value of their channel; ``other`` where they are of no channel here."""
+        spread = torch.full((part.size,), other, dtype=values.dtype)
+        spread[part.begin : part.begin + part.length] = values[self._channel(part)]
+        return spread
 
-def coupled(net: nn.Module, images: Tensor) -> tuple[list[Group], dict[str, str]]:
-    """Return the groups of a network that can be removed from, and those that cannot: name of the first module -> why.
+    def gather(self, part: Slice, values: Tensor, zero: Any) -> Tensor:
+        """Return the sum of ``values`` (size) of a module over each channel's positions, of bools whether there is any."""
+        total = torch.full((self.channels,), zero, dtype=torch.float32)
+        inside = values[part.begin : part.begin + part.length].float()
+        return total.index_add_(0, self._channel(part), inside)
 
-    The network's outputs are in no group, nor are its inputs. Each group was tried: channels that are read nowhere any more
-    must not move the outputs by a bit, whatever their values.
-
-    Args:
-        net: images (n, c, h, w) -> logits; its mode does not change.
-        images: one or more of the network's size.
-
-    Raises:
-        DataError: Torch-Pruning is missing, or its graph does not take this network.
-    """
-    modules = dict(net.named_modules())
-    groups, refused = [], {}
-    for group in _traced(net, images):
-        odd = sorted({_kind(modules.get(s.module)) for s in group.slices if not _known(modules.get(s.module))})
-        if odd:
-            refused[group.slices[0].module] = f"it reaches a {', '.join(odd)}"
-        elif any(s.side == "in" for s in group.slices):  # others are the network's outputs
-            groups.append(_bundled(group, modules))
-    if not _separable(net, groups, images):
-        alone = {group.slices[0].module: _separable(net, [group], images) for group in groups}
-        refused |= {name: "its channels are read elsewhere, too" for name, holds in alone.items() if not holds}
-        groups = [group for group in groups if alone[group.slices[0].module]]
-    return groups, refused
+    def _channel(self, part: Slice) -> Tensor:
+        return torch.arange(part.length) // part.each % self.channels
 
 
-def _known(module: nn.Module | None) -> bool:
-    return isinstance(module, (CONV, nn.Linear, BATCHNORM))
+def to_json(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Return groups as plain values."""
+    return [asdict(group) for group in groups]
 
 
-def _kind(module: nn.Module | None) -> str:
-    return PARAMETER if module is None else type(module).__name__
+def from_json(values: Sequence[Mapping[str, Any]]) -> list[Group]:
+    """Return the groups that ``to_json`` made plain. Raises KeyError or TypeError where they are none."""
+    return [Group(value["channels"], tuple(Slice(**part) for part in value["slices"])) for value in values]
 
 
-def _traced(net: nn.Module, images: Tensor) -> list[Group]:
-    try:
-        import torch_pruning
-    except ImportError as error:
-        raise DataError("channels need the package torch-pruning: pip install -e '.[export]'.") from error
-    names = {module: name for name, module in net.named_modules()}
-    required = {name: p.requires_grad for name, p in net.named_parameters()}
-    training = [module for module in net.modules() if module.training]
-    try:
-        graph = torch_pruning.DependencyGraph().build_dependency(net.eval().requires_grad_(True), images[:1])
-        found = list(graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear]))
-    except Exception as error:  # whatever a network makes the tracer raise
-        raise DataError(f"Torch-Pruning's graph does not take {type(net).__name__} ({type(error).__name__}: {error}).") from error
-    finally:
-        for name, p in net.named_parameters():
-            p.requires_grad_(required[name])
-        for module in training:
-            module.training = True
-    return [_plain(group, graph, names) for group in found]
-
-
-def _plain(group, graph, names: Mapping[nn.Module, str]) -> Group:  # noqa: ANN001 (Torch-Pruning's types)
-    slices: dict[tuple[str, str], set[tuple[int, int]]] = {}
-    for item in group:
-        module = item.dep.target.module
-        if module not in names and not isinstance(module, nn.Parameter):
-            continue  # an operation of the graph, such as an addition
-        side = "out" if graph.is_out_channel_pruning_fn(item.dep.handler) else "in"
-        name = names.get(module, PARAMETER)
-        slices.setdefault((name, side), set()).update(zip(item.root_idxs, item.idxs))
-    parts = tuple(Slice(*place, *torch.tensor(sorted(pairs)).T) for place, pairs in slices.items())
-    return Group(1 + max(int(part.channels.max()) for part in parts), parts)
-
-
-def _bundled(group: Group, modules: Mapping[str, nn.Module]) -> Group:
-    """Number channels alike that a grouped convolution needs removed together: those at one offset in each of its groups."""
-    count = group.channels
-    for part in group.slices:
-        module = modules[part.module]
-        if isinstance(module, CONV) and 1 < module.groups < module.in_channels:
-            width = (module.out_channels if part.side == "out" else module.in_channels) // module.groups
-            count = math.gcd(count, width)
-    if count == group.channels:
-        return group
-    return Group(count, tuple(replace(part, channels=part.channels % count) for part in group.slices))
-
-
-def removed(group: Group, keep: Tensor, side: str) -> dict[str, Tensor]:
-    """Return module -> the positions, int64, of the channels that bool ``keep`` (channels) leaves out, on one side."""
-    return {part.module: part.positions[~keep[part.channels]] for part in group.slices if part.side == side}
-
-
-def read(module: nn.Module, positions: Tensor) -> Tensor:
-    """Return where a weight reads the inputs at ``positions``; bool, of a shape that broadcasts to the weight's."""
-    weight = module.weight
-    groups = getattr(module, "groups", 1)
-    inputs = torch.zeros(groups * weight.shape[1], dtype=torch.bool)
-    inputs[positions] = True
-    per_group = inputs.view(groups, 1, weight.shape[1]).expand(-1, weight.shape[0] // groups, -1)
-    return per_group.reshape(weight.shape[0], weight.shape[1], *[1] * (weight.ndim - 2))
-
-
-def _separable(net: nn.Module, groups: Sequence[Group], images: Tensor) -> bool:
-    """Return whether half of each group's channels, read nowhere, can have any values without effect on the outputs."""
-    modules, training = dict(net.named_modules()), [module for module in net.modules() if module.training]
-    generator = torch.Generator().manual_seed(0)
-    unread, changed = {}, {}
-    for group in groups:
-        keep = torch.rand(group.channels, generator=generator) < 0.5
-        for name, positions in removed(group, keep, "in").items():
-            weight = unread.get(f"{name}.weight", modules[name].weight.detach())
-            unread[f"{name}.weight"] = torch.where(read(modules[name], positions).to(weight.device), 0, weight)
-        for name, positions in removed(group, keep, "out").items():
-            changed[name] = positions
-    other = dict(unread)
-    for name, positions in changed.items():
-        for kind, p in modules[name].named_parameters(recurse=False):
-            key = f"{name}.{kind}"
-            other[key] = other.get(key, p.detach()).clone()
-            other[key][positions.to(p.device)] *= -1.5
-    try:
-        with torch.no_grad():
-            return torch.equal(functional_call(net.eval(), unread, (images,)), functional_call(net, other, (images,)))
-    finally:
-        for module in training:
-            module.training = True
-
-
-def masks(groups: Sequence[Group], keeps: Sequence[Tensor], net: nn.Module, names: Sequence[str]) -> dict[str, Tensor]:
-    """Return masks, by parameter name, that prune every weight by which a channel that is not kept is written or read.
+def columns(shape: Sequence[int], inputs: Tensor) -> Tensor:
+    """Return which columns of a weight read the marked inputs; of a shape that broadcasts to the weight's.
 
     Args:
-        keeps: bool (channels), one for each group, True = kept.
-        names: of the weights that get a mask.
+        shape: of the weight (outputs, inputs / groups, ...).
+        inputs: one value an input.
     """
-    modules = dict(net.named_modules())
-    result = {name: torch.ones_like(net.get_parameter(name), dtype=torch.bool, device="cpu") for name in names}
-    for group, keep in zip(groups, keeps, strict=True):
-        for module, positions in removed(group, keep, "in").items():
-            if (name := f"{module}.weight") in result and not _depthwise(modules[module]):
-                result[name] &= ~read(modules[module], positions)
-        for module, positions in removed(group, keep, "out").items():
-            if (name := f"{module}.weight") in result:
-                result[name][positions] = False
+    groups = len(inputs) // shape[1]
+    rows = inputs.view(groups, 1, shape[1]).expand(-1, shape[0] // groups, -1).reshape(shape[0], shape[1])
+    return rows.view(shape[0], shape[1], *[1] * (len(shape) - 2))
+
+
+def over_columns(weight: Tensor, inputs: int) -> Tensor:
+    """Return the sum of a weight, or of a mask, over everything that reads each input, float32 (inputs)."""
+    groups = inputs // weight.shape[1]
+    return weight.float().reshape(groups, weight.shape[0] // groups, weight.shape[1], -1).sum(dim=(1, 3)).flatten()
+
+
+def masks(groups: Sequence[Group], keep: Keep, before: Masks) -> Masks:
+    """Return masks that also prune every weight by which a channel that is not kept is written or read."""
+    result = {name: mask.clone() for name, mask in before.items()}
+    for group, one in zip(groups, keep, strict=True):
+        for part in group.slices:
+            if (mask := result.get(f"{part.module}.weight")) is None:
+                continue
+            left = group.spread(part, one, True)
+            mask &= columns(mask.shape, left) if part.side == "in" else left.view(-1, *[1] * (mask.ndim - 1))
     return result
 
 
-def _depthwise(module: nn.Module) -> bool:
-    return isinstance(module, CONV) and module.groups == module.in_channels > 1
-
-
-def kept(groups: Sequence[Group], masks: Mapping[str, Tensor], net: nn.Module) -> list[Tensor]:
-    """Return, for each group, which channels have any weight left by which they are written or read; bool (channels)."""
-    modules = dict(net.named_modules())
+def kept(groups: Sequence[Group], masks: Masks) -> Keep:
+    """Return which channels have a weight left by which they are written or read."""
     result = []
     for group in groups:
-        keep = torch.zeros(group.channels, dtype=torch.bool)
-        for part in group.slices:
-            if (mask := masks.get(f"{part.module}.weight")) is None:
-                continue
-            alive = mask.flatten(1).any(1) if part.side == "out" else read_by(modules[part.module], mask)
-            keep[part.channels[alive[part.positions]]] = True
-        result.append(keep)
+        count = torch.zeros(group.channels)
+        for part, weight in _weights(group, masks):
+            count += group.gather(part, _per_place(part, weight), 0)
+        result.append(count > 0)
     return result
 
 
-def read_by(module: nn.Module, mask: Tensor) -> Tensor:
-    """Return which inputs a masked weight reads; bool (inputs)."""
-    groups = getattr(module, "groups", 1)
-    return mask.view(groups, mask.shape[0] // groups, mask.shape[1], -1).any(dim=3).any(dim=1).flatten()
+def count(keep: Keep) -> int:
+    """Return the number of kept channels."""
+    return sum(int(one.count_nonzero()) for one in keep)
 
 
-def magnitudes(groups: Sequence[Group], weights: Mapping[str, Tensor], net: nn.Module) -> list[Tensor]:
-    """Return each channel's group magnitude, float32 (channels): the mean over its places of the sum of squared weights.
+def magnitudes(groups: Sequence[Group], weights: Mapping[str, Tensor]) -> list[Tensor]:
+    """Return each channel's group magnitude, float32 (channels): the mean over its places of the sum of its squared weights.
 
     Divided by the mean over the group's channels, so that groups of different sizes can be ranked together (Fang et al. 2023,
-    arXiv 2301.12900, section 3.3). BatchNorm weights and biases do not count.
+    arXiv 2301.12900, section 3.3). Biases and BatchNorms do not count.
     """
-    modules = dict(net.named_modules())
     result = []
     for group in groups:
         total, places = torch.zeros(group.channels), 0
-        for part in group.slices:
-            if (weight := weights.get(f"{part.module}.weight")) is None or weight.ndim < 2:
-                continue
-            square = weight.detach().cpu().float().square()
-            per = square.flatten(1).sum(1) if part.side == "out" else _sum_read(modules[part.module], square)
-            total.index_add_(0, part.channels, per[part.positions])
+        for part, weight in _weights(group, weights):
+            total += group.gather(part, _per_place(part, weight.detach().cpu().float().square()), 0)
             places += 1
-        total = total / max(places, 1)
+        total /= max(places, 1)
         result.append(total / total.mean().clamp(min=torch.finfo(torch.float32).tiny))
     return result
 
 
-def _sum_read(module: nn.Module, square: Tensor) -> Tensor:
-    groups = getattr(module, "groups", 1)
-    return square.view(groups, square.shape[0] // groups, square.shape[1], -1).sum(dim=(1, 3)).flatten()
+def _weights(group: Group, weights: Mapping[str, Tensor]) -> list[tuple[Slice, Tensor]]:
+    named = ((part, weights.get(f"{part.module}.weight")) for part in group.slices)
+    return [(part, weight) for part, weight in named if weight is not None and weight.ndim > 1]
+
+
+def _per_place(part: Slice, weight: Tensor) -> Tensor:
+    return over_columns(weight, part.size) if part.side == "in" else weight.flatten(1).float().sum(1)
+
+
+def keep_best(scores: Sequence[Tensor], before: Keep, number: int | Sequence[int]) -> Keep:
+    """Return the ``number`` best-scored of the channels in ``before``, and at least one of each group; ties fall by position.
+
+    Args:
+        scores: for each group, float32 (channels).
+        number: of channels to keep over all groups, or in each of them.
+
+    Raises:
+        ValueError: fewer are to be kept than there are groups, or more than there are.
+    """
+    if not isinstance(number, int):
+        return [keep_best([s], [b], k)[0] for s, b, k in zip(scores, before, number, strict=True)]
+    named, alive = ({str(i): t for i, t in enumerate(values)} for values in (scores, before))
+    first = {name: keep_top({name: named[name]}, {name: alive[name]}, 1)[name] for name in named}
+    others = keep_top(named, {name: alive[name] & ~first[name] for name in named}, number - len(first))
+    return [first[name] | others[name] for name in named]
+
+
+def within_budget(scores: Sequence[Tensor], before: Keep, fits: Callable[[Keep], bool]) -> Keep:
+    """Return the most of the best-scored channels that fit a budget, at least one of each group.
+
+    Args:
+        fits: whether channels are within the budget; of fewer channels in the order of their scores it is true if it is of more.
+
+    Raises:
+        ValueError: not even one channel of each group fits.
+    """
+    least, most = len(before), count(before)
+    if not fits(keep_best(scores, before, least)):
+        raise ValueError("one channel of each group is more than the budget.")
+    while least < most:
+        middle = (least + most + 1) // 2
+        least, most = (middle, most) if fits(keep_best(scores, before, middle)) else (least, middle - 1)
+    return keep_best(scores, before, least)
+
+
+def random_keep(keep: Keep, seed: int) -> Keep:
+    """Return as many channels of each group, drawn at random."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = [torch.rand(one.shape, generator=generator) for one in keep]
+    return keep_best(scores, [torch.ones_like(one) for one in keep], [int(one.count_nonzero()) for one in keep])

@@ -121,7 +121,7 @@ def readme(card: dict[str, Any]) -> str:
             "`model.safetensors` holds what the masks keep, under the network's own names. With numpy and safetensors:",
             f"```python\n{LOADER}```",
             "## Where it comes from",
-            f"Round `{card['round']}` (key {card['key']}, seed {card['seed']}, {card['density']:.1%} of the weights), exported by "
-            f"lth {card['lth']}. It was trained by\n\n```\npython -m lth.run {card['command']}\n```\n",
+            f"Round `{card['round']}` (key {card['key']}, seed {card['seed']}, {card['density']:.1%} of the weights), exported "
+            f"by lth {card['lth']}. It was trained by\n\n```\npython -m lth.run {card['command']}\n```\n",
         ]
     )

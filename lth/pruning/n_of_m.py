@@ -1,4 +1,4 @@
-"""N:M sparsity: of every M weights in a row along the input dimension at most N are kept (Mishra et al. 2021, arXiv 2104.08378)."""
+"""N:M sparsity: of every M weights in a row along the input dimension N are kept (Mishra et al. 2021, arXiv 2104.08378)."""
 
 import re
 from collections.abc import Mapping

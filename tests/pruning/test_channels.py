@@ -60,7 +60,8 @@ def test_the_network_is_as_it_was() -> None:
     before = {name: t.clone() for name, t in net.state_dict().items()}
     coupled(net, images(1))
     assert all(torch.equal(t, before[name]) for name, t in net.state_dict().items())
-    assert net.training and [n for n, p in net.named_parameters() if not p.requires_grad] == ["fc.weight", "fc.bias"]
+    assert net.training
+    assert [n for n, p in net.named_parameters() if not p.requires_grad] == ["fc.weight", "fc.bias"]
 
 
 def test_exact_count_one_of_each_group_and_ties_by_position() -> None:

@@ -19,12 +19,13 @@ Keep = list[Tensor]  # for each group, bool (channels), True = kept
 
 @dataclass(frozen=True)
 class Slice:
-    """The places of a group's channels in one module: position ``begin + i`` is of channel ``i // each % channels``.
+    """The places of a group's channels in one module: position ``begin + i`` is of channel ``(first + i // each) % channels``.
 
     Args:
         module: its name in the network.
         side: ``out`` or ``in``.
         begin, length: of the positions.
+        first: channel of the first position.
         each: positions in a row that belong to one channel, such as the pixels of a flattened image.
         size: all outputs, or inputs, of the module.
     """
@@ -33,6 +34,7 @@ class Slice:
     side: str
     begin: int
     length: int
+    first: int
     each: int
     size: int
 
@@ -57,7 +59,7 @@ class Group:
         return total.index_add_(0, self._channel(part), inside)
 
     def _channel(self, part: Slice) -> Tensor:
-        return torch.arange(part.length) // part.each % self.channels
+        return (part.first + torch.arange(part.length) // part.each) % self.channels
 
 
 def to_json(groups: Sequence[Group]) -> list[dict[str, Any]]:

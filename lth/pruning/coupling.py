@@ -102,10 +102,10 @@ def _regular(raw: Raw, modules: Mapping[str, nn.Module]) -> Group | str:
     parts = []
     for (name, side), pairs in raw:
         each = sum(channel == pairs[0][0] for channel, _ in pairs)
-        parts.append(Slice(name, side, pairs[0][1], len(pairs), each, _size(modules[name], side)))
+        parts.append(Slice(name, side, pairs[0][1], len(pairs), pairs[0][0], each, _size(modules[name], side)))
     group, whole = Group(count, tuple(parts)), 1 + max(channel for _, pairs in raw for channel, _ in pairs)
     for part, (_, pairs) in zip(parts, raw):
-        order = [(i // part.each % whole, part.begin + i) for i in range(part.length)]
+        order = [((part.first + i // part.each) % whole, part.begin + i) for i in range(part.length)]
         if [channel for channel, _ in order] != [c for c, _ in pairs] or [p for _, p in order] != [p for _, p in pairs]:
             return "their order is irregular"
     return group

@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 from typing import Any
@@ -64,12 +64,19 @@ def caller(runtime: str, one: Any, images: np.ndarray, count: int) -> Callable[[
     return call
 
 
-def rows(versions: Mapping[str, Mapping[str, Any]], shape: tuple[int, int, int], seconds: float = 2.0) -> list[dict[str, Any]]:
-    """Measure networks against ``dense``, each runtime and batch on one thread and on all cores.
+def rows(
+    versions: Mapping[str, Mapping[str, Any]],
+    shape: tuple[int, int, int],
+    seconds: float = 2.0,
+    counts: Sequence[int] | None = None,
+) -> list[dict[str, Any]]:
+    """Measure networks against ``dense``, for each runtime, batch and number of threads.
 
     Args:
         versions: runtime -> name -> what ``caller`` takes; ``dense`` is one of the names.
         shape: of one image (c, h, w).
+        seconds: of each timing.
+        counts: numbers of threads; None: one, and one a core.
 
     Returns:
         a row a runtime, batch and number of threads: ``ms`` by name, medians a batch, and ``ratio`` to ``dense`` by name.
@@ -78,7 +85,7 @@ def rows(versions: Mapping[str, Mapping[str, Any]], shape: tuple[int, int, int],
     for runtime, named in versions.items():
         for batch in BATCHES:
             images = np.random.default_rng(0).random((batch, *shape), dtype=np.float32)
-            for count in sorted({1, os.cpu_count() or 1}):
+            for count in counts or sorted({1, os.cpu_count() or 1}):
                 with threads(count):
                     calls = {name: caller(runtime, one, images, count) for name, one in named.items()}
                     times = medians(calls, seconds)

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lth.pruning.masks import Masks, keep_top
+from lth.errors import UsageError
+from lth.pruning.masks import Masks, keep_top, kept_after
 
 Keep = list[Tensor]  # for each group, bool (channels), True = kept
 
@@ -185,3 +186,44 @@ def random_keep(keep: Keep, seed: int) -> Keep:
     generator = torch.Generator().manual_seed(seed)
     scores = [torch.rand(one.shape, generator=generator) for one in keep]
     return keep_best(scores, [torch.ones_like(one) for one in keep], [int(one.count_nonzero()) for one in keep])
+
+
+def prune(
+    groups: Sequence[Group],
+    before: Masks,
+    scores: Sequence[Tensor],
+    rate: float,
+    rounds: int = 1,
+    *,
+    layerwise: bool = False,
+    flops: Callable[[Masks], float] | None = None,
+) -> Masks:
+    """Return the masks that remove the lowest-scored channels of those that ``before`` keeps.
+
+    Args:
+        scores: for each group, float32 (channels).
+        rate: fraction of the remaining channels that a round removes, above 0 and below 1.
+        rounds: that are taken at once.
+        layerwise: whether each group loses the same fraction, rather than the lowest of all.
+        flops: of a network with masks; if given, ``rate`` is of FLOPs, and the most channels are kept that fit.
+
+    Raises:
+        UsageError: not one channel of each group would be left.
+    """
+    alive = kept(groups, before)
+    if layerwise:
+        number: Any = [max(1, kept_after(int(one.count_nonzero()), rate, rounds)) for one in alive]
+    else:
+        number = kept_after(count(alive), rate, rounds)
+    try:
+        if flops is None:
+            keep = keep_best(scores, alive, number)
+        else:
+            most = (1 - rate) ** rounds * flops(before)
+            keep = within_budget(scores, alive, lambda keep: flops(masks(groups, keep, before)) <= most)
+    except ValueError as error:
+        raise UsageError(
+            f"prune.rate={rate:g} is not accepted here: {count(alive)} channels in {len(groups)} groups are left, and each group "
+            "keeps at least one."
+        ) from error
+    return masks(groups, keep, before)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lth.errors import DataError
+from lth.errors import DataError, UsageError
 from lth.models.zoo import network as torchvision_network
 from lth.pruning import channels as C
 from lth.pruning.coupling import coupled
@@ -105,3 +105,35 @@ def test_a_network_that_the_graph_does_not_take_is_named_in_one_sentence(name: s
     net, _ = torchvision_network(name, 6, "linear")
     with pytest.raises(DataError, match=f"graph does not take {type(net).__name__}"):
         coupled(net, images(1, 64))
+
+
+@pytest.mark.parametrize("layerwise", [False, True])
+def test_a_round_removes_exactly_its_rate_of_the_channels_and_keeps_them_nested(layerwise: bool) -> None:
+    net = network("resnet18")
+    groups, _ = coupled(net, images(1))
+    before, left = _dense(net), [group.channels for group in groups]
+    for _ in range(3):
+        masks = C.prune(groups, before, C.magnitudes(groups, net.state_dict()), 0.2, layerwise=layerwise)
+        left = [n - round(0.2 * n) for n in left] if layerwise else [sum(left) - round(0.2 * sum(left))]
+        keep = C.kept(groups, masks)
+        assert [int(one.sum()) for one in keep] == left if layerwise else C.count(keep) == left[0]
+        assert not any((masks[n] & ~before[n]).any() for n in masks)
+        before = masks
+    once = C.prune(groups, _dense(net), C.magnitudes(groups, net.state_dict()), 0.2, 3)
+    assert layerwise or C.count(C.kept(groups, once)) == left[0]
+    with pytest.raises(UsageError, match=r"prune.rate=0.999 is not accepted"):
+        C.prune(groups, before, C.magnitudes(groups, net.state_dict()), 0.999)
+
+
+def test_a_budget_of_flops_is_met_as_closely_as_channels_allow() -> None:
+    net = network("conv2")
+    groups, _ = coupled(net, images(1))
+    scores, dense = C.magnitudes(groups, net.state_dict()), _dense(net)
+
+    def flops(masks: dict[str, torch.Tensor]) -> float:
+        return sum(float(mask.sum()) for mask in masks.values())
+
+    masks = C.prune(groups, dense, scores, 0.5, flops=flops)
+    assert 0.45 * flops(dense) < flops(masks) <= 0.5 * flops(dense)
+    one_more = C.keep_best(scores, C.kept(groups, dense), C.count(C.kept(groups, masks)) + 1)
+    assert flops(C.masks(groups, one_more, dense)) > 0.5 * flops(dense)

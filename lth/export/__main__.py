@@ -1,0 +1,55 @@
+"""The command ``python -m lth.export ROUND --to DIR``."""
+
+import argparse
+from pathlib import Path
+
+from lth.cli.command import run_command
+from lth.errors import UsageError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lth.export", description=main.__doc__, allow_abbrev=False)
+    parser.add_argument("round", help="a round's folder, or best: the sparsest ticket within one point of its dense network")
+    parser.add_argument("outputs", nargs="?", default="outputs", help="outputs=DIR, the folder that best is looked for in")
+    parser.add_argument("--to", type=Path, required=True, help="folder to write")
+    parser.add_argument("--formats", default="onnx,pt2,safetensors", help="which files are written (onnx,pt2,safetensors)")
+    parser.add_argument("--runtime", default="eager,export,onnxruntime", help="what is timed (eager,export,onnxruntime), or none")
+    parser.add_argument("--int8", action="store_true", help="also a model in 8-bit integers, calibrated on training images")
+    parser.add_argument("--images", type=Path, help="where the test images are now, if they were moved")
+    parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
+    return parser
+
+
+def _words(option: str, text: str, accepted: tuple[str, ...]) -> tuple[str, ...]:
+    words = tuple(dict.fromkeys(text.split(",")))
+    if odd := [word for word in words if word not in accepted]:
+        raise UsageError(f"{option} {odd[0]} is not accepted: it takes {', '.join(accepted)}, joined by commas.")
+    return words
+
+
+def main() -> None:
+    """Write a finished round as files that run without lth: ONNX, torch.export, compact weights, and a card."""
+    options = _parser().parse_args()
+    run_command(lambda: _export(options))
+
+
+def _export(given: argparse.Namespace) -> int:
+    formats = _words("--formats", given.formats, ("onnx", "pt2", "safetensors"))
+    runtimes = () if given.runtime == "none" else _words("--runtime", given.runtime, ("eager", "export", "onnxruntime"))
+    if given.to.exists() and not given.force:
+        raise UsageError(f"--to {given.to} is not accepted: it exists; --force replaces it.")
+    from lth.export import build, calibration, card, source  # after the command line was read: torch takes seconds
+
+    folder = source.find(given.round, Path(given.outputs.removeprefix("outputs=")))
+    one = source.load(folder, given.images)
+    print(f"exporting {one.record.name}", flush=True)
+    images = calibration.images(folder) if given.int8 else None
+    options = build.Options(formats, runtimes, given.int8, given.force)
+    facts = build.export(one, given.to, options, lambda line: print(line, flush=True), images)
+    print(card.table(facts))
+    print(f"{given.to}: {', '.join(facts['bytes'])}, card.json, README.md; try python -m lth.predict {given.to} IMAGE")
+    return 0
+
+
+if __name__ == "__main__":
+    main()

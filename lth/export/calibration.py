@@ -1,0 +1,23 @@
+"""Training images that calibrate a model in 8-bit integers."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lth.data.split import prepare
+from lth.training.model import read_config
+
+COUNT = 128
+
+
+def images(folder: Path) -> np.ndarray:
+    """Return up to COUNT training images of a round, spread over its classes, float32 (n, c, h, w) in [0, 1].
+
+    Raises:
+        DataError: the images are no longer where the round's config.yaml says.
+    """
+    config = read_config(folder / "config.yaml")
+    splits = prepare(config.data)
+    chosen = splits.train[np.linspace(0, len(splits.train) - 1, min(COUNT, len(splits.train))).astype(int)]
+    pixels = splits.train_images.take(chosen)
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)

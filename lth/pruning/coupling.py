@@ -1,0 +1,156 @@
+"""Which channels of a network can be removed only together, by the dependency graph of Torch-Pruning (arXiv 2301.12900)."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lth.errors import DataError
+from lth.pruning.channels import Group, Slice, columns
+
+CONV = nn.modules.conv._ConvNd
+BATCHNORM = nn.modules.batchnorm._BatchNorm
+PARAMETER = "parameter of its own"
+ENDLESS = ("ShiftedWindowAttention", "ShiftedWindowAttentionV2")  # the graph's search takes hours in Swin transformers
+
+
+def coupled(net: nn.Module, images: Tensor) -> tuple[list[Group], dict[str, str]]:
+    """Return a network's groups of coupled channels, and those that nothing can be removed from: first module -> why.
+
+    Neither the network's inputs nor its outputs are in a group. The groups were tried: the values of channels that are read
+    nowhere any more must not move an output by a bit.
+
+    Args:
+        net: images (n, c, h, w) -> logits; it is not changed.
+        images: one or more of the network's size.
+
+    Raises:
+        DataError: Torch-Pruning is missing, or its graph does not take this network.
+    """
+    modules = dict(net.named_modules())
+    groups, refused = [], {}
+    with _evaluated(net):
+        for raw in _traced(net, images):
+            name, group = raw[0][0][0], _regular(raw, modules)
+            if isinstance(group, str):
+                refused[name] = group
+            elif any(part.side == "in" for part in group.slices):  # others are the network's outputs
+                groups.append(group)
+        if not separable(net, groups, images):
+            alone = [separable(net, [group], images) for group in groups]
+            refused |= {g.slices[0].module: "its channels are read elsewhere, too" for g, ok in zip(groups, alone) if not ok}
+            groups = [group for group, ok in zip(groups, alone) if ok]
+    return groups, refused
+
+
+@contextmanager
+def _evaluated(net: nn.Module) -> Iterator[None]:
+    training = [module for module in net.modules() if module.training]
+    required = [p for p in net.parameters() if p.requires_grad]
+    net.eval().requires_grad_(True)  # the graph follows gradients
+    try:
+        yield
+    finally:
+        net.requires_grad_(False)
+        for p in required:
+            p.requires_grad_(True)
+        for module in training:
+            module.training = True
+
+
+Raw = list[tuple[tuple[str, str], list[tuple[int, int]]]]  # (module, side), pairs of a channel and a position
+
+
+def _traced(net: nn.Module, images: Tensor) -> list[Raw]:
+    try:
+        import torch_pruning
+    except ImportError as error:
+        raise DataError("channels need the package torch-pruning: pip install -e '.[export]'.") from error
+    if odd := [type(m).__name__ for m in net.modules() if type(m).__name__ in ENDLESS]:
+        raise DataError(f"Torch-Pruning's graph does not take {type(net).__name__}: its search does not end in {odd[0]}.")
+    names: dict[Any, str] = {module: name for name, module in net.named_modules()}
+    try:
+        graph = torch_pruning.DependencyGraph().build_dependency(net, images[:1])
+        return [_places(group, graph, names) for group in graph.get_all_groups(root_module_types=[nn.Conv2d, nn.Linear])]
+    except Exception as error:  # whatever a network makes the tracer raise
+        raise DataError(f"Torch-Pruning's graph does not take {type(net).__name__} ({type(error).__name__}: {error}).") from error
+
+
+def _places(group: Any, graph: Any, names: Mapping[Any, str]) -> Raw:
+    places: dict[tuple[str, str], set[tuple[int, int]]] = {}
+    for item in group:
+        module = item.dep.target.module
+        if module in names or isinstance(module, nn.Parameter):  # others are operations of the graph, such as an addition
+            side = "out" if graph.is_out_channel_pruning_fn(item.dep.handler) else "in"
+            places.setdefault((names.get(module, PARAMETER), side), set()).update(zip(item.root_idxs, item.idxs))
+    return [(place, sorted(pairs, key=lambda pair: pair[1])) for place, pairs in places.items()]
+
+
+def _regular(raw: Raw, modules: Mapping[str, nn.Module]) -> Group | str:
+    """Return a group, or why it is none: a clause."""
+    odd = [name for (name, _), _ in raw if not _known(name, modules)]
+    if odd:
+        kinds = {name if name == PARAMETER else type(modules[name]).__name__ for name in odd}
+        return f"they reach a {' and a '.join(sorted(kinds))}"
+    count = 1 + max(channel for _, pairs in raw for channel, _ in pairs)
+    for (name, side), _ in raw:
+        count = math.gcd(count, _unit(modules[name], side))
+    parts = []
+    for (name, side), pairs in raw:
+        each = sum(channel == pairs[0][0] for channel, _ in pairs)
+        parts.append(Slice(name, side, pairs[0][1], len(pairs), pairs[0][0], each, _size(modules[name], side)))
+    group, whole = Group(count, tuple(parts)), 1 + max(channel for _, pairs in raw for channel, _ in pairs)
+    for part, (_, pairs) in zip(parts, raw):
+        order = [((part.first + i // part.each) % whole, part.begin + i) for i in range(part.length)]
+        if [channel for channel, _ in order] != [c for c, _ in pairs] or [p for _, p in order] != [p for _, p in pairs]:
+            return "their order is irregular"
+    return group
+
+
+def _known(name: str, modules: Mapping[str, nn.Module]) -> bool:
+    return isinstance(modules.get(name), (CONV, nn.Linear, BATCHNORM))
+
+
+def depthwise(module: nn.Module) -> bool:
+    """Return whether a module is a depthwise convolution, which writes and reads a channel at one place."""
+    return isinstance(module, CONV) and module.groups == module.in_channels == module.out_channels > 1
+
+
+def _unit(module: nn.Module, side: str) -> int:
+    """Return how many channels can be told apart: in a grouped convolution those at one offset of all groups are one."""
+    grouped = isinstance(module, CONV) and module.groups > 1 and not depthwise(module)
+    return _size(module, side) // module.groups if grouped else 0  # gcd(count, 0) is count
+
+
+def _size(module: nn.Module, side: str) -> int:
+    if isinstance(module, CONV):
+        return module.out_channels if side == "out" else module.in_channels
+    if isinstance(module, nn.Linear):
+        return module.out_features if side == "out" else module.in_features
+    return module.num_features
+
+
+def separable(net: nn.Module, groups: Sequence[Group], images: Tensor) -> bool:
+    """Return whether half of each group's channels, read nowhere, can have any values without effect on the outputs."""
+    params = {name: p.detach() for name, p in net.named_parameters()}
+    generator = torch.Generator().manual_seed(0)
+    unread, other = dict(params), {}
+    drawn = [torch.rand(group.channels, generator=generator) < 0.5 for group in groups]
+    for side in ("in", "out"):
+        for group, keep in zip(groups, drawn):
+            for part in (part for part in group.slices if part.side == side):
+                gone = ~group.spread(part, keep, True).to(images.device)
+                if side == "in":
+                    name = f"{part.module}.weight"
+                    unread[name] = torch.where(columns(unread[name].shape, gone), 0, unread[name])
+                    continue
+                for kind in ("weight", "bias"):
+                    if (name := f"{part.module}.{kind}") in params:
+                        value = other.get(name, unread[name])
+                        other[name] = torch.where(gone.view(-1, *[1] * (value.ndim - 1)), -1.5 * value, value)
+    with torch.no_grad():
+        return torch.equal(functional_call(net, unread, (images,)), functional_call(net, unread | other, (images,)))

@@ -1,0 +1,192 @@
+"""``python -m lth.export`` and ``python -m lth.predict``, as a person uses them."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import lth
+from lth import predict
+from lth.export import __main__ as command
+from lth.export import compact
+from tests.conftest import decay
+
+for package in ("onnx", "onnxscript", "onnxruntime", "torch_pruning"):
+    pytest.importorskip(package, reason=f"the export needs {package}")
+
+
+@pytest.fixture(scope="module")
+def outputs(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dense network and two tickets of conv2, trained by the command."""
+    folder = tmp_path_factory.mktemp("export") / "outputs"
+    line = (
+        f"data=folder data.root={images} data.image_size=20 data.batch_size=16 model=conv2 epochs=2 prune.rate=0.9 prune.rounds=2"
+    )
+    words = [sys.executable, "-m", "lth.run", *line.split(), "trainer=cpu", "logger=none", f"outputs={folder}"]
+    subprocess.run(words, check=True, capture_output=True)
+    return folder
+
+
+def _round(outputs: Path, number: int) -> Path:
+    return next(outputs.glob(f"rounds/*-round{number:02d}-*"))
+
+
+def _export(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["lth.export", *map(str, words)])
+    try:
+        command.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture(scope="module")
+def exported(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    to = tmp_path_factory.mktemp("exported") / "net"
+    with pytest.MonkeyPatch.context() as patch:
+        assert _export(patch, _round(outputs, 2), "--to", to, "--int8", "--runtime", "onnxruntime") == 0
+    return to
+
+
+def test_the_card_says_what_was_exported(exported: Path, outputs: Path) -> None:
+    card = json.loads((exported / "card.json").read_text())
+    record = json.loads((_round(outputs, 2) / "round.json").read_text())
+    assert {path.name for path in exported.iterdir()} == {*card["bytes"], "card.json", "README.md"}
+    assert {"model.onnx", "model.pt2", "model.safetensors", "model.int8.onnx"} <= set(card["bytes"])
+    assert card["classes"] == ["across", "down", "plain"]
+    assert (card["key"], card["seed"], card["test_acc"]) == (record["key"], 2018, pytest.approx(record["test_acc"]))
+    assert card["predictions_differ"] == 0
+    assert card["largest_difference"] < 1e-4
+    assert card["parameters"]["exported"] < card["parameters"]["dense"]
+    assert card["parameters"]["remaining"] < 0.03 * card["parameters"]["dense"]
+    assert {(row["runtime"], row["batch"]) for row in card["latency"]} == {("onnxruntime", 1), ("onnxruntime", 32)}
+    assert all(row["ratio"].keys() == {"ticket", "int8"} and min(row["ms"].values()) > 0 for row in card["latency"])
+    assert card["bytes"]["model.safetensors"] < 0.1 * card["dense_bytes"]
+    assert str(card["test_images"]) in (exported / "README.md").read_text()
+    noted = json.loads(next((outputs / "exports").iterdir()).read_text())
+    assert noted == card | {"folder": str(exported.resolve())}
+
+
+def test_each_file_predicts_what_the_ticket_predicts(exported: Path, outputs: Path, images: Path) -> None:
+    folder = _round(outputs, 2)
+    net, state = lth.load_model(folder), compact.read(exported / "model.safetensors")
+    assert all(np.array_equal(state[name], t.numpy()) for name, t in net.state_dict().items())
+    card, paths = predict.read_card(exported), predict.images_of([str(images / "test")])
+    expected = np.load(folder / "predictions.npy")
+    for run in (predict.runner(exported), _torch_runner(exported)):
+        found = [int(p.argmax()) for _, p in predict.predict(run, card, paths)]
+        assert found == expected.tolist()
+
+
+def _torch_runner(folder: Path) -> predict.Run:
+    from lth.export import csr
+
+    assert csr.SparseLinear is not None
+    module = torch.export.load(folder / "model.pt2").module()
+    return lambda images: module(torch.from_numpy(images)).detach().numpy()
+
+
+def test_predict_names_what_it_cannot_read_and_does_the_others(
+    exported: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folder = tmp_path / "some"
+    shutil.copytree(images / "test" / "down", folder)
+    (folder / "broken.png").write_bytes(b"no image")
+    table = tmp_path / "table.csv"
+    for words in ([], ["--csv", str(table)]):
+        monkeypatch.setattr(sys, "argv", ["lth.predict", str(exported), str(folder), *words])
+        with pytest.raises(SystemExit) as end:
+            predict.main()
+        out, err = capsys.readouterr()
+        assert end.value.code == 1
+        assert "broken.png cannot be decoded" in err
+        if not words:
+            assert len(out.splitlines()) == 12
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert len(rows) == 12
+    assert rows[0].keys() == {"image", "class", "across", "down", "plain"}
+    assert sum(float(rows[0][name]) for name in ("across", "down", "plain")) == pytest.approx(1, abs=1e-5)
+
+
+def test_predict_runs_without_torch_and_hydra(exported: Path, images: Path) -> None:
+    hidden = "; ".join(
+        f"sys.modules[{name!r}] = None" for name in ("torch", "torchvision", "pytorch_lightning", "hydra", "omegaconf")
+    )
+    image = images / "test" / "down" / "000.png"
+    code = (
+        f"import sys; {hidden}; sys.argv = ['predict', {str(exported)!r}, {str(image)!r}]; from lth.predict import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{image}  ")
+    missing = code.replace(str(image), "nowhere.png")
+    done = subprocess.run([sys.executable, "-c", missing], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "lth: nowhere.png is not accepted: there is no such image or folder.\n")
+
+
+def test_best_is_the_sparsest_within_a_point_of_its_dense_network(outputs: Path, tmp_path: Path) -> None:
+    from lth.export.source import find
+    from lth.tree import record
+
+    records = record.read(outputs).records
+    dense = next(r for r in records if r.round == 0)
+    close = [r for r in records if r.round and r.val_acc >= dense.val_acc - 0.01]
+    if close:
+        assert find("best", outputs) == min(close, key=lambda r: r.density).folder
+    else:
+        with pytest.raises(lth.errors.UsageError, match="no ticket"):
+            find("best", outputs)
+
+
+def test_a_folder_that_exists_is_replaced_by_force_alone(
+    exported: Path, outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    to = tmp_path / "net"
+    to.mkdir()
+    (to / "mine").touch()
+    assert _export(monkeypatch, _round(outputs, 0), "--to", to) == 2
+    assert "--force replaces it" in capsys.readouterr().err
+    assert (to / "mine").exists()
+    assert _export(monkeypatch, _round(outputs, 0), "--to", to, "--force", "--formats", "safetensors", "--runtime", "none") == 0
+    assert {path.name for path in to.iterdir()} == {"model.safetensors", "card.json", "README.md"}
+
+
+WRONG = {
+    "format": (["--formats", "onnx,tflite"], 2, "--formats tflite is not accepted: it takes onnx, pt2, safetensors"),
+    "runtime": (["--runtime", "tensorrt"], 2, "--runtime tensorrt is not accepted"),
+    "no images": (["--images", "/nowhere"], 1, "--images DIR says where"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_bad_options_get_one_sentence(
+    case: str, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    words, code, sentence = WRONG[case]
+    assert _export(monkeypatch, _round(outputs, 1), "--to", tmp_path / "net", *words) == code
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.glob("*net*"))
+
+
+def test_damaged_and_missing_rounds_and_packages(
+    outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    copy = tmp_path / "outputs"
+    shutil.copytree(outputs, copy)
+    decay(_round(copy, 1) / "final.safetensors", 100)
+    assert _export(monkeypatch, _round(copy, 1), "--to", tmp_path / "net") == 1
+    assert "final.safetensors is damaged" in capsys.readouterr().err
+    assert _export(monkeypatch, tmp_path, "--to", tmp_path / "net") == 1
+    assert "holds no round.json" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert _export(monkeypatch, _round(copy, 2), "--to", tmp_path / "net") == 1
+    assert "pip install -e '.[export]'" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*net*"))

@@ -119,6 +119,11 @@ class Prune(Checked):
     scope: str = choice("trainable", "all", "backbone")
     # scores of the trained weights; snip, grasp, synflow: of the weights rewound to
     criterion: str = choice(*CRITERIA)
+    # what is pruned together: single weights, channels, or a pattern such as 2:4, two of four weights along the inputs
+    structure: str = text(
+        "weights", "weights, channels, or n:m such as 2:4, n below m", r"weights|channels|[1-9][0-9]*:[1-9][0-9]*"
+    )
+    budget: str = choice("channels", "flops")  # channels only: what ``rate`` is a fraction of
     # which fraction of each layer: global (lowest scores of all), layerwise (the same), erk
     allocation: str = choice("global", "layerwise", "erk")
     score_images: int = number(10, at_least=1)  # training images of each class that snip and grasp look at
@@ -140,6 +145,21 @@ class Prune(Checked):
         super().__post_init__()
         holds = self.head_rate == 1 or self.allocation == "layerwise"
         require(holds, "prune.head_rate", self.head_rate, "1 unless prune.allocation=layerwise")
+        if self.structure != "weights":
+            self._check_structure()
+
+    def _check_structure(self) -> None:
+        here, channels = f" with prune.structure={self.structure}", self.structure == "channels"
+        criteria = CRITERIA[:2] if channels else CRITERIA[:4]
+        require(self.criterion in criteria, "prune.criterion", self.criterion, f"one of {', '.join(criteria)}{here}")
+        allocations = ("global", "layerwise") if channels else ("global",)
+        require(self.allocation in allocations, "prune.allocation", self.allocation, f"one of {', '.join(allocations)}{here}")
+        require(self.head_rate == 1, "prune.head_rate", self.head_rate, f"1{here}")
+        if not channels:
+            n, m = map(int, self.structure.split(":"))
+            require(n < m, "prune.structure", self.structure, "n:m with n below m")
+            require(self.rounds <= 1, "prune.rounds", self.rounds, f"0 or 1{here}, which leaves nothing to prune again")
+            self.rate = 1 - n / m  # follows from the pattern
 
 
 @dataclass

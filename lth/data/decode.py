@@ -15,6 +15,8 @@ def decode(path: Path, size: int, channels: int = 3) -> np.ndarray:
     Raises DataError naming the file where it cannot be decoded.
     """
     try:
+        if not path.is_file():  # a pipe or a device could be read for ever
+            raise OSError("there is no such file")
         with Image.open(path) as image:
             image = _rgb(ImageOps.exif_transpose(image))
             image = image.convert("L") if channels == 1 else image

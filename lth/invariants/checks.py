@@ -125,7 +125,7 @@ def control(kind: str, ticket: Ticket, original: Ticket, trained: Collection[str
 def of_round(
     ticket: Ticket, weights: State, *, parent: M.Masks | None, expected: allocation.Keep, start: Entry, revived: list[int],
     shapes: dict, fresh: dict, scope: Collection[str], frozen: Collection[str] = (), init: str, ranks: Entry,
-    effective_density: float | None, control: Entry | None,
+    effective_density: float | None, control: Entry | None, structure: Entry | None = None,
 ) -> dict[str, Entry]:  # fmt: skip
     """Return the ``checks`` of a round; what only the running training shows is given as entries.
 
@@ -138,6 +138,7 @@ def of_round(
         frozen: names of the parameters that were not trained.
         init: 16 digits of the hash of ``ticket.rewind``, as ``save_start`` returns them before training.
         control: of a control, what ``checks.control`` returns.
+        structure: what ``pruning.structure.check`` returns.
 
     Raises:
         InvariantError: one does not hold.
@@ -155,7 +156,8 @@ def of_round(
         "init_unchanged": init_unchanged(ticket.rewind, init),
         "ranks": ranks,
         "layer_collapse": layer_collapse(masks, effective_density),
-    } | ({"control": control} if control else {})
+    }
+    entries |= {name: entry for name, entry in (("control", control), ("structure", structure)) if entry}
     require(entries)
     return entries
 

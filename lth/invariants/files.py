@@ -1,6 +1,7 @@
 """What a finished round's files show: the invariants, and that round.json says what the other files hold."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,8 +10,9 @@ from lth.config import Model, Prune
 from lth.errors import DataError
 from lth.invariants import checks
 from lth.models import flops
-from lth.pruning import allocation, criteria
+from lth.pruning import allocation, criteria, structure
 from lth.pruning import masks as M
+from lth.pruning.masks import Masks
 from lth.tree import checkpoint, metrics, predictions
 from lth.tree import ticket as tickets
 from lth.tree.record import DESCRIBED, FILES, Record, require_intact
@@ -95,8 +97,7 @@ def _invariants(it: Round, parent: Round | None, store: Store) -> None:
     elif parent:
         before = {n: mask for n, mask in parent.ticket.masks.items() if n in masks}
         rewound = _rewound(it, parent, store)
-        options = {"allocation": it.prune.allocation, "head_rate": it.prune.head_rate}
-        keep = allocation.keeps(before, it.prune.rate, it.spec.levels, head=[n for n in head if n in before], **options)
+        keep = _keeps(it, before, head)
     entries = checks.of_round(
         ticket,
         it.weights,
@@ -111,14 +112,37 @@ def _invariants(it: Round, parent: Round | None, store: Store) -> None:
         ranks=checks.ranks(masks, True, recorded["ranks"]["ranks"]),
         effective_density=it.record.effective_density,
         control=checks.control(kind, ticket, parent.ticket, ticket.rewind.keys(), kind == "order") if kind else None,
+        structure=structure.check(it.prune, it.spec.levels, ticket.groups, masks, before) if it.spec.index else None,
     )
     for name, entry in entries.items():
         seen = {number: value for number, value in entry.items() if number not in UNSEEN}
         _same(recorded[name], seen, f"the check {name} in round.json")
     if before and it.prune.criterion == "magnitude" and "function" not in it.spec.prune:
-        expected = M.keep_top(criteria.magnitude(parent.weights, before), before, keep)
+        expected = _magnitude_masks(it, parent, before, keep)
         odd = [name for name, mask in masks.items() if not mask.equal(expected[name])]
         _require(not odd, f"the masks of {', '.join(odd)} are not those of its parent's largest final weights.")
+
+
+def _keeps(it: Round, before: Masks, head: list[str]) -> allocation.Keep:
+    """Return how many weights the schedule keeps; of channels the number of weights follows from the masks."""
+    prune = it.prune
+    if prune.structure == "channels":
+        return M.kept(it.ticket.masks)
+    if prune.structure != "weights":
+        return structure.pattern_keeps(prune.structure, before)
+    head = [name for name in head if name in before]
+    return allocation.keeps(before, prune.rate, it.spec.levels, head=head, allocation=prune.allocation, head_rate=prune.head_rate)
+
+
+def _magnitude_masks(it: Round, parent: Round, before: Masks, keep: allocation.Keep) -> Masks:
+    prune = it.prune
+    if prune.structure == "channels":
+        left = partial(flops.remaining, it.record.layer_flops)
+        return structure.prune_channels(prune, it.spec.levels, it.ticket.groups, before, parent.weights, 0, left)
+    scores = criteria.magnitude(parent.weights, before)
+    if prune.structure != "weights":
+        return structure.prune_pattern(prune.structure, scores, before)
+    return M.keep_top(scores, before, keep)
 
 
 def _scope(it: Round, parent: Round | None, head: list[str]) -> list[str]:

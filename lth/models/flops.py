@@ -39,6 +39,12 @@ def per_layer(net: nn.Module, image_size: int, channels: int = 3) -> dict[str, i
     return {name: counted[name] for name in names if name in counted}
 
 
+def remaining(dense: dict[str, int], masks: dict[str, Tensor]) -> float:
+    """Return the FLOPs that are left at each weight's density; entries without a mask count fully."""
+    density = {name: int(mask.count_nonzero()) / mask.numel() for name, mask in masks.items()}
+    return sum(flops * density.get(name, 1.0) for name, flops in dense.items())
+
+
 def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> dict[str, Any]:
     """Return the fields of a record on parameters and FLOPs, dense and in a perfectly sparse engine.
 
@@ -46,8 +52,7 @@ def sizes(parameters: int, masks: dict[str, Tensor], dense: dict[str, int]) -> d
     """
     kept = {name: int(mask.count_nonzero()) for name, mask in masks.items()}
     weights = {name: mask.numel() for name, mask in masks.items()}
-    total = sum(dense.values())
-    left = sum(flops * (kept[name] / weights[name] if name in masks else 1.0) for name, flops in dense.items())
+    total, left = sum(dense.values()), remaining(dense, masks)
     return {
         "parameters": parameters,
         "model_density": (parameters - sum(weights.values()) + sum(kept.values())) / parameters,

@@ -140,11 +140,18 @@ def _needs(score: Callable[..., Any]) -> list[str]:
     return [name for name in signature(score).parameters if name != "masks"]
 
 
-def prune(criterion: str | Function, masks: Masks, keep: Keep, **inputs: Callable[[], Any]) -> Masks:
+def prune(
+    criterion: str | Function,
+    masks: Masks,
+    keep: Keep,
+    select: Callable[[Scores, Masks, Keep], Masks] = M.keep_top,
+    **inputs: Callable[[], Any],
+) -> Masks:
     """Return the masks that keep exactly ``keep`` of the weights that ``masks`` keep, those with the best scores.
 
     Args:
         criterion: a name in ``config.CRITERIA``, or a function (weights, masks) -> scores, dicts by name.
+        select: what keeps ``keep`` weights by their scores.
         inputs: functions without arguments, of which only those that the criterion takes are called, once:
             ``weights``: the trained weights that have masks, by name; ``seed``: an integer; ``network``: the module with the
             weights that training starts from, on the device to score on; ``batch``: images and labels; ``input_shape``.
@@ -162,7 +169,7 @@ def prune(criterion: str | Function, masks: Masks, keep: Keep, **inputs: Callabl
             of_layer = scores.get(name) if isinstance(scores, Mapping) else None
             if not isinstance(of_layer, Tensor) or of_layer.shape != mask.shape or not of_layer.is_floating_point():
                 raise UsageError(f"criterion returned no floating-point scores of shape {tuple(mask.shape)} for {name}.")
-        masks = M.keep_top(scores, masks, _between(start, keep, step / steps))
+        masks = select(scores, masks, _between(start, keep, step / steps))
     return masks
 
 

@@ -1,6 +1,6 @@
 """The task of the commands: one of lth's networks, or torchvision's, or one's own, on folders of images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from lth.errors import UsageError
 from lth.models import flops
 from lth.models.build import build
 from lth.models.classifier import Classifier, lr_factor
+from lth.pruning import channels, coupling
 from lth.pruning import masks as M
+from lth.pruning.channels import Group
 from lth.seeds import stream
 from lth.training import connectivity
 from lth.training.device import Device
@@ -50,6 +52,8 @@ class ImageTask(Task):
         batches = self._data(config.seed)
         self.steps_per_epoch = batches.batches(config.trainer.devices)
         self.images_per_step = len(splits.train) / self.steps_per_epoch
+        self.say = say
+        self._groups: Sequence[Group] | None = None  # found when channels are first pruned
         self.prefix = Prefix(config, self.made, batches, device, say)
 
     def _data(self, seed: int, **position: Any) -> ImageData:
@@ -101,6 +105,30 @@ class ImageTask(Task):
     def head_weights(self) -> list[str]:
         backbone = set(M.prunable(self.network, spare=[self.made.head], scope="all"))
         return [name for name in M.prunable(self.network, scope="all") if name not in backbone]
+
+    @override
+    def groups(self) -> Sequence[Group]:
+        if self._groups is None:
+            like = next(self.network.parameters())
+            image = torch.zeros(1, *self.input_shape(), device=like.device)
+            groups, refused = coupling.coupled(self.network, image)
+            names = set(self.prunable())
+            layers = {f"{name}.weight" for name, m in self.network.named_modules() if isinstance(m, (coupling.CONV, nn.Linear))}
+            self._groups = [g for g in groups if {f"{part.module}.weight" for part in g.slices} & layers <= names]
+            if not self._groups:
+                raise UsageError(
+                    f"prune.structure=channels is not accepted with finetune={self.config.finetune}: there is no group of channels "
+                    "whose weights are all pruned; finetune=all has some."
+                )
+            others = [f"{name} ({why})" for name, why in refused.items()]
+            others += [f"{g.slices[0].module} (not all of its weights are pruned)" for g in groups if g not in self._groups]
+            if others:
+                self.say(f"channels that are left whole: {channels.listed(others)}")
+        return self._groups
+
+    @override
+    def flops(self, masks: M.Masks) -> float:
+        return flops.remaining(self.layer_flops, masks)
 
     @override
     def batch(self) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from lth.hashes import of_file
 from lth.invariants import checks
-from lth.pruning import flow
+from lth.pruning import flow, structure
 from lth.pruning import masks as M
 from lth.tracking import loggers
 from lth.tracking.remaining import Remaining
@@ -96,6 +96,9 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
         init=init,
         effective_density=effective,
         control=control,
+        structure=structure.check(config.prune, spec.levels, ticket.groups, masks, start.parent.masks if start.parent else None)
+        if spec.index
+        else None,
     )
     if spec.control == "order":
         line = task.line(tickets.load_final(store.valid(spec.parent.key))[0])

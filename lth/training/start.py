@@ -7,10 +7,10 @@ from torch import nn
 
 from lth.config import Prune
 from lth.errors import UsageError
-from lth.pruning import allocation, criteria
+from lth.pruning import allocation, criteria, structure
 from lth.pruning import masks as M
 from lth.seeds import stream
-from lth.training.task import Task
+from lth.training.task import State, Task
 from lth.tree import checkpoint as checkpoints
 from lth.tree import ticket as tickets
 from lth.tree.checkpoint import Checkpoint
@@ -74,6 +74,8 @@ def _pruned(spec: Spec, task: Task, parent: Ticket, folder: Path, rewind: Checkp
         )
     trained, _ = tickets.load_final(folder)
     weights = trained if prune.retrain != "rewind" else rewind.state or parent.rewind
+    if prune.structure == "channels":
+        return _channels(spec, task, parent, before, trained, Ticket(before, weights), rewind)
     keep = keeps(task, before, spec.levels)
 
     def network() -> nn.Module:
@@ -81,14 +83,32 @@ def _pruned(spec: Spec, task: Task, parent: Ticket, folder: Path, rewind: Checkp
         M.rewind_(task.network, weights, M.dense(before))
         return task.network
 
+    select = (
+        M.keep_top
+        if prune.structure == "weights"
+        else lambda scores, masks, _: structure.prune_pattern(prune.structure, scores, masks)
+    )
     masks = criteria.prune(
-        task.criterion or prune.criterion, before, keep, weights=lambda: {name: trained[name] for name in before},
+        task.criterion or prune.criterion, before, keep, select, weights=lambda: {name: trained[name] for name in before},
         seed=lambda: stream("random criterion", task.config.seed, spec.index), network=network, batch=task.batch,
         input_shape=task.input_shape,
     )  # fmt: skip
     ticket = Ticket(masks, weights)
     position, constant = _position(rewind, ticket, prune), prune.retrain == "finetune"
     return Start(ticket, position, task.config.seed, allocation.total(keep), parent=parent, constant_rate=constant)
+
+
+def _channels(
+    spec: Spec, task: Task, parent: Ticket, before: M.Masks, trained: State, ticket: Ticket, rewind: Checkpoint
+) -> Start:
+    """Prune the parent's channels; ``ticket`` has the weights to rewind to."""
+    prune = task.config.prune
+    groups = parent.groups or tuple(task.groups())
+    seed = stream("random criterion", task.config.seed, spec.index)
+    masks = structure.prune_channels(prune, spec.levels, groups, before, trained, seed, task.flops)
+    ticket = replace(ticket, masks=masks, groups=groups)
+    position, constant = _position(rewind, ticket, prune), prune.retrain == "finetune"
+    return Start(ticket, position, task.config.seed, M.kept(masks), parent=parent, constant_rate=constant)
 
 
 def _control(spec: Spec, task: Task, original: Ticket, rewind: Checkpoint) -> Start:
@@ -105,13 +125,14 @@ def _control(spec: Spec, task: Task, original: Ticket, rewind: Checkpoint) -> St
         case "reinit":
             weights = weights | task.redraw(stream("reinit", seed))
             rewind = replace(rewind, moments={})
-        case "shuffle":
+        case "shuffle" if prune.structure == "weights":
             masks = M.shuffled(masks, stream("shuffle", seed))
-        case "random":
-            masks = M.random_like(masks, stream("random mask", seed))
+        case "shuffle" | "random":
+            name = "random mask" if spec.control == "random" else "shuffle"
+            masks = structure.random_like(prune.structure, original.groups, masks, stream(name, seed))
         case "order":
             order = stream("other order", seed)
-    ticket, constant = Ticket(masks, weights), spec.index > 0 and prune.retrain == "finetune"
+    ticket, constant = Ticket(masks, weights, original.groups), spec.index > 0 and prune.retrain == "finetune"
     position = _position(rewind, ticket, prune)
     return Start(ticket, position, order, M.kept(original.masks), original=original, constant_rate=constant)
 
@@ -125,13 +146,18 @@ def _position(rewind: Checkpoint, ticket: Ticket, prune: Prune) -> Checkpoint:
 
 def keeps(task: Task, masks: M.Masks, rounds: int) -> allocation.Keep:
     """Return how many of the weights of ``masks`` are kept after ``rounds`` rounds."""
-    prune, head = task.config.prune, [name for name in task.head_weights() if name in masks]
+    prune = task.config.prune
+    if prune.structure not in ("weights", "channels"):
+        return structure.pattern_keeps(prune.structure, masks)
+    head = [name for name in task.head_weights() if name in masks]
     return allocation.keeps(masks, prune.rate, rounds, allocation=prune.allocation, head=head, head_rate=prune.head_rate)
 
 
 def require_weights(task: Task) -> None:
     """Raise UsageError where the rounds that are asked for would leave no weight, or prune none in the last one."""
     prune, params = task.config.prune, dict(task.network.named_parameters())
+    if prune.structure == "channels" and prune.rounds:
+        return _require_channels(task)
     masks = M.dense({name: params[name] for name in task.prunable()})
     before = M.size(masks)
     for k in range(1, prune.rounds + 1 if masks else 1):
@@ -143,3 +169,18 @@ def require_weights(task: Task) -> None:
                 f"it takes at most {k - 1}."
             )
         before = left
+
+
+def _require_channels(task: Task) -> None:
+    """Raise UsageError where each group could not keep a channel; a budget of FLOPs is only known while pruning."""
+    prune, groups = task.config.prune, task.groups()
+    total = sum(group.channels for group in groups)
+    if (
+        prune.budget == "channels"
+        and prune.allocation == "global"
+        and M.kept_after(total, prune.rate, prune.rounds) < len(groups)
+    ):
+        raise UsageError(
+            f"prune.rounds={prune.rounds} is not accepted with prune.rate={prune.rate:g}: of {total} channels fewer would be left "
+            f"than there are groups, {len(groups)}, and each keeps one."
+        )

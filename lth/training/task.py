@@ -1,7 +1,7 @@
 """What a search trains: a network, its data and how they are scored. ``images`` and ``own`` make the two kinds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from lth.errors import UsageError
 from lth.invariants import checks
 from lth.pruning import criteria
 from lth.pruning import masks as M
+from lth.pruning.channels import Group
 from lth.training.device import Device
 from lth.tree.checkpoint import Checkpoint
 
@@ -124,6 +125,17 @@ class Task(ABC):
     def rewind_(self, weights: State, masks: M.Masks) -> None:
         """Set the network to ``weights`` x ``masks``, and prepare what depends on its frozen weights."""
         M.rewind_(self.network, weights, masks)
+
+    def groups(self) -> Sequence[Group]:
+        """Return the groups of coupled channels whose weights are all pruned. Raises UsageError where there are none."""
+        raise UsageError(
+            f"prune.structure={self.config.prune.structure} is not accepted with a module of your own: it takes weights or n:m; "
+            "model=custom takes a network whose channels can be pruned."
+        )
+
+    def flops(self, masks: M.Masks) -> float:
+        """Return the FLOPs of one input that are left with masks."""
+        raise NotImplementedError
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Return the inputs and labels that SNIP and GraSP score on."""

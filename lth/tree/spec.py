@@ -127,6 +127,7 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         "model.width": model.name != "resnet20",
         "model.head": model.name in (*OWN, "custom"),
         "model.frozen_bn": not norms,
+        "prune.budget": prune.structure != "channels",
         "prune.score_images": prune.criterion not in ("snip", "grasp"),
         "prune.scope": config.finetune == "all" and prune.scope == "all",
         "prune.head": prune.scope == "backbone",

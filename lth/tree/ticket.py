@@ -10,7 +10,9 @@ from torch import Tensor
 
 from lth.errors import DataError
 from lth.hashes import of_tensors
+from lth.pruning import channels
 from lth.pruning import masks as M
+from lth.pruning.channels import Group
 from lth.tree import files
 from lth.tree.record import Record
 
@@ -24,6 +26,7 @@ class Ticket:
 
     masks: M.Masks
     rewind: dict[str, Tensor]
+    groups: tuple[Group, ...] = ()  # of coupled channels, where channels are pruned
 
     @property
     def start(self) -> dict[str, Tensor]:
@@ -66,6 +69,8 @@ def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
         "shapes": {name: list(mask.shape) for name, mask in ticket.masks.items()},
         "density": ticket.density,
     }
+    if ticket.groups:
+        about["groups"] = channels.to_json(ticket.groups)
     files.write_hashed(folder / TICKET, {name: M.pack(mask) for name, mask in ticket.masks.items()}, about)
 
 
@@ -80,4 +85,5 @@ def load_ticket(folder: str | Path) -> Ticket:
     rewind, about_start = files.read_tensors(folder / START)
     if about_start != ABOUT_START or of_tensors(rewind)[:16] != about["start"]:
         raise DataError(f"{folder / START} is damaged: it does not match the hash in {TICKET}.")
-    return Ticket({name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}, rewind)
+    masks = {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}
+    return Ticket(masks, rewind, tuple(channels.from_json(about.get("groups", []))))

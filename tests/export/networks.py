@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from lth.models import conv, efficientnet_lite0, lenet_300_100, resnet20, simple_cnn
+from lth.models import efficientnet_lite0, small
 
 
 class Own(nn.Module):
@@ -29,10 +29,10 @@ class Own(nn.Module):
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "simple_cnn": lambda: simple_cnn.network(6, 32, dropout=0.0),
-    "conv2": lambda: conv.network(2, 6, 32),
-    "lenet_300_100": lambda: lenet_300_100.network(6, 32),
-    "resnet20": lambda: resnet20.network(6),
+    "simple_cnn": lambda: small.simple_cnn(6, 32, dropout=0.0),
+    "conv2": lambda: small.conv(2, 6, 32),
+    "lenet_300_100": lambda: small.lenet_300_100(6, 32),
+    "resnet20": lambda: small.resnet20(6),
     "efficientnet_lite0": lambda: _first(efficientnet_lite0.network(6, "linear")),
     "resnet18": lambda: models.resnet18(num_classes=6),
     "densenet121": lambda: models.densenet121(num_classes=6),

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch import nn
+from torchvision import models
 
 from lth.errors import DataError, UsageError
-from lth.models.zoo import network as torchvision_network
 from lth.pruning import channels as C
 from lth.pruning.coupling import coupled
 from tests.export.networks import NETWORKS, images, network
@@ -102,7 +102,7 @@ def test_random_channels_are_as_many_in_each_group() -> None:
 
 @pytest.mark.parametrize("name", ["swin_t", "shufflenet_v2_x0_5"])
 def test_a_network_that_the_graph_does_not_take_is_named_in_one_sentence(name: str) -> None:
-    net, _ = torchvision_network(name, 6, "linear")
+    net = models.get_model(name, num_classes=6)
     with pytest.raises(DataError, match=f"graph does not take {type(net).__name__}"):
         coupled(net, images(1, 64))
 

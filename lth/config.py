@@ -120,9 +120,7 @@ class Prune(Checked):
     # scores of the trained weights; snip, grasp, synflow: of the weights rewound to
     criterion: str = choice(*CRITERIA)
     # what is pruned together: single weights, channels, or a pattern such as 2:4, two of four weights along the inputs
-    structure: str = text(
-        "weights", "weights, channels, or n:m such as 2:4, n below m", r"weights|channels|[1-9][0-9]*:[1-9][0-9]*"
-    )
+    structure: str = text("weights", "weights, channels, or n:m such as 2:4, n below m", r"weights|channels|[1-9]\d*:[1-9]\d*")
     budget: str = choice("channels", "flops")  # channels only: what ``rate`` is a fraction of
     # which fraction of each layer: global (lowest scores of all), layerwise (the same), erk
     allocation: str = choice("global", "layerwise", "erk")
@@ -158,7 +156,6 @@ class Prune(Checked):
         if not channels:
             n, m = map(int, self.structure.split(":"))
             require(n < m, "prune.structure", self.structure, "n:m with n below m")
-            require(self.rounds <= 1, "prune.rounds", self.rounds, f"0 or 1{here}, which leaves nothing to prune again")
             self.rate = 1 - n / m  # follows from the pattern
 
 

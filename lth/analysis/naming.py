@@ -7,7 +7,7 @@ from lth.tree.record import Record
 from lth.tree.settings import setting, varied
 
 CONTROLS = {"reinit": "re-initialised", "shuffle": "shuffled mask", "random": "random mask", "order": "other data order"}
-PLAIN = ("magnitude", "rewind init", "rewind")  # ways of pruning that need no name
+PLAIN = ("", "magnitude", "rewind init", "rewind")  # ways of pruning that need no name
 RETRAIN = {"lr": "lr rewinding", "finetune": "fine-tune"}
 
 
@@ -16,8 +16,14 @@ def method(record: Record) -> str:
     if not record.round:
         return ""
     criterion = record.criterion if record.allocation == "global" else f"{record.criterion}, {record.allocation}"
-    words = [criterion, f"rewind {record.rewind}", RETRAIN.get(record.retrain, record.retrain)]
+    words = [structure(record), criterion, f"rewind {record.rewind}", RETRAIN.get(record.retrain, record.retrain)]
     return ", ".join(word for word in words if word not in PLAIN) or "magnitude"
+
+
+def structure(record: Record) -> str:
+    """Return what was pruned together: 'channels', 'channels by FLOPs', '2:4'; '' for single weights."""
+    kind = record.settings.get("prune.structure", "")
+    return f"{kind} by FLOPs" if record.settings.get("prune.budget") == "flops" else kind
 
 
 def chains(records: Sequence[Record]) -> dict[str, str]:
@@ -26,7 +32,7 @@ def chains(records: Sequence[Record]) -> dict[str, str]:
     One shots that differ in depth alone are one chain; controls bear their ticket's step.
     """
     pruned = [record for record in records if record.round]
-    keys = [key for key in varied(pruned) if key.startswith("prune.")]
+    keys = [key for key in varied(pruned) if key.startswith("prune.") and key not in ("prune.structure", "prune.budget")]
     names = {}
     for record in pruned:
         rate = f"{100 * record.rate:g}%"

@@ -63,12 +63,6 @@ class Group:
         return (part.first + torch.arange(part.length) // part.each) % self.channels
 
 
-def listed(names: Sequence[str], most: int = 5) -> str:
-    """Return the first names, and how many others there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} others" if more > 0 else "")
-
-
 def to_json(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """Return groups as plain values."""
     return [asdict(group) for group in groups]

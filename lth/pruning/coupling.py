@@ -134,6 +134,12 @@ def _size(module: nn.Module, side: str) -> int:
     return module.num_features
 
 
+def within(groups: Sequence[Group], net: nn.Module, names: Sequence[str]) -> list[Group]:
+    """Return the groups whose convolutional and linear weights are all among ``names``."""
+    layers = {f"{name}.weight" for name, module in net.named_modules() if isinstance(module, (CONV, nn.Linear))}
+    return [group for group in groups if layers & {f"{part.module}.weight" for part in group.slices} <= set(names)]
+
+
 def separable(net: nn.Module, groups: Sequence[Group], images: Tensor) -> bool:
     """Return whether half of each group's channels, read nowhere, can have any values without effect on the outputs."""
     params = {name: p.detach() for name, p in net.named_parameters()}

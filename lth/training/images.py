@@ -18,7 +18,7 @@ from lth.errors import UsageError
 from lth.models import flops
 from lth.models.build import build
 from lth.models.classifier import Classifier, lr_factor
-from lth.pruning import channels, coupling
+from lth.pruning import coupling
 from lth.pruning import masks as M
 from lth.pruning.channels import Group
 from lth.seeds import stream
@@ -109,21 +109,20 @@ class ImageTask(Task):
     @override
     def groups(self) -> Sequence[Group]:
         if self._groups is None:
-            like = next(self.network.parameters())
-            image = torch.zeros(1, *self.input_shape(), device=like.device)
+            image = torch.zeros(1, *self.input_shape(), device=next(self.network.parameters()).device)
             groups, refused = coupling.coupled(self.network, image)
-            names = set(self.prunable())
-            layers = {f"{name}.weight" for name, m in self.network.named_modules() if isinstance(m, (coupling.CONV, nn.Linear))}
-            self._groups = [g for g in groups if {f"{part.module}.weight" for part in g.slices} & layers <= names]
+            total = len(groups) + len(refused)
+            self._groups = coupling.within(groups, self.network, self.prunable())
             if not self._groups:
+                finetune = self.config.finetune
                 raise UsageError(
-                    f"prune.structure=channels is not accepted with finetune={self.config.finetune}: there is no group of channels "
-                    "whose weights are all pruned; finetune=all has some."
+                    f"prune.structure=channels is not accepted with finetune={finetune}: no group of channels has all of its weights "
+                    "pruned; finetune=all has some."
                 )
-            others = [f"{name} ({why})" for name, why in refused.items()]
-            others += [f"{g.slices[0].module} (not all of its weights are pruned)" for g in groups if g not in self._groups]
-            if others:
-                self.say(f"channels that are left whole: {channels.listed(others)}")
+            refused |= {g.slices[0].module: "not all of its weights are pruned" for g in groups if g not in self._groups}
+            if refused:
+                some = "; ".join(f"{name}: {why}" for name, why in list(refused.items())[:3])
+                self.say(f"channels are left whole in {len(refused)} of {total} groups ({some})")
         return self._groups
 
     @override

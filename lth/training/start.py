@@ -1,9 +1,10 @@
 """From a round that is asked for to what its training starts from: masks, weights, optimiser state, position."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from lth.config import Prune
 from lth.errors import UsageError
@@ -83,11 +84,11 @@ def _pruned(spec: Spec, task: Task, parent: Ticket, folder: Path, rewind: Checkp
         M.rewind_(task.network, weights, M.dense(before))
         return task.network
 
-    select = (
-        M.keep_top
-        if prune.structure == "weights"
-        else lambda scores, masks, _: structure.prune_pattern(prune.structure, scores, masks)
-    )
+    def select(scores: Mapping[str, Tensor], masks: M.Masks, keep: allocation.Keep) -> M.Masks:
+        if prune.structure == "weights":
+            return M.keep_top(scores, masks, keep)
+        return structure.prune_pattern(prune.structure, scores, masks)
+
     masks = criteria.prune(
         task.criterion or prune.criterion, before, keep, select, weights=lambda: {name: trained[name] for name in before},
         seed=lambda: stream("random criterion", task.config.seed, spec.index), network=network, batch=task.batch,
@@ -156,11 +157,12 @@ def keeps(task: Task, masks: M.Masks, rounds: int) -> allocation.Keep:
 def require_weights(task: Task) -> None:
     """Raise UsageError where the rounds that are asked for would leave no weight, or prune none in the last one."""
     prune, params = task.config.prune, dict(task.network.named_parameters())
-    if prune.structure == "channels" and prune.rounds:
-        return _require_channels(task)
+    if prune.structure == "channels":
+        _require_channels(task)
+        return
     masks = M.dense({name: params[name] for name in task.prunable()})
     before = M.size(masks)
-    for k in range(1, prune.rounds + 1 if masks else 1):
+    for k in range(1, prune.rounds + 1 if masks and prune.structure == "weights" else 1):
         left = allocation.total(keeps(task, masks, k))
         if left == 0 or (left == before and prune.schedule == "imp"):
             what = "no weight would be left" if left == 0 else f"none of the {left} weights left would be pruned"
@@ -172,15 +174,15 @@ def require_weights(task: Task) -> None:
 
 
 def _require_channels(task: Task) -> None:
-    """Raise UsageError where each group could not keep a channel; a budget of FLOPs is only known while pruning."""
-    prune, groups = task.config.prune, task.groups()
+    """Raise UsageError where each group could not keep a channel; for a budget of FLOPs that is only known while pruning."""
+    prune = task.config.prune
+    if not prune.rounds:
+        return
+    groups = task.groups()
     total = sum(group.channels for group in groups)
-    if (
-        prune.budget == "channels"
-        and prune.allocation == "global"
-        and M.kept_after(total, prune.rate, prune.rounds) < len(groups)
-    ):
+    counted = prune.budget == "channels" and prune.allocation == "global"
+    if counted and M.kept_after(total, prune.rate, prune.rounds) < len(groups):
         raise UsageError(
-            f"prune.rounds={prune.rounds} is not accepted with prune.rate={prune.rate:g}: of {total} channels fewer would be left "
-            f"than there are groups, {len(groups)}, and each keeps one."
+            f"prune.rounds={prune.rounds} is not accepted with prune.rate={prune.rate:g}: of {total} channels in {len(groups)} "
+            "groups fewer would be left than one in each."
         )

@@ -149,7 +149,8 @@ def effective(config: Config, drawn: Collection[str] = DRAWN) -> dict[str, Any]:
 
 def depth(prune: Prune) -> int:
     """Return the number of the last round of a chain."""
-    return min(prune.rounds, 1) if prune.schedule == "one_shot" else prune.rounds
+    once = prune.schedule == "one_shot" or ":" in prune.structure  # a pattern leaves nothing to prune again
+    return min(prune.rounds, 1) if once else prune.rounds
 
 
 def chain(config: Config, images: str, precision: str, weights: str | None = None, drawn: Collection[str] = DRAWN) -> list[Spec]:
@@ -187,7 +188,7 @@ def own_chain(config: Config, own: dict[str, Any], initial: str, function: str |
 
 def _chain(content: dict[str, Any], prune: Prune, step: dict[str, Any]) -> list[Spec]:
     """Return round 0, determined by ``content``, and the rounds that the prune step ``step`` leads to."""
-    if prune.schedule == "one_shot" and prune.rounds > 1:
+    if prune.schedule == "one_shot" and prune.rounds > 1 and ":" not in prune.structure:
         step = step | {"levels": prune.rounds}
     specs = [Spec(content)]
     for _ in range(depth(prune)):

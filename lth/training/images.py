@@ -115,8 +115,8 @@ class ImageTask(Task):
             self._groups = coupling.within(groups, self.network, self.prunable())
             if not self._groups:
                 raise UsageError(
-                    f"prune.structure=channels is not accepted with finetune={self.config.finetune}: no group of channels has all "
-                    "of its weights pruned; finetune=all has some."
+                    f"prune.structure=channels is not accepted with finetune={self.config.finetune}: no group has all of "
+                    "its weights pruned; finetune=all has some."
                 )
             refused |= {g.slices[0].module: "not all of its weights are pruned" for g in groups if g not in self._groups}
             if refused:

@@ -183,7 +183,7 @@ def test_damaged_and_missing_rounds_and_packages(
     shutil.copytree(outputs, copy)
     decay(_round(copy, 1) / "final.safetensors", 100)
     assert _export(monkeypatch, _round(copy, 1), "--to", tmp_path / "net") == 1
-    assert "final.safetensors is damaged" in capsys.readouterr().err
+    assert "final.safetensors is missing, or does not match its hash" in capsys.readouterr().err
     assert _export(monkeypatch, tmp_path, "--to", tmp_path / "net") == 1
     assert "holds no round.json" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -113,8 +113,8 @@ def caption(exports: Sequence[Export]) -> str:
     """Return what the table shows, and on which machine times were measured."""
     on = _machines(exports)
     times = (
-        "Times are measured: medians of interleaved runs on one thread, in ms a batch; a dense network is timed in turn with each "
-        f"of its exports. Above 1, dense / exported says that the export was faster. {on}."
+        "Times are measured: medians of interleaved runs on one thread, in ms a batch; a dense network is timed in turn with "
+        f"each of its exports. Above 1, dense / exported says that the export was faster. {on}."
     )
     return (
         f"Test accuracy at the last epoch, whose weights are exported; a row an export, {_seeds(exports)}. File sizes of "

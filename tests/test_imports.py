@@ -18,6 +18,8 @@ ALLOWED = {
     "verify": {"invariants", "cli", *GROUND},
     "board": {"cli", *GROUND},
     "report": {"report", "analysis", "tree", "cli", *GROUND},
+    "predict": {"export", "data", "cli", *GROUND},
+    "export": {"export", "training", "tree", "cli", "__version__", *BASE},
     "training": {"training", "tracking", "invariants", "analysis", "report", "tree", "cli", *BASE},
     "tracking": {"tracking", "analysis", "report", "tree", "data", *GROUND},
     "invariants": {"invariants", "tree", *BASE},
@@ -55,7 +57,7 @@ def test_imports_run_one_way(path):
         assert imported(path) <= ALLOWED[package]
 
 
-COMMANDS = ("run", "verify", "report.__main__", "board")
+COMMANDS = ("run", "verify", "report.__main__", "board", "export.__main__", "predict")
 LIGHT = ("training.search", "invariants.verify", "tree.store", "tracking.chains", "data.split", "report.build", "analysis.table")
 
 

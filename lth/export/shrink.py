@@ -31,7 +31,7 @@ class Shrunk:
     left: dict[str, str] = field(default_factory=dict)
 
 
-def shrink(net: nn.Module, images: Tensor) -> Shrunk:
+def shrink(net: nn.Module, images: Tensor, multiple: int = 1) -> Shrunk:
     """Return a copy of a network without its dead channels; outputs differ by rounding alone.
 
     A channel is dead if every weight that reads it is zero, or if it has one value whatever the input and that value can be
@@ -40,6 +40,8 @@ def shrink(net: nn.Module, images: Tensor) -> Shrunk:
     Args:
         net: images (n, c, h, w) -> logits, in eval mode; it is not changed.
         images: one or more of the size that it is to serve.
+        multiple: numbers of channels are rounded up to a multiple of it, where there are so many, by dead ones that stay:
+            kernels that compute with vectors of that length are slow on other numbers.
     """
     net = copy.deepcopy(net).eval().requires_grad_(False)
     try:
@@ -52,6 +54,8 @@ def shrink(net: nn.Module, images: Tensor) -> Shrunk:
     with torch.no_grad():
         while _silence(net, groups, keep, images):
             pass
+    for one in keep:
+        one[(~one).nonzero().flatten()[: -int(one.sum()) % multiple]] = True
     before = {name: len(m.weight) for name, m in net.named_modules() if isinstance(m, (CONV, nn.Linear))}
     small = take(net, groups, keep)
     removed = {n: count - len(small.get_submodule(n).weight) for n, count in before.items()}

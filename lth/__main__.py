@@ -9,6 +9,8 @@ COMMANDS = {
     "report": "one page, figures and tables of an outputs folder",
     "verify": "check every finished round of an outputs folder, from its files alone",
     "board": "open TensorBoard on an outputs folder",
+    "export": "write a finished round as files that run without lth: ONNX, torch.export, weights, a card",
+    "predict": "name the classes of images by an exported network",
 }
 
 

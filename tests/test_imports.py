@@ -17,6 +17,8 @@ ALLOWED = {
     "run": {"__version__", "training", "tracking", "cli", *GROUND},
     "verify": {"invariants", "cli", *GROUND},
     "board": {"cli", *GROUND},
+    "predict": {"export", "data", "cli", *GROUND},
+    "export": {"__version__", "export", "training", "tree", "cli", *BASE},
     "report": {"report", "analysis", "tree", "cli", *GROUND},
     "training": {"training", "tracking", "invariants", "analysis", "report", "tree", "cli", *BASE},
     "tracking": {"tracking", "analysis", "report", "tree", "data", *GROUND},
@@ -55,7 +57,7 @@ def test_imports_run_one_way(path):
         assert imported(path) <= ALLOWED[package]
 
 
-COMMANDS = ("run", "verify", "report.__main__", "board")
+COMMANDS = ("run", "verify", "report.__main__", "board", "export.__main__", "predict")
 LIGHT = ("training.search", "invariants.verify", "tree.store", "tracking.chains", "data.split", "report.build", "analysis.table")
 
 

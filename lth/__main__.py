@@ -21,7 +21,7 @@ def main() -> None:
         return
     print(f"lth {lth.__version__}: find and check lottery tickets")
     for name, what in COMMANDS.items():
-        print(f"  python -m lth.{name:7} {what}")
+        print(f"  python -m lth.{name:8} {what}")
 
 
 if __name__ == "__main__":

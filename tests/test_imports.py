@@ -20,6 +20,8 @@ ALLOWED = {
     "predict": {"export", "data", "cli", *GROUND},
     "export": {"__version__", "export", "training", "tree", "cli", *BASE},
     "report": {"report", "analysis", "tree", "cli", *GROUND},
+    "predict": {"export", "data", "cli", *GROUND},
+    "export": {"export", "training", "tree", "cli", "__version__", *BASE},
     "training": {"training", "tracking", "invariants", "analysis", "report", "tree", "cli", *BASE},
     "tracking": {"tracking", "analysis", "report", "tree", "data", *GROUND},
     "invariants": {"invariants", "tree", *BASE},

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-import lth
+from lth import __version__
 from lth.export import latency
 from lth.export.compact import LOADER
 from lth.export.shrink import Shrunk
@@ -64,7 +64,7 @@ def facts(
         "sparse_layers": tried,
         "latency": timed,
         "machine": latency.machine(),
-        "lth": lth.__version__,
+        "lth": __version__,
     }  # fmt: skip
 
 
@@ -75,11 +75,11 @@ def _remaining(source: Source) -> int:
 
 def table(card: dict[str, Any]) -> str:
     """Return the measured times as a Markdown table."""
-    lines = ["| runtime | batch | threads | dense, ms | exported, ms | exported / dense |", "|---|---|---|---|---|---|"]
+    lines = ["| runtime | batch | threads | dense, ms | exported, ms | dense / exported |", "|---|---|---|---|---|---|"]
     for row in card["latency"]:
         for name, ratio in row["ratio"].items():
             runtime = row["runtime"] + (" int8" if name == "int8" else "")
-            times = f"{row['ms']['dense']:.2f} | {row['ms'][name]:.2f} | {ratio:.2f}"
+            times = f"{row['ms']['dense']:.2f} | {row['ms'][name]:.2f} | {1 / ratio:.2f}"
             lines.append(f"| {runtime} | {row['batch']} | {row['threads']} | {times} |")
     return "\n".join(lines) if card["latency"] else "No time was measured."
 

@@ -14,7 +14,8 @@ from typing_extensions import override
 from lth.errors import DataError
 from lth.pruning import channels
 from lth.pruning.channels import Group, Keep
-from lth.pruning.coupling import BATCHNORM, CONV, coupled, depthwise
+from lth.pruning.coupling import coupled
+from lth.pruning.slicing import CONV, take
 
 
 @dataclass(frozen=True)
@@ -161,39 +162,3 @@ def _fold_(module: nn.Module, gone: Tensor, value: Tensor) -> None:
         bias = module.bias if module.bias is not None else torch.zeros_like(added)
         module.bias = nn.Parameter(bias + added, requires_grad=False)
     module.weight.copy_(torch.where(where, 0, module.weight))
-
-
-def take(net: nn.Module, groups: list[Group], keep: Keep) -> nn.Module:
-    """Return the network, changed in place, without the channels that are not kept."""
-    modules = dict(net.named_modules())
-    places: dict[tuple[str, str], Tensor] = {}
-    for group, one in zip(groups, keep, strict=True):
-        for part in group.slices:
-            left = group.spread(part, one, True)
-            places[part.module, part.side] = places.get((part.module, part.side), torch.ones_like(left)) & left
-    for name in {name for name, _ in places}:
-        _slice_(modules[name], places.get((name, "out")), places.get((name, "in")))
-    return net
-
-
-def _slice_(module: nn.Module, out: Tensor | None, read: Tensor | None) -> None:
-    """Take the outputs and inputs that are marked; None: all of them."""
-    everything = slice(None)
-    if isinstance(module, BATCHNORM):
-        for name, t in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
-            if t.ndim:
-                setattr(module, name, nn.Parameter(t[out], requires_grad=False) if isinstance(t, nn.Parameter) else t[out])
-        module.num_features = int(out.sum())
-        return
-    is_conv, rows = isinstance(module, CONV), everything if out is None else out
-    if depthwise(module):
-        module.groups = module.in_channels = int(out.sum())
-    elif read is not None:
-        setattr(module, "in_channels" if is_conv else "in_features", int(read.sum()))
-        # A grouped convolution loses the same offsets in each of its groups.
-        read = read.view(getattr(module, "groups", 1), -1)[0]
-    weight = module.weight[rows][:, everything if read is None else read].contiguous()
-    setattr(module, "out_channels" if is_conv else "out_features", len(weight))
-    module.weight = nn.Parameter(weight, requires_grad=False)
-    if module.bias is not None:
-        module.bias = nn.Parameter(module.bias[rows], requires_grad=False)

@@ -1,5 +1,6 @@
 """Which channels of a network can be removed only together, by the dependency graph of Torch-Pruning (arXiv 2301.12900)."""
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,10 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lth.errors import DataError
-from lth.pruning.channels import Group, Slice, columns
+from lth.pruning.channels import Group, Keep, Slice, columns
+from lth.pruning.slicing import BATCHNORM, CONV, depthwise, take
 
-CONV = nn.modules.conv._ConvNd
-BATCHNORM = nn.modules.batchnorm._BatchNorm
 PARAMETER = "parameter of its own"
 ENDLESS = ("ShiftedWindowAttention", "ShiftedWindowAttentionV2")  # the graph's search takes hours in Swin transformers
 
@@ -22,7 +22,7 @@ def coupled(net: nn.Module, images: Tensor) -> tuple[list[Group], dict[str, str]
     """Return a network's groups of coupled channels, and those that nothing can be removed from: first module -> why.
 
     Neither the network's inputs nor its outputs are in a group. The groups were tried: the values of channels that are read
-    nowhere any more must not move an output by a bit.
+    nowhere any more must not move an output by a bit, and the network without them must have the same outputs.
 
     Args:
         net: images (n, c, h, w) -> logits; it is not changed.
@@ -40,9 +40,9 @@ def coupled(net: nn.Module, images: Tensor) -> tuple[list[Group], dict[str, str]
                 refused[name] = group
             elif any(part.side == "in" for part in group.slices):  # others are the network's outputs
                 groups.append(group)
-        if not separable(net, groups, images):
-            alone = [separable(net, [group], images) for group in groups]
-            refused |= {g.slices[0].module: "its channels are read elsewhere, too" for g, ok in zip(groups, alone) if not ok}
+        if not removable(net, groups, images):
+            alone = [removable(net, [group], images) for group in groups]
+            refused |= {g.slices[0].module: "they cannot be taken out alone" for g, ok in zip(groups, alone) if not ok}
             groups = [group for group, ok in zip(groups, alone) if ok]
     return groups, refused
 
@@ -115,11 +115,6 @@ def _known(name: str, modules: Mapping[str, nn.Module]) -> bool:
     return isinstance(modules.get(name), (CONV, nn.Linear, BATCHNORM))
 
 
-def depthwise(module: nn.Module) -> bool:
-    """Return whether a module is a depthwise convolution, which writes and reads a channel at one place."""
-    return isinstance(module, CONV) and module.groups == module.in_channels == module.out_channels > 1
-
-
 def _unit(module: nn.Module, side: str) -> int:
     """Return how many channels can be told apart: in a grouped convolution those at one offset of all groups are one."""
     grouped = isinstance(module, CONV) and module.groups > 1 and not depthwise(module)
@@ -140,23 +135,41 @@ def within(groups: Sequence[Group], net: nn.Module, names: Sequence[str]) -> lis
     return [group for group in groups if layers & {f"{part.module}.weight" for part in group.slices} <= set(names)]
 
 
-def separable(net: nn.Module, groups: Sequence[Group], images: Tensor) -> bool:
-    """Return whether half of each group's channels, read nowhere, can have any values without effect on the outputs."""
-    params = {name: p.detach() for name, p in net.named_parameters()}
+def removable(net: nn.Module, groups: Sequence[Group], images: Tensor) -> bool:
+    """Return whether half of each group's channels, read nowhere, can have any values, and can be taken out."""
     generator = torch.Generator().manual_seed(0)
-    unread, other = dict(params), {}
     drawn = [torch.rand(group.channels, generator=generator) < 0.5 for group in groups]
+    for one in drawn:
+        one[0] = True
+    unread, other = _unread(net, groups, drawn)
+    with torch.no_grad():
+        outputs = functional_call(net, unread, (images,))
+        if not torch.equal(outputs, functional_call(net, unread | other, (images,))):
+            return False
+        small = copy.deepcopy(net)
+        small.load_state_dict(unread, strict=False)
+        try:
+            taken = take(small, list(groups), drawn)(images)
+        except RuntimeError:  # a forward that depends on the number of channels
+            return False
+    return taken.shape == outputs.shape and torch.allclose(taken, outputs, rtol=1e-3, atol=1e-4 * float(outputs.abs().max()))
+
+
+def _unread(net: nn.Module, groups: Sequence[Group], keep: Keep) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the parameters with the columns of the other channels at zero, and those by which they are written changed, too."""
+    unread, other = {name: p.detach() for name, p in net.named_parameters()}, {}
     for side in ("in", "out"):
-        for group, keep in zip(groups, drawn):
+        for group, one in zip(groups, keep):
             for part in (part for part in group.slices if part.side == side):
-                gone = ~group.spread(part, keep, True).to(images.device)
-                if side == "in":
-                    name = f"{part.module}.weight"
-                    unread[name] = torch.where(columns(unread[name].shape, gone), 0, unread[name])
+                weight = unread.get(f"{part.module}.weight")
+                if weight is None:
                     continue
-                for kind in ("weight", "bias"):
-                    if (name := f"{part.module}.{kind}") in params:
+                gone = ~group.spread(part, one, True).to(weight.device)
+                if side == "in":
+                    unread[f"{part.module}.weight"] = torch.where(columns(weight.shape, gone), 0, weight)
+                    continue
+                for name in (f"{part.module}.weight", f"{part.module}.bias"):
+                    if name in unread:
                         value = other.get(name, unread[name])
                         other[name] = torch.where(gone.view(-1, *[1] * (value.ndim - 1)), -1.5 * value, value)
-    with torch.no_grad():
-        return torch.equal(functional_call(net, unread, (images,)), functional_call(net, unread | other, (images,)))
+    return unread, other

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lth.analysis import ends, naming, pairs, statement, table, verdict
 from lth.analysis.pairs import first
-from lth.report import details, scores
+from lth.report import details, exports, scores
 from lth.report.details import Part
 from lth.report.html import markdown, to_html
 from lth.report.plot import COLOURS, Axis
@@ -24,8 +24,9 @@ STOP = "The iteration of lowest validation loss: lower is faster."
 FOREST = "A bar that lies above the margin shows a ticket no worse than the dense network; above zero, better."
 COPIES = "Test error on the line between a network and its copy that saw the images in another order."
 COSTS = """What a perfectly sparse engine would compute (a multiplication and an addition are 2 FLOPs), and the size of a
-plain file: 4 bytes a remaining parameter and, for a ticket, 1 bit a prunable weight. Nothing here was timed."""
-FLOPS, SIZE = Axis("theoretical FLOPs of one image", "log"), Axis("compressed file, bytes", "log")
+plain file: 4 bytes a remaining parameter and, for a ticket, 1 bit a prunable weight. Both are
+computed; nothing here was timed."""
+FLOPS, SIZE = Axis("theoretical FLOPs of one image", "log"), Axis("theoretical file size, bytes", "log")
 
 
 def of_data(name: str, records: Sequence[Record], found: Found, accuracy: str) -> list[Part]:
@@ -46,6 +47,7 @@ def of_data(name: str, records: Sequence[Record], found: Found, accuracy: str) -
         Part("Tickets less dense networks and controls", inside=verdicts),
         Part("Linear mode connectivity", COPIES, {"barrier": plots.get("barrier")}),
         Part("Accuracy against cost", COSTS, {"flops": flops, "size": size}),
+        exports.part(name, records, found),
     ]
     arms = list(pairs.arms(record for record in chain if not record.control).values())
     if arms and not first(arms[0]).round:

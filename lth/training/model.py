@@ -42,14 +42,18 @@ def load_model(folder: str | Path, model: Callable[[], nn.Module] | None = None)
         net = model()
         net.load_state_dict(net.state_dict() | weights)
         return net.cpu().eval()
-    path = folder / "config.yaml"
-    try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))
-    except OmegaConfBaseException as error:
-        raise DataError(f"{path} is no configuration of this lth ({str(error).splitlines()[0]}).") from error
+    config = read_config(folder / "config.yaml")
     config.finetune = "all"  # nothing is frozen in the network that is handed out
     net = build(config, len(about["classes"])).net
     net.load_state_dict(weights)
     for name in ("classes", "image_size", "mean", "std"):
         setattr(net, name, about[name])
     return net.cpu().eval()
+
+
+def read_config(path: Path) -> Config:
+    """Return the configuration in a round's config.yaml. Raises DataError where it is none of this version's."""
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))
+    except OmegaConfBaseException as error:
+        raise DataError(f"{path} is no configuration of this lth ({str(error).splitlines()[0]}).") from error

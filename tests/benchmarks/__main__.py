@@ -6,7 +6,7 @@ import sys
 import torch
 
 from lth.training import device
-from tests.benchmarks import commands, epochs, frozen, steps
+from tests.benchmarks import commands, epochs, frozen, half, steps
 
 ALL = {
     "start": commands.start,
@@ -17,6 +17,7 @@ ALL = {
     "epoch": epochs.epoch,
     "turnaround": epochs.turnaround,
     "frozen": frozen.frozen,
+    "half": half.half,
     "report": commands.report,
 }
 

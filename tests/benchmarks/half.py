@@ -8,9 +8,9 @@ import torch
 
 from lth.config import Config, Data, Model
 from lth.export import latency, programs
-from lth.export.shrink import take
 from lth.models.build import build
 from lth.pruning.coupling import coupled
+from lth.pruning.slicing import take
 
 CASES = {"simple_cnn": 150, "resnet18": 150, "densenet121": 150, "efficientnet_lite0": 224}
 

@@ -15,6 +15,8 @@ import lth
 from lth import predict
 from lth.export import __main__ as command
 from lth.export import compact
+from lth.report import exports
+from lth.tree.record import read
 from tests.conftest import decay
 
 for package in ("onnx", "onnxscript", "onnxruntime", "torch_pruning"):
@@ -71,6 +73,10 @@ def test_the_card_says_what_was_exported(exported: Path, outputs: Path) -> None:
     assert str(card["test_images"]) in (exported / "README.md").read_text()
     noted = json.loads(next((outputs / "exports").iterdir()).read_text())
     assert noted == card | {"folder": str(exported.resolve())}
+    [shown] = exports.read(read(outputs))
+    assert (shown.runtime, shown.accuracies["ticket"]) == ("ONNX Runtime", card["test_acc"]), "the report reads it"
+    assert shown.ms.keys() == {1, 32}
+    assert shown.ms[1].keys() == {"dense", "ticket", "int8"}
 
 
 def test_each_file_predicts_what_the_ticket_predicts(exported: Path, outputs: Path, images: Path) -> None:
@@ -183,7 +189,7 @@ def test_damaged_and_missing_rounds_and_packages(
     shutil.copytree(outputs, copy)
     decay(_round(copy, 1) / "final.safetensors", 100)
     assert _export(monkeypatch, _round(copy, 1), "--to", tmp_path / "net") == 1
-    assert "final.safetensors is damaged" in capsys.readouterr().err
+    assert "final.safetensors is missing, or does not match its hash" in capsys.readouterr().err
     assert _export(monkeypatch, tmp_path, "--to", tmp_path / "net") == 1
     assert "holds no round.json" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

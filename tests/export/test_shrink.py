@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from lth.export.shrink import inputs, shrink, take
+from lth.export.shrink import inputs, shrink
 from lth.pruning import channels as C
 from lth.pruning.coupling import coupled
+from lth.pruning.slicing import take
 from tests.export.networks import NETWORKS, images, network
 
 pytest.importorskip("torch_pruning", reason="dead channels are found with torch-pruning")

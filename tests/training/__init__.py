@@ -1,5 +1,6 @@
 """Searches of these tests, and what the folders of their rounds hold."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -14,7 +15,7 @@ def run(config: Config, **changes) -> list[Record]:
     """Search with changed fields of a group, such as ``prune__rewind="1ep"``."""
     for name, value in changes.items():
         group, _, key = name.partition("__")
-        setattr(getattr(config, group), key, value)
+        setattr(config, group, replace(getattr(config, group), **{key: value}))
     return search(config, say=lambda line: None)
 
 

@@ -17,8 +17,6 @@ ALLOWED = {
     "run": {"__version__", "training", "tracking", "cli", *GROUND},
     "verify": {"invariants", "cli", *GROUND},
     "board": {"cli", *GROUND},
-    "predict": {"export", "data", "cli", *GROUND},
-    "export": {"__version__", "export", "training", "tree", "cli", *BASE},
     "report": {"report", "analysis", "tree", "cli", *GROUND},
     "predict": {"export", "data", "cli", *GROUND},
     "export": {"export", "training", "tree", "cli", "__version__", *BASE},

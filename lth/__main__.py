@@ -9,6 +9,8 @@ COMMANDS = {
     "report": "one page, figures and tables of an outputs folder",
     "verify": "check every finished round of an outputs folder, from its files alone",
     "board": "open TensorBoard on an outputs folder",
+    "export": "write a finished round as files that run without lth: ONNX, torch.export, weights, a card",
+    "predict": "name the classes of images by an exported network",
 }
 
 
@@ -19,7 +21,7 @@ def main() -> None:
         return
     print(f"lth {lth.__version__}: find and check lottery tickets")
     for name, what in COMMANDS.items():
-        print(f"  python -m lth.{name:7} {what}")
+        print(f"  python -m lth.{name:8} {what}")
 
 
 if __name__ == "__main__":

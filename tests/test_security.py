@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import lth
+from lth import predict
 from lth.config import Data
 from lth.data import decoded
 from lth.errors import LthError
@@ -50,6 +51,25 @@ def risks(tree: ast.AST) -> list[str]:
 def test_no_module_has_a_call_that_could_run_a_file():
     odd = {path.relative_to(ROOT).as_posix(): risks(ast.parse(path.read_text())) for path in ROOT.rglob("*.py")}
     assert {path: names for path, names in odd.items() if names} == {}
+
+
+def test_programs_which_torch_unpickles_are_loaded_in_two_places():
+    trees = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in ROOT.rglob("*.py")}
+    nodes = [(path, node) for path, tree in trees.items() for node in ast.walk(tree)]
+    found = {path for path, node in nodes if isinstance(node, ast.Call) and dotted(node.func) == "torch.export.load"}
+    assert found == {"predict.py", "export/programs.py"}, "SECURITY.md says so"
+
+
+def test_predict_loads_no_program_where_there_is_an_onnx_model(tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 2]) for name in ("images", "logits")]
+    node = onnx.helper.make_node("Identity", ["images"], ["logits"])
+    graph, opset = onnx.helper.make_graph([node], "net", ends[:1], ends[1:]), onnx.helper.make_opsetid("", 20)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10), tmp_path / "model.onnx")
+    torch.save(D.Runs(), tmp_path / "model.pt2")
+    monkeypatch.setattr(torch.export, "load", lambda path: pytest.fail("a program is loaded"))
+    assert predict.runner(tmp_path)(np.ones((3, 2), np.float32)).shape == (3, 2)
 
 
 @pytest.mark.parametrize(

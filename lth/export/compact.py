@@ -9,35 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lth.export import loader
 from lth.tree import files
 
+read = loader.load  # by the code that the exported folder documents
+LOADER = Path(loader.__file__).read_text(encoding="utf-8")
 SKIP = 255  # a gap byte that stands for 255 pruned weights and no survivor
-
-LOADER = '''\
-import json
-import zlib
-
-import numpy as np
-from safetensors import safe_open
-
-
-def load(path):
-    """Return the weights by name, float32 arrays of their full shape; pruned weights are 0."""
-    with safe_open(path, "np") as file:
-        shapes = json.loads(file.metadata()["shapes"])
-        state = {name: file.get_tensor(name) for name in file.keys()}
-    for name, shape in shapes.items():
-        gaps = np.frombuffer(zlib.decompress(state.pop(f"{name}.gaps").tobytes()), np.uint8)
-        ends = np.cumsum(np.where(gaps < 255, gaps + np.int64(1), 255))
-        full = np.zeros(shape, np.float32)
-        full.flat[ends[gaps < 255] - 1] = state[name]
-        state[name] = full
-    return state
-'''
 
 
 def write(path: Path, state: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
-    """Write a state_dict so that a pruned weight takes no byte; ``LOADER`` is what reads it, with numpy and safetensors alone.
+    """Write a state_dict so that a pruned weight takes no byte; ``read`` reads it, with numpy and safetensors alone.
 
     A weight with a mask becomes its survivors, float32 (kept), and ``<name>.gaps``: the number of pruned weights before each of
     them, deflated by Huffman codes alone, which comes close to the entropy of a mask without pattern.
@@ -75,10 +56,3 @@ def _deflated(content: bytes) -> bytes:
         packer = zlib.compressobj(9, strategy=strategy)
         options.append(packer.compress(content) + packer.flush())
     return min(options, key=len)
-
-
-def read(path: Path) -> dict[str, np.ndarray]:
-    """Return the weights that ``write`` wrote, by the code that the exported folder documents."""
-    space: dict = {}
-    exec(LOADER, space)
-    return space["load"](path)

@@ -165,7 +165,8 @@ def search(
         say: prints a line.
         prune: keys of ``prune``, with their defaults: rounds (5), rate (0.2), schedule,
             criterion (magnitude, random or a function of (weights, masks)),
-            allocation, rewind (``init`` or epochs such as ``2ep``), retrain (rewind or lr), controls, control_rounds.
+            allocation, rewind (``init`` or epochs such as ``2ep``), retrain (rewind or lr), structure (weights, or n:m such
+            as 2:4), controls, control_rounds.
 
     Raises:
         UsageError: an argument is not accepted.

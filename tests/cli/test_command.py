@@ -47,7 +47,8 @@ def test_the_package_lists_its_commands_and_its_version():
         done = subprocess.run([sys.executable, "-m", "lth", *option], check=True, capture_output=True, text=True)
         assert done.stdout.startswith(f"lth {lth.__version__}")
         assert len(done.stdout.splitlines()) == lines
-    assert all((Path(lth.__file__).parent / name).with_suffix(".py").exists() or name == "report" for name in COMMANDS)
+    package = Path(lth.__file__).parent
+    assert all((package / f"{name}.py").exists() or (package / name / "__main__.py").exists() for name in COMMANDS)
 
 
 def test_failed_jobs_are_reported_once_and_a_signal_stops_all(capsys):

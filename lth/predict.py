@@ -13,7 +13,7 @@ import numpy as np
 
 from lth.cli.command import run_command
 from lth.data.decode import decode
-from lth.errors import DataError, UsageError
+from lth.errors import DataError, UsageError, notice
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 BATCH = 32
@@ -46,6 +46,7 @@ def runner(folder: Path) -> Run:
     if (path := folder / "model.pt2").is_file() and importlib.util.find_spec("torch"):
         import torch
 
+        notice("model.onnx or the package onnxruntime is missing: torch loads model.pt2, which can run code of who wrote it.")
         from lth.export import csr  # noqa: F401 (its operator)
 
         module = torch.export.load(path).module()

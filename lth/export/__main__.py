@@ -16,7 +16,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime", default="eager,export,onnxruntime", help="what is timed (eager,export,onnxruntime), or none")
     parser.add_argument("--int8", action="store_true", help="also a model in 8-bit integers, calibrated on training images")
     parser.add_argument("--images", type=Path, help="where the test images are now, if they were moved")
-    parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
+    parser.add_argument("--force", action="store_true", help="replace the folder if it is an export")
+    parser.add_argument("--multiple", type=int, default=8, help="round numbers of channels up to a multiple of it (8)")
     return parser
 
 
@@ -36,15 +37,16 @@ def main() -> None:
 def _export(given: argparse.Namespace) -> int:
     formats = _words("--formats", given.formats, ("onnx", "pt2", "safetensors"))
     runtimes = () if given.runtime == "none" else _words("--runtime", given.runtime, ("eager", "export", "onnxruntime"))
-    if given.to.exists() and not given.force:
-        raise UsageError(f"--to {given.to} is not accepted: it exists; --force replaces it.")
+    if given.multiple < 1:
+        raise UsageError(f"--multiple {given.multiple} is not accepted: it takes 1 or more channels.")
     from lth.export import build, calibration, card, source  # after the command line was read: torch takes seconds
 
+    build.require_place(given.to, force=given.force)
     folder = source.find(given.round, Path(given.outputs.removeprefix("outputs=")))
     one = source.load(folder, given.images)
     print(f"exporting {one.record.name}", flush=True)
     images = calibration.images(folder) if given.int8 else None
-    options = build.Options(formats, runtimes, given.int8, given.force)
+    options = build.Options(formats, runtimes, given.int8, given.force, given.multiple)
     facts = build.export(one, given.to, options, lambda line: print(line, flush=True), images)
     print(card.table(facts))
     print(f"{given.to}: {', '.join(facts['bytes'])}, card.json, README.md; try python -m lth.predict {given.to} IMAGE")

@@ -24,12 +24,14 @@ LARGEST = 1e-4  # difference of logits, relative to the largest logit, at which 
 
 @dataclass(frozen=True)
 class Options:
-    """``formats``: of FORMATS; ``runtimes``: of ``latency.RUNTIMES``, which are timed; ``seconds``: of each timing."""
+    """``formats``: of FORMATS; ``runtimes``: of ``latency.RUNTIMES``, which are timed; ``seconds``: of each timing;
+    ``multiple``: of which numbers of channels are, see ``shrink``."""
 
     formats: tuple[str, ...] = FORMATS
     runtimes: tuple[str, ...] = latency.RUNTIMES
     int8: bool = False
     force: bool = False
+    multiple: int = 8
     seconds: float = 2.0
 
 
@@ -43,8 +45,7 @@ def export(source: Source, to: Path, options: Options, say: Callable[[str], None
         UsageError: the folder exists, and ``options.force`` is not given.
         DataError: a package is missing, or a file predicts other classes than the ticket.
     """
-    if to.exists() and not options.force:
-        raise UsageError(f"--to {to} is not accepted: it exists; --force replaces it.")
+    require_place(to, force=options.force)
     programs.require(options.formats, int8=options.int8)
     draft = to.with_name(f".{to.name}.{os.urandom(4).hex()}.draft")
     draft.mkdir(parents=True)
@@ -61,10 +62,18 @@ def export(source: Source, to: Path, options: Options, say: Callable[[str], None
     return facts
 
 
+def require_place(to: Path, *, force: bool) -> None:
+    """Raise UsageError where a file or folder is in the way; ``force`` allows the folder of an export alone."""
+    if to.exists() and not force:
+        raise UsageError(f"--to {to} is not accepted: it exists; --force replaces the folder of an export.")
+    if to.exists() and not (to / "card.json").is_file():
+        raise UsageError(f"--to {to} is not accepted with --force: it holds no card.json, so it is no export to replace.")
+
+
 def _write(source: Source, draft: Path, options: Options, say: Callable[[str], None], calibration: np.ndarray | None) -> dict:
     images = next(source.images())[:2]
     ticket = _deployed(source.net, source)
-    small = shrink(source.net, _normalised(ticket, images))
+    small = shrink(source.net, _normalised(ticket, images), options.multiple)
     say(card.removal(small, source.net))
     network, tried = _deployed(small.network, source), []
     running: dict[str, dict[str, Any]] = {"eager": {"ticket": network}}

@@ -49,6 +49,13 @@ def pattern_keeps(structure: str, before: Masks) -> dict[str, int]:
     return {name: mask.numel() * n // m if name in fitting else M.kept({name: mask}) for name, mask in before.items()}
 
 
+def left_dense(structure: str, masks: Masks) -> list[str]:
+    """Return the names of the weights that an N:M step does not prune, as their number of inputs does not divide; sorted."""
+    if not (pattern := n_of_m.parse(structure)):
+        return []
+    return sorted(masks.keys() - set(n_of_m.fitting({name: mask.shape for name, mask in masks.items()}, pattern[1])))
+
+
 def random_like(structure: str, groups: Sequence[Group], masks: Masks, seed: int) -> Masks:
     """Return masks of the same structure and layer sizes, drawn at random: a control."""
     if groups:
@@ -69,9 +76,9 @@ def check(prune: Prune, levels: int, groups: Sequence[Group], masks: Masks, befo
     if prune.structure == "weights":
         return None
     if pattern := n_of_m.parse(prune.structure):
-        fitting = n_of_m.fitting({name: mask.shape for name, mask in masks.items()}, pattern[1])
-        holds = all(n_of_m.holds(masks[name], *pattern) for name in fitting)
-        return {"holds": holds, "structure": prune.structure, "left_dense": sorted(masks.keys() - set(fitting))}
+        dense = left_dense(prune.structure, masks)
+        holds = all(n_of_m.holds(mask, *pattern) for name, mask in masks.items() if name not in dense)
+        return {"holds": holds, "structure": prune.structure, "left_dense": dense}
     keep = channels.kept(groups, masks)
     whole = channels.masks(groups, keep, M.dense(masks))
     count, expected = channels.count(keep), None

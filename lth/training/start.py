@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from lth.config import Prune
-from lth.errors import UsageError
+from lth.errors import UsageError, notice_once
 from lth.pruning import allocation, criteria, structure
 from lth.pruning import masks as M
 from lth.seeds import stream
@@ -78,6 +78,8 @@ def _pruned(spec: Spec, task: Task, parent: Ticket, folder: Path, rewind: Checkp
     if prune.structure == "channels":
         return _channels(spec, task, parent, before, trained, Ticket(before, weights), rewind)
     keep = keeps(task, before, spec.levels)
+    if dense := structure.left_dense(prune.structure, before):
+        notice_once(f"prune.structure={prune.structure} leaves {', '.join(dense)} dense: their inputs do not divide.")
 
     def network() -> nn.Module:
         task.network.to(task.device.torch_name)  # Lightning leaves a network on the CPU after it has trained

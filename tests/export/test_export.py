@@ -156,9 +156,12 @@ def test_a_folder_that_exists_is_replaced_by_force_alone(
     to = tmp_path / "net"
     to.mkdir()
     (to / "mine").touch()
-    assert _export(monkeypatch, _round(outputs, 0), "--to", to) == 2
-    assert "--force replaces it" in capsys.readouterr().err
-    assert (to / "mine").exists()
+    for words, sentence in (([], "--force replaces the folder of an export"), (["--force"], "it is no export to replace")):
+        assert _export(monkeypatch, _round(outputs, 0), "--to", to, *words) == 2
+        assert sentence in capsys.readouterr().err
+        assert (to / "mine").exists()
+    shutil.rmtree(to)
+    shutil.copytree(exported, to)
     assert _export(monkeypatch, _round(outputs, 0), "--to", to, "--force", "--formats", "safetensors", "--runtime", "none") == 0
     assert {path.name for path in to.iterdir()} == {"model.safetensors", "card.json", "README.md"}
 
@@ -166,6 +169,7 @@ def test_a_folder_that_exists_is_replaced_by_force_alone(
 WRONG = {
     "format": (["--formats", "onnx,tflite"], 2, "--formats tflite is not accepted: it takes onnx, pt2, safetensors"),
     "runtime": (["--runtime", "tensorrt"], 2, "--runtime tensorrt is not accepted"),
+    "multiple": (["--multiple", "0"], 2, "--multiple 0 is not accepted"),
     "no images": (["--images", "/nowhere"], 1, "--images DIR says where"),
 }
 

@@ -120,7 +120,9 @@ class Prune(Checked):
     # scores of the trained weights; snip, grasp, synflow: of the weights rewound to
     criterion: str = choice(*CRITERIA)
     # what is pruned together: single weights, channels, or a pattern such as 2:4, two of four weights along the inputs
-    structure: str = text("weights", "weights, channels, or n:m such as 2:4, n below m", r"weights|channels|[1-9]\d*:[1-9]\d*")
+    structure: str = text(
+        "weights", "weights, channels, or n:m such as 2:4, n below m", "weights|channels|[1-9][0-9]*:[1-9][0-9]*"
+    )
     budget: str = choice("channels", "flops")  # channels only: what ``rate`` is a fraction of
     # which fraction of each layer: global (lowest scores of all), layerwise (the same), erk
     allocation: str = choice("global", "layerwise", "erk")

@@ -32,6 +32,7 @@ DETERMINING = {
 }  # fmt: skip
 STEP = {"prune.rate": st.floats(0.01, 0.99), "prune.head": st.booleans(), "prune.scope": st.sampled_from(["trainable", "all"]),
         "prune.criterion": st.sampled_from(["magnitude", "snip"]), "prune.allocation": st.sampled_from(["global", "erk"]),
+        "prune.structure": st.just("weights"), "prune.budget": st.sampled_from(["channels", "flops"]),
         "prune.score_images": st.integers(1, 9), "prune.retrain": st.sampled_from(["rewind", "lr"]),
         "prune.rewind": st.sampled_from(["init", "init"])}  # fmt: skip
 FREE = {

@@ -84,6 +84,17 @@ def test_one_choice_has_one_key_however_it_is_written(one, other):
     assert keys(Config(**one)) == keys(Config(**one | other))
 
 
+def test_a_pattern_is_one_round_whose_rate_follows_and_channels_have_a_budget():
+    def prune(**fields) -> Config:
+        return Config(prune=Prune(**fields))
+
+    assert keys(prune(structure="2:4", rounds=5)) == keys(prune(structure="2:4", rounds=1, rate=0.9))
+    assert len(keys(prune(structure="2:4", rounds=5))) == 2
+    assert len({keys(prune(structure=kind))[1] for kind in ("weights", "channels", "2:4", "1:4")}) == 4
+    assert keys(prune(budget="flops")) == keys()
+    assert keys(prune(structure="channels", budget="flops"))[1] != keys(prune(structure="channels"))[1]
+
+
 def test_a_split_that_is_not_drawn_has_no_fraction():
     other = Config(data=Data(val_fraction=0.3, test_fraction=0.3, split_seed=5))
     one, same = ([spec.key for spec in chain(config, "images", "32-true", None, ())] for config in (Config(), other))

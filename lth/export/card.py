@@ -84,6 +84,11 @@ def table(card: dict[str, Any]) -> str:
     return "\n".join(lines) if card["latency"] else "No time was measured."
 
 
+def _literal(name: str) -> str:
+    """Return a name of a folder so that Markdown shows it as it is."""
+    return f"`{name.replace('`', '')}`"
+
+
 def readme(card: dict[str, Any]) -> str:
     """Return the page that lies beside the files."""
     size, channels, machine = card["input"]["image_size"], card["input"]["channels"], card["machine"]
@@ -91,7 +96,7 @@ def readme(card: dict[str, Any]) -> str:
     sizes = ", ".join(f"`{name}` {count / 1e6:.2f} MB" for name, count in card["bytes"].items())
     sparse = [row["layer"] for row in card["sparse_layers"] if row["sparse"]]
     parts = [
-        f"# {card['model']}: {', '.join(card['classes'])}",
+        f"# {card['model']}: {', '.join(map(_literal, card['classes']))}",
         f"Input `images`: float32 (n, {channels}, {size}, {size}), {'grey' if channels == 1 else 'RGB'}, 0 to 1, resized "
         f"bilinearly without a crop; normalisation is inside. Output `logits`: (n, {len(card['classes'])}), in the order above.",
         "```\npython -m lth.predict . photo.jpg\n```",

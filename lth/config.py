@@ -152,7 +152,7 @@ class Prune(Checked):
         here, channels = f" with prune.structure={self.structure}", self.structure == "channels"
         criteria = CRITERIA[:2] if channels else CRITERIA[:4]
         require(self.criterion in criteria, "prune.criterion", self.criterion, f"one of {', '.join(criteria)}{here}")
-        allocations = ("global", "layerwise") if channels else ("global",)
+        allocations = ("global", "layerwise") if channels and self.budget == "channels" else ("global",)
         require(self.allocation in allocations, "prune.allocation", self.allocation, f"one of {', '.join(allocations)}{here}")
         require(self.head_rate == 1, "prune.head_rate", self.head_rate, f"1{here}")
         if not channels:

@@ -119,8 +119,10 @@ def main() -> None:
 def _predict(folder: Path, arguments: list[str], table: Path | None) -> int:
     card, paths = read_card(folder), images_of(arguments)
     run, bad, rows = runner(folder), 0, []
-    show = sys.stderr.isatty() and len(paths) > BATCH
+    show = sys.stderr.isatty() and table is not None and len(paths) > BATCH
     for done, (path, result) in enumerate(predict(run, card, paths), 1):
+        if show and (done % BATCH == 0 or done == len(paths)):
+            print(f"\r{done:,} of {len(paths):,} images", end="\n" if done == len(paths) else "", file=sys.stderr)
         if isinstance(result, str):
             bad += 1
             print(f"lth: {result}", file=sys.stderr)
@@ -129,8 +131,6 @@ def _predict(folder: Path, arguments: list[str], table: Path | None) -> int:
         rows.append([str(path), card["classes"][best], *(f"{p:.6f}" for p in result)])
         if table is None:
             print(f"{path}  {card['classes'][best]}  {result[best]:.3f}")
-        if show and done % BATCH == 0:
-            print(f"\r{done:,} of {len(paths):,} images", end="\n" if done == len(paths) else "", file=sys.stderr)
     if table is not None:
         with open(table, "w", newline="") as file:
             writer = csv.writer(file)

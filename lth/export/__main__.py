@@ -6,6 +6,9 @@ from pathlib import Path
 from lth.cli.command import run_command
 from lth.errors import UsageError
 
+ALL = "eager,export,onnxruntime"
+FILES = {"export": "pt2", "onnxruntime": "onnx"}  # runtime -> the format that it runs
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lth.export", description=main.__doc__, allow_abbrev=False)
@@ -13,8 +16,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("outputs", nargs="?", default="outputs", help="outputs=DIR, the folder that best is looked for in")
     parser.add_argument("--to", type=Path, required=True, help="folder to write")
     parser.add_argument("--formats", default="onnx,pt2,safetensors", help="which files are written (onnx,pt2,safetensors)")
-    parser.add_argument("--runtime", default="eager,export,onnxruntime", help="what is timed (eager,export,onnxruntime), or none")
-    parser.add_argument("--int8", action="store_true", help="also a model in 8-bit integers, calibrated on training images")
+    parser.add_argument("--runtime", default=ALL, help="what is timed (eager,export,onnxruntime), or none")
+    parser.add_argument("--int8", action="store_true", help="also a model in 8-bit integers; training images calibrate it")
     parser.add_argument("--images", type=Path, help="where the test images are now, if they were moved")
     parser.add_argument("--force", action="store_true", help="replace the folder if it is an export")
     parser.add_argument("--multiple", type=int, default=8, help="round numbers of channels up to a multiple of it (8)")
@@ -41,6 +44,11 @@ def _export(given: argparse.Namespace) -> int:
         raise UsageError(f"--multiple {given.multiple} is not accepted: it takes 1 or more channels.")
     from lth.export import build, calibration, card, source  # after the command line was read: torch takes seconds
 
+    given.to = given.to.resolve()
+    if missing := [
+        name for name in given.runtime.split(",") if FILES.get(name, formats[0]) not in formats and given.runtime != ALL
+    ]:
+        raise UsageError(f"--runtime {missing[0]} is not accepted: it times {FILES[missing[0]]}, which --formats leaves out.")
     build.require_place(given.to, force=given.force)
     folder = source.find(given.round, Path(given.outputs.removeprefix("outputs=")))
     one = source.load(folder, given.images)
@@ -49,7 +57,8 @@ def _export(given: argparse.Namespace) -> int:
     options = build.Options(formats, runtimes, given.int8, given.force, given.multiple)
     facts = build.export(one, given.to, options, lambda line: print(line, flush=True), images)
     print(card.table(facts))
-    print(f"{given.to}: {', '.join(facts['bytes'])}, card.json, README.md; try python -m lth.predict {given.to} IMAGE")
+    hint = f"; try python -m lth.predict {given.to} IMAGE" if {"onnx", "pt2"} & set(formats) else ""
+    print(f"{given.to}: {', '.join(facts['bytes'])}, card.json, README.md{hint}")
     return 0
 
 

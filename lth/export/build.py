@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lth.errors import DataError, UsageError
+from lth.errors import DataError, UsageError, notice
 from lth.export import card, compact, csr, latency, programs
 from lth.export.shrink import shrink
 from lth.export.source import Source
@@ -53,12 +53,17 @@ def export(source: Source, to: Path, options: Options, say: Callable[[str], None
         facts = _write(source, draft, options, say, calibration)
         files.write_json(draft / "card.json", facts)
         (draft / "README.md").write_text(card.readme(facts))
+        old = draft.with_suffix(".old")
         if to.exists():
-            shutil.rmtree(to)
+            to.rename(old)
         draft.rename(to)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    _note(source, to, facts)
+    try:
+        _note(source, to, facts)
+    except OSError as error:
+        notice(f"the report will not know of this export: {error.filename}: {error.strerror}.")
     return facts
 
 
@@ -78,7 +83,7 @@ def _write(source: Source, draft: Path, options: Options, say: Callable[[str], N
     network, tried = _deployed(small.network, source), []
     running: dict[str, dict[str, Any]] = {"eager": {"ticket": network}}
     if "pt2" in options.formats:
-        sparse, tried = sparsify(small.network)
+        sparse, tried = sparsify(small.network, _normalised(ticket, images))
         exported = programs.to_pt2(draft / "model.pt2", _deployed(sparse, source), source.shape)
         if any(row["sparse"] for row in tried):
             shutil.copy(csr.__file__, draft / "csr.py")
@@ -131,7 +136,7 @@ def _compare(source: Source, ticket: nn.Module, running: dict[str, dict[str, Any
         differ = int((values.argmax(1) != expected.argmax(1)).sum())
         accuracy = float((values.argmax(1) == source.labels).mean())
         agreement[name] = {"predictions_differ": differ, "largest_difference": difference, "test_acc": accuracy}
-        if not name.endswith("int8") and (differ or difference > LARGEST * max(largest, 1.0)):
+        if not name.endswith("int8") and (differ or not difference <= LARGEST * max(largest, 1.0)):
             raise DataError(
                 f"the exported network ({name}) is not the ticket: {differ} of {len(expected)} predictions differ, logits by up "
                 f"to {difference:.2g}."
@@ -171,6 +176,8 @@ def _timed(
 
 def _note(source: Source, to: Path, facts: dict) -> None:
     """Leave a copy of the card in the outputs folder, for the report."""
+    if source.record.folder.parent.name != "rounds":
+        return
     exports = source.record.folder.parent.parent / "exports"
     exports.mkdir(exist_ok=True)
     files.write_json(exports / f"{source.record.name}.json", facts | {"folder": str(to.resolve())})

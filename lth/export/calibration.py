@@ -11,7 +11,7 @@ COUNT = 128
 
 
 def images(folder: Path) -> np.ndarray:
-    """Return up to COUNT training images of a round, spread over its classes, float32 (n, c, h, w) in [0, 1].
+    """Return up to COUNT training images of a round, evenly spaced in the order of its folders, float32 (n, c, h, w) in [0, 1].
 
     Raises:
         DataError: the images are no longer where the round's config.yaml says.

@@ -89,6 +89,11 @@ def _literal(name: str) -> str:
     return f"`{name.replace('`', '')}`"
 
 
+def _weights() -> list[str]:
+    words = "`model.safetensors` holds what the masks keep, under the network's own names. With numpy and safetensors:"
+    return ["## The weights alone", words, f"```python\n{LOADER}```"]
+
+
 def readme(card: dict[str, Any]) -> str:
     """Return the page that lies beside the files."""
     size, channels, machine = card["input"]["image_size"], card["input"]["channels"], card["machine"]
@@ -99,7 +104,7 @@ def readme(card: dict[str, Any]) -> str:
         f"# {card['model']}: {', '.join(map(_literal, card['classes']))}",
         f"Input `images`: float32 (n, {channels}, {size}, {size}), {'grey' if channels == 1 else 'RGB'}, 0 to 1, resized "
         f"bilinearly without a crop; normalisation is inside. Output `logits`: (n, {len(card['classes'])}), in the order above.",
-        "```\npython -m lth.predict . photo.jpg\n```",
+        *(["```\npython -m lth.predict . photo.jpg\n```"] if {"model.onnx", "model.pt2"} & card["bytes"].keys() else []),
         f"Test accuracy {card['test_acc']:.3f} on {card['test_images']:,} images; its dense network has "
         f"{card['dense_test_acc']:.3f}. {card['predictions_differ']} predictions differ from the ticket's, logits by at most "
         f"{card['largest_difference']:.1e}.",
@@ -122,9 +127,7 @@ def readme(card: dict[str, Any]) -> str:
             "## Latency",
             f"Medians of interleaved runs on {machine['cores']} cores ({machine['machine']}), {versions}.",
             table(card),
-            "## The weights alone",
-            "`model.safetensors` holds what the masks keep, under the network's own names. With numpy and safetensors:",
-            f"```python\n{LOADER}```",
+            *(_weights() if "model.safetensors" in card["bytes"] else []),
             "## Where it comes from",
             f"Round `{card['round']}` (key {card['key']}, seed {card['seed']}, {card['density']:.1%} of the weights), exported "
             f"by lth {card['lth']}. It was trained by\n\n```\npython -m lth.run {card['command']}\n```\n",

@@ -29,7 +29,7 @@ def write(path: Path, state: Mapping[str, Tensor], masks: Mapping[str, Tensor]) 
     """
     tensors = {}
     for name, tensor in state.items():
-        flat = tensor.detach().cpu().contiguous()
+        flat = tensor.detach().cpu().contiguous().clone()  # tied weights share memory
         if name in masks:
             mask = masks[name].flatten()
             tensors[name] = flat.flatten()[mask]

@@ -46,4 +46,4 @@ class SparseLinear(nn.Module):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return csr_linear(x, self.rows, self.columns, self.values, self.bias)
+        return csr_linear(x.flatten(0, -2), self.rows, self.columns, self.values, self.bias).unflatten(0, x.shape[:-1])

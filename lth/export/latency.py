@@ -46,6 +46,7 @@ def session(path: Any, count: int) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = count, 1, 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle pools would disturb the next network
     source = path if isinstance(path, bytes) else str(path)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 

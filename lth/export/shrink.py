@@ -56,10 +56,14 @@ def shrink(net: nn.Module, images: Tensor, multiple: int = 1) -> Shrunk:
             pass
     for one in keep:
         one[(~one).nonzero().flatten()[: -int(one.sum()) % multiple]] = True
-    before = {name: len(m.weight) for name, m in net.named_modules() if isinstance(m, (CONV, nn.Linear))}
+    before = {name: _outputs(m) for name, m in net.named_modules() if isinstance(m, (CONV, nn.Linear))}
     small = take(net, groups, keep)
-    removed = {n: count - len(small.get_submodule(n).weight) for n, count in before.items()}
+    removed = {n: count - _outputs(small.get_submodule(n)) for n, count in before.items()}
     return Shrunk(small, {n: count for n, count in removed.items() if count}, left)
+
+
+def _outputs(module: nn.Module) -> int:
+    return module.out_channels if isinstance(module, CONV) else module.out_features
 
 
 def _silence(net: nn.Module, groups: list[Group], keep: Keep, images: Tensor) -> bool:

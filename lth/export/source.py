@@ -88,6 +88,7 @@ def load(folder: Path, root: Path | None = None) -> Source:
     """
     from lth.training.model import load_model
 
+    folder = folder.resolve()
     net = load_model(folder)
     facts = record.load(folder)
     records = {r.key: r for r in record.read(folder.parent.parent).records} | {facts.key: facts}

@@ -13,18 +13,23 @@ DENSITY = 0.25  # layers above it are not tried
 WEIGHTS = 50_000  # nor are smaller ones: a product takes microseconds
 
 
-def sparsify(net: nn.Module, batches: tuple[int, ...] = (1, 32), seconds: float = 0.3) -> tuple[nn.Module, list[dict[str, Any]]]:
+def sparsify(
+    net: nn.Module, images: Tensor, batches: tuple[int, ...] = (1, 32), seconds: float = 0.3
+) -> tuple[nn.Module, list[dict[str, Any]]]:
     """Return a copy of a network with sparse layers where they are faster on this machine, and what was measured.
 
-    A layer is exchanged if its product is faster at each of ``batches``, on one thread.
+    A layer is exchanged if its product is faster at each of ``batches``, on one thread. Layers over tokens are not tried.
+
+    Args:
+        images: normalised ones, by which the shapes of inputs are found.
 
     Returns:
         the network, and for each layer that was tried its ``layer``, ``density``, ``ratio`` of times (sparse / dense) by batch,
         and whether it is ``sparse`` now.
     """
-    net, tried = copy.deepcopy(net), []
+    net, tried, flat = copy.deepcopy(net), [], _over_vectors(net, images)
     for name, layer in list(net.named_modules()):
-        if type(layer) is not nn.Linear or layer.weight.numel() < WEIGHTS:
+        if name not in flat or layer.weight.numel() < WEIGHTS:
             continue
         density = float(layer.weight.count_nonzero()) / layer.weight.numel()
         if density > DENSITY:
@@ -36,6 +41,21 @@ def sparsify(net: nn.Module, batches: tuple[int, ...] = (1, 32), seconds: float 
         if faster:
             net.set_submodule(name, other)
     return net, tried
+
+
+def _over_vectors(net: nn.Module, images: Tensor) -> set[str]:
+    """Return the names of the linear layers whose inputs are (n, features)."""
+    names: set[str] = set()
+    layers = {name: module for name, module in net.named_modules() if type(module) is nn.Linear}
+    hooks = [
+        module.register_forward_pre_hook(lambda _, args, name=name: names.add(name) if args[0].ndim == 2 else None)
+        for name, module in layers.items()
+    ]
+    with torch.no_grad():
+        net(images)
+    for hook in hooks:
+        hook.remove()
+    return names
 
 
 def _ratio(dense: nn.Module, sparse: nn.Module, x: Tensor, seconds: float) -> float:

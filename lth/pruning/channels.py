@@ -119,20 +119,21 @@ def count(keep: Keep) -> int:
     return sum(int(one.count_nonzero()) for one in keep)
 
 
-def magnitudes(groups: Sequence[Group], weights: Mapping[str, Tensor]) -> list[Tensor]:
+def magnitudes(groups: Sequence[Group], weights: Mapping[str, Tensor], alive: Keep | None = None) -> list[Tensor]:
     """Return each channel's group magnitude, float32 (channels): the mean over its places of the sum of its squared weights.
 
-    Divided by the mean over the group's channels, so that groups of different sizes can be ranked together (Fang et al. 2023,
-    arXiv 2301.12900, section 3.3). Biases and BatchNorms do not count.
+    Divided by the mean over the group's ``alive`` channels (None: all), so that groups of different sizes can be ranked together
+    (Fang et al. 2023, arXiv 2301.12900, section 3.3). Biases and BatchNorms do not count.
     """
     result = []
-    for group in groups:
+    for i, group in enumerate(groups):
         total, places = torch.zeros(group.channels), 0
         for part, weight in _weights(group, weights):
             total += group.gather(part, _per_place(part, weight.detach().cpu().float().square()), 0)
             places += 1
         total /= max(places, 1)
-        result.append(total / total.mean().clamp(min=torch.finfo(torch.float32).tiny))
+        mean = (total if alive is None else total[alive[i]]).mean()
+        result.append(total / mean.clamp(min=torch.finfo(torch.float32).tiny))
     return result
 
 

@@ -102,6 +102,8 @@ def _regular(raw: Raw, modules: Mapping[str, nn.Module]) -> Group | str:
     parts = []
     for (name, side), pairs in raw:
         each = sum(channel == pairs[0][0] for channel, _ in pairs)
+        if not 0 <= pairs[0][1] <= pairs[0][1] + len(pairs) <= _size(modules[name], side):
+            return "they are not all channels"  # a linear layer over pixels, for example
         parts.append(Slice(name, side, pairs[0][1], len(pairs), pairs[0][0], each, _size(modules[name], side)))
     group, whole = Group(count, tuple(parts)), 1 + max(channel for _, pairs in raw for channel, _ in pairs)
     for part, (_, pairs) in zip(parts, raw):
@@ -112,7 +114,8 @@ def _regular(raw: Raw, modules: Mapping[str, nn.Module]) -> Group | str:
 
 
 def _known(name: str, modules: Mapping[str, nn.Module]) -> bool:
-    return isinstance(modules.get(name), (CONV, nn.Linear, BATCHNORM))
+    module = modules.get(name)
+    return isinstance(module, (CONV, nn.Linear, BATCHNORM)) and not isinstance(module, nn.modules.conv._ConvTransposeNd)
 
 
 def _unit(module: nn.Module, side: str) -> int:
@@ -150,7 +153,7 @@ def removable(net: nn.Module, groups: Sequence[Group], images: Tensor) -> bool:
         small.load_state_dict(unread, strict=False)
         try:
             taken = take(small, list(groups), drawn)(images)
-        except RuntimeError:  # a forward that depends on the number of channels
+        except (RuntimeError, IndexError, ValueError):  # a forward that depends on the number of channels
             return False
     return taken.shape == outputs.shape and torch.allclose(taken, outputs, rtol=1e-3, atol=1e-4 * float(outputs.abs().max()))
 

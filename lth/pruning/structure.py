@@ -30,7 +30,7 @@ def prune_channels(
         generator = torch.Generator().manual_seed(seed)
         scores = [torch.rand(group.channels, generator=generator) for group in groups]
     else:
-        scores = channels.magnitudes(groups, M.apply(weights, before))
+        scores = channels.magnitudes(groups, M.apply(weights, before), channels.kept(groups, before))
     budget = flops if prune.budget == "flops" else None
     return channels.prune(groups, before, scores, prune.rate, levels, layerwise=prune.allocation == "layerwise", flops=budget)
 

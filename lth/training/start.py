@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from lth.config import Prune
 from lth.errors import UsageError, notice_once
-from lth.pruning import allocation, criteria, structure
+from lth.pruning import allocation, channels, criteria, structure
 from lth.pruning import masks as M
 from lth.seeds import stream
 from lth.training.task import State, Task
@@ -182,6 +183,16 @@ def _require_channels(task: Task) -> None:
         return
     groups = task.groups()
     total = sum(group.channels for group in groups)
+    if prune.budget == "flops":
+        params = dict(task.network.named_parameters())
+        dense = M.dense({name: params[name] for name in task.prunable()})
+        one = channels.masks(groups, [torch.arange(group.channels) == 0 for group in groups], dense)
+        least, most = task.flops(one), (1 - prune.rate) ** prune.rounds * task.flops(dense)
+        if least > most:
+            raise UsageError(
+                f"prune.rounds={prune.rounds} is not accepted with prune.rate={prune.rate:g} and prune.budget=flops: one channel "
+                f"a group takes {least:,.0f} FLOPs, and at most {most:,.0f} would be left."
+            )
     counted = prune.budget == "channels" and prune.allocation == "global"
     if counted and M.kept_after(total, prune.rate, prune.rounds) < len(groups):
         raise UsageError(

@@ -170,6 +170,7 @@ WRONG = {
     "format": (["--formats", "onnx,tflite"], 2, "--formats tflite is not accepted: it takes onnx, pt2, safetensors"),
     "runtime": (["--runtime", "tensorrt"], 2, "--runtime tensorrt is not accepted"),
     "multiple": (["--multiple", "0"], 2, "--multiple 0 is not accepted"),
+    "no file": (["--formats", "pt2", "--runtime", "onnxruntime"], 2, "--runtime onnxruntime is not accepted: it times onnx"),
     "no images": (["--images", "/nowhere"], 1, "--images DIR says where"),
 }
 

@@ -33,7 +33,7 @@ def test_a_layer_is_exchanged_where_it_was_faster(
 ) -> None:
     monkeypatch.setattr(latency, "medians", lambda calls, seconds: {"dense": 1.0, "sparse": ratio})
     net = _net()
-    other, tried = sparse.sparsify(net)
+    other, tried = sparse.sparsify(net, torch.rand(2, 3, 16, 16))
     assert [(row["layer"], row["sparse"]) for row in tried] == [("1", exchanged)]
     assert isinstance(other[1], SparseLinear) == exchanged
     assert type(net[1]) is nn.Linear
@@ -42,8 +42,18 @@ def test_a_layer_is_exchanged_where_it_was_faster(
     assert torch.allclose(exported(images), net((images - 0.5) / 0.2), atol=1e-4)
 
 
+def test_a_layer_over_tokens_is_not_tried_and_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "medians", lambda calls, seconds: {"dense": 1.0, "sparse": 0.5})
+    net = nn.Sequential(nn.Unflatten(1, (4, 300)), nn.Linear(300, 300), nn.Flatten())
+    with torch.no_grad():
+        net[1].weight.mul_(torch.rand_like(net[1].weight) < 0.05)
+    assert sparse.sparsify(net, torch.rand(2, 1200))[1] == []
+    x = torch.rand(2, 4, 300)
+    assert torch.allclose(SparseLinear(net[1])(x), net[1](x), atol=1e-5)
+
+
 def test_dense_and_small_layers_are_not_tried() -> None:
-    assert sparse.sparsify(nn.Sequential(nn.Linear(400, 400), nn.Linear(20, 20)))[1] == []
+    assert sparse.sparsify(nn.Sequential(nn.Linear(400, 400), nn.Linear(400, 20)), torch.rand(2, 400))[1] == []
 
 
 def test_medians_are_of_calls_in_turn() -> None:

@@ -100,6 +100,35 @@ def test_random_channels_are_as_many_in_each_group() -> None:
     assert all(map(torch.equal, C.random_keep(keep, 3), drawn))
 
 
+class Mixer(nn.Module):
+    """Linear layers over pixels, which no channel of the convolution is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.mix = nn.Conv2d(3, 8, 2, 2), nn.Sequential(nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 16))
+        self.up, self.head = nn.ConvTranspose2d(8, 8, 2, 2), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.mix(self.conv(x).flatten(2)).unflatten(2, (4, 4))
+        return self.head(self.up(x).mean((2, 3)))
+
+
+def test_channels_that_meet_other_kinds_of_layers_are_left_whole():
+    groups, refused = coupled(Mixer().eval(), images(1, 8))
+    assert {part.module for group in groups for part in group.slices} <= {"mix.0", "mix.2"}
+    assert refused
+
+
+def test_survivors_are_ranked_by_the_mean_of_survivors():
+    """A group that lost channels before is neither favoured nor put at a disadvantage."""
+    weights = {"a.weight": torch.ones(8, 4), "b.weight": torch.ones(8, 4)}
+    groups = [C.Group(8, (C.Slice(name, "out", 0, 8, 0, 1, 8),)) for name in ("a", "b")]
+    weights["a.weight"][2:] = 0
+    scores = C.magnitudes(groups, weights, [torch.arange(8) < 2, torch.ones(8, dtype=torch.bool)])
+    assert scores[0][:2].tolist() == [1, 1]
+    assert scores[1].tolist() == [1] * 8
+
+
 @pytest.mark.parametrize("name", ["swin_t", "shufflenet_v2_x0_5"])
 def test_a_network_that_the_graph_does_not_take_is_named_in_one_sentence(name: str) -> None:
     net = models.get_model(name, num_classes=6)

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import importlib.util
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from lth.cli.command import run_command
-from lth.data.decode import decode
+from lth.data.decode import decode, to_unit
 from lth.errors import DataError, UsageError, notice
+from lth.export import CARD
+from lth.tree import files
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 BATCH = 32
@@ -25,7 +28,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """Return the card of an exported network. Raises DataError where the folder has none."""
     try:
         card = json.loads((folder / "card.json").read_bytes())
-        if card["format"] != "lth-card-1":
+        if card["format"] != CARD:
             raise ValueError(card["format"])
         return card
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -91,8 +94,7 @@ def predict(run: Run, card: dict[str, Any], paths: list[Path]) -> Iterator[tuple
                 faults[path] = str(error)
         probabilities = {}
         if pixels:
-            batch = np.ascontiguousarray(np.stack(list(pixels.values())).transpose(0, 3, 1, 2), np.float32) / np.float32(255)
-            probabilities = dict(zip(pixels, softmax(run(batch))))
+            probabilities = dict(zip(pixels, softmax(run(to_unit(np.stack(list(pixels.values())))))))
         for path in chunk:
             yield path, faults[path] if path in faults else probabilities[path]
 
@@ -132,10 +134,11 @@ def _predict(folder: Path, arguments: list[str], table: Path | None) -> int:
         if table is None:
             print(f"{path}  {card['classes'][best]}  {result[best]:.3f}")
     if table is not None:
-        with open(table, "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", "class", *card["classes"]])
-            writer.writerows(rows)
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["image", "class", *card["classes"]])
+        writer.writerows(rows)
+        files.write_bytes(table, text.getvalue().encode())
         print(f"{table}: {len(rows):,} images")
     return 1 if bad else 0
 

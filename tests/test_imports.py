@@ -18,7 +18,7 @@ ALLOWED = {
     "verify": {"invariants", "cli", *GROUND},
     "board": {"cli", *GROUND},
     "report": {"report", "analysis", "tree", "cli", *GROUND},
-    "predict": {"export", "data", "cli", *GROUND},
+    "predict": {"export", "tree", "data", "cli", *GROUND},
     "export": {"export", "training", "tree", "cli", "__version__", *BASE},
     "training": {"training", "tracking", "invariants", "analysis", "report", "tree", "cli", *BASE},
     "tracking": {"tracking", "analysis", "report", "tree", "data", *GROUND},

@@ -28,6 +28,11 @@ def decode(path: Path, size: int, channels: int = 3) -> np.ndarray:
         raise DataError(f"the image {path} cannot be decoded ({why}).") from error
 
 
+def to_unit(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8 pixels (n, h, w, channels) as float32 (n, channels, h, w) in [0, 1]."""
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
+
+
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I;16", "I;16B", "I;16L", "I"):
         return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")

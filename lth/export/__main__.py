@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lth.cli.command import run_command
 from lth.errors import UsageError
+from lth.export import FORMATS, RUNTIMES
 
-ALL = "eager,export,onnxruntime"
 FILES = {"export": "pt2", "onnxruntime": "onnx"}  # runtime -> the format that it runs
 
 
@@ -15,8 +15,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("round", help="a round's folder, or best: the sparsest ticket within one point of its dense network")
     parser.add_argument("outputs", nargs="?", default="outputs", help="outputs=DIR, the folder that best is looked for in")
     parser.add_argument("--to", type=Path, required=True, help="folder to write")
-    parser.add_argument("--formats", default="onnx,pt2,safetensors", help="which files are written (onnx,pt2,safetensors)")
-    parser.add_argument("--runtime", default=ALL, help="what is timed (eager,export,onnxruntime), or none")
+    parser.add_argument("--formats", default=",".join(FORMATS), help=f"which files are written ({','.join(FORMATS)})")
+    parser.add_argument("--runtime", default=",".join(RUNTIMES), help=f"what is timed ({','.join(RUNTIMES)}), or none")
     parser.add_argument("--int8", action="store_true", help="also a model in 8-bit integers; training images calibrate it")
     parser.add_argument("--images", type=Path, help="where the test images are now, if they were moved")
     parser.add_argument("--force", action="store_true", help="replace the folder if it is an export")
@@ -38,16 +38,16 @@ def main() -> None:
 
 
 def _export(given: argparse.Namespace) -> int:
-    formats = _words("--formats", given.formats, ("onnx", "pt2", "safetensors"))
-    runtimes = () if given.runtime == "none" else _words("--runtime", given.runtime, ("eager", "export", "onnxruntime"))
+    formats = _words("--formats", given.formats, FORMATS)
+    runtimes = () if given.runtime == "none" else _words("--runtime", given.runtime, RUNTIMES)
     if given.multiple < 1:
         raise UsageError(f"--multiple {given.multiple} is not accepted: it takes 1 or more channels.")
     from lth.export import build, calibration, card, source  # after the command line was read: torch takes seconds
 
     given.to = given.to.resolve()
-    if missing := [
-        name for name in given.runtime.split(",") if FILES.get(name, formats[0]) not in formats and given.runtime != ALL
-    ]:
+    written = {*formats, *(["onnx"] if given.int8 else [])}  # int8 is made from it
+    missing = [name for name in runtimes if name in FILES and FILES[name] not in written]
+    if missing and runtimes != RUNTIMES:  # by default what is there is timed
         raise UsageError(f"--runtime {missing[0]} is not accepted: it times {FILES[missing[0]]}, which --formats leaves out.")
     build.require_place(given.to, force=given.force)
     folder = source.find(given.round, Path(given.outputs.removeprefix("outputs=")))

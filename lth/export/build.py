@@ -12,23 +12,22 @@ import torch
 from torch import nn
 
 from lth.errors import DataError, UsageError, notice
-from lth.export import card, compact, csr, latency, programs
+from lth.export import FORMATS, RUNTIMES, card, compact, csr, latency, programs
 from lth.export.shrink import shrink
-from lth.export.source import Source
+from lth.export.source import Source, read_images
 from lth.export.sparse import sparsify
 from lth.tree import files
 
-FORMATS = ("onnx", "pt2", "safetensors")
 LARGEST = 1e-4  # difference of logits, relative to the largest logit, at which an export fails
 
 
 @dataclass(frozen=True)
 class Options:
-    """``formats``: of FORMATS; ``runtimes``: of ``latency.RUNTIMES``, which are timed; ``seconds``: of each timing;
+    """``formats``: of FORMATS; ``runtimes``: of RUNTIMES, which are timed; ``seconds``: of each timing;
     ``multiple``: of which numbers of channels are, see ``shrink``."""
 
     formats: tuple[str, ...] = FORMATS
-    runtimes: tuple[str, ...] = latency.RUNTIMES
+    runtimes: tuple[str, ...] = RUNTIMES
     int8: bool = False
     force: bool = False
     multiple: int = 8
@@ -76,7 +75,7 @@ def require_place(to: Path, *, force: bool) -> None:
 
 
 def _write(source: Source, draft: Path, options: Options, say: Callable[[str], None], calibration: np.ndarray | None) -> dict:
-    images = next(source.images())[:2]
+    images = read_images(source.paths[:2], source.record.image_size, len(source.record.mean))
     ticket = _deployed(source.net, source)
     small = shrink(source.net, _normalised(ticket, images), options.multiple)
     say(card.removal(small, source.net))

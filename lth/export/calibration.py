@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lth.data.decode import to_unit
 from lth.data.split import prepare
 from lth.training.model import read_config
 
@@ -19,5 +20,4 @@ def images(folder: Path) -> np.ndarray:
     config = read_config(folder / "config.yaml")
     splits = prepare(config.data)
     chosen = splits.train[np.linspace(0, len(splits.train) - 1, min(COUNT, len(splits.train))).astype(int)]
-    pixels = splits.train_images.take(chosen)
-    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
+    return to_unit(splits.train_images.take(chosen))

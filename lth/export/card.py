@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from lth import __version__
-from lth.export import latency
+from lth.export import CARD, latency
 from lth.export.compact import LOADER
 from lth.export.shrink import Shrunk
 from lth.export.source import Source
@@ -35,7 +35,7 @@ def facts(
     channels, size, _ = source.shape
     exported = {name: entry for name, entry in agreement.items() if name != "ticket"}
     return {
-        "format": "lth-card-1",
+        "format": CARD,
         "classes": record.classes,
         "input": {"name": "images", "type": "float32, 0 to 1", "channels": channels, "image_size": size},
         "model": record.model,

@@ -5,13 +5,13 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
-RUNTIMES = ("eager", "export", "onnxruntime")
 BATCHES = (1, 32)
 
 
@@ -40,19 +40,18 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def session(path: Any, count: int) -> Any:
-    """Return an ONNX Runtime session of a file or of its bytes, on ``count`` threads of the CPU."""
+def session(path: Path, count: int) -> Any:
+    """Return an ONNX Runtime session of a file, on ``count`` threads of the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = count, 1, 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle pools would disturb the next network
-    source = path if isinstance(path, bytes) else str(path)
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def caller(runtime: str, one: Any, images: np.ndarray, count: int) -> Callable[[], Any]:
-    """Return a call of ``one`` (a module, an exported program's module, or an ONNX file or its bytes) on float32 images."""
+    """Return a call of ``one`` (a module, an exported program's module, or an ONNX file) on float32 images."""
     if runtime == "onnxruntime":
         running = session(one, count)
         return lambda: running.run(None, {"images": images})

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from lth.data.decode import decode
+from lth.data.decode import decode, to_unit
 from lth.errors import DataError, UsageError
 from lth.tree import predictions, record
 from lth.tree.record import Record
@@ -46,8 +46,7 @@ class Source:
 
 def read_images(paths: list[Path], size: int, channels: int) -> np.ndarray:
     """Return decoded images, float32 (n, c, size, size) in [0, 1]. Raises DataError naming a file that cannot be decoded."""
-    pixels = np.stack([decode(path, size, channels) for path in paths])
-    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
+    return to_unit(np.stack([decode(path, size, channels) for path in paths]))
 
 
 def find(name: str, outputs: Path) -> Path:

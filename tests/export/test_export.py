@@ -187,6 +187,15 @@ def test_bad_options_get_one_sentence(
     assert not list(tmp_path.glob("*net*"))
 
 
+def test_int8_is_made_from_onnx_whatever_formats_say(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    to = tmp_path / "net"
+    words = ["--int8", "--formats", "safetensors", "--runtime", "onnxruntime"]
+    assert _export(monkeypatch, _round(outputs, 2), "--to", to, *words) == 0
+    card = json.loads((to / "card.json").read_text())
+    assert {"model.onnx", "model.int8.onnx", "model.safetensors"} == set(card["bytes"])
+    assert {row["runtime"] for row in card["latency"]} == {"onnxruntime"}
+
+
 def test_damaged_and_missing_rounds_and_packages(
     outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

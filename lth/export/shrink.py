@@ -74,7 +74,7 @@ def _silence(net: nn.Module, groups: list[Group], keep: Keep, images: Tensor) ->
         for part in group.slices:
             if part.side == "in":
                 reads = channels.over_columns(modules[part.module].weight != 0, part.size)
-                alive += group.gather(part, reads * ~reaching[part.module].foldable, 0)
+                alive += group.gather(part, reads * ~reaching[part.module].foldable)
         dead = one & (alive == 0)
         if dead.sum() == one.sum():  # one stays: torch has no empty convolutions
             dead[one.nonzero()[0]] = False

@@ -53,11 +53,10 @@ class Group:
         spread[part.begin : part.begin + part.length] = values[self._channel(part)]
         return spread
 
-    def gather(self, part: Slice, values: Tensor, zero: Any) -> Tensor:
-        """Return the sum of ``values`` (size) of a module over each channel's positions, of bools whether there is any."""
-        total = torch.full((self.channels,), zero, dtype=torch.float32)
+    def gather(self, part: Slice, values: Tensor) -> Tensor:
+        """Return the sum of ``values`` (size) of a module over each channel's positions, float32 (channels)."""
         inside = values[part.begin : part.begin + part.length].float()
-        return total.index_add_(0, self._channel(part), inside)
+        return torch.zeros(self.channels).index_add_(0, self._channel(part), inside)
 
     def _channel(self, part: Slice) -> Tensor:
         return (part.first + torch.arange(part.length) // part.each) % self.channels
@@ -109,7 +108,7 @@ def kept(groups: Sequence[Group], masks: Masks) -> Keep:
     for group in groups:
         count = torch.zeros(group.channels)
         for part, weight in _weights(group, masks):
-            count += group.gather(part, _per_place(part, weight), 0)
+            count += group.gather(part, _per_place(part, weight))
         result.append(count > 0)
     return result
 
@@ -129,7 +128,7 @@ def magnitudes(groups: Sequence[Group], weights: Mapping[str, Tensor], alive: Ke
     for i, group in enumerate(groups):
         total, places = torch.zeros(group.channels), 0
         for part, weight in _weights(group, weights):
-            total += group.gather(part, _per_place(part, weight.detach().cpu().float().square()), 0)
+            total += group.gather(part, _per_place(part, weight.detach().cpu().float().square()))
             places += 1
         total /= max(places, 1)
         mean = (total if alive is None else total[alive[i]]).mean()
@@ -189,6 +188,13 @@ def random_keep(keep: Keep, seed: int) -> Keep:
     return keep_best(scores, [torch.ones_like(one) for one in keep], [int(one.count_nonzero()) for one in keep])
 
 
+def left(alive: Keep, rate: float, rounds: int, *, layerwise: bool) -> int | list[int]:
+    """Return how many of the channels in ``alive`` are kept after ``rounds`` rounds: in all, or in each group, at least one."""
+    if not layerwise:
+        return kept_after(count(alive), rate, rounds)
+    return [max(1, kept_after(int(one.count_nonzero()), rate, rounds)) for one in alive]
+
+
 def prune(
     groups: Sequence[Group],
     before: Masks,
@@ -212,13 +218,9 @@ def prune(
         UsageError: not one channel of each group would be left.
     """
     alive = kept(groups, before)
-    if layerwise:
-        number: Any = [max(1, kept_after(int(one.count_nonzero()), rate, rounds)) for one in alive]
-    else:
-        number = kept_after(count(alive), rate, rounds)
     try:
         if flops is None:
-            keep = keep_best(scores, alive, number)
+            keep = keep_best(scores, alive, left(alive, rate, rounds, layerwise=layerwise))
         else:
             most = (1 - rate) ** rounds * flops(before)
             keep = within_budget(scores, alive, lambda keep: flops(masks(groups, keep, before)) <= most)

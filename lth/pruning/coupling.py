@@ -96,21 +96,18 @@ def _regular(raw: Raw, modules: Mapping[str, nn.Module]) -> Group | str:
     if odd:
         kinds = {name if name == PARAMETER else type(modules[name]).__name__ for name in odd}
         return f"they reach a {' and a '.join(sorted(kinds))}"
-    count = 1 + max(channel for _, pairs in raw for channel, _ in pairs)
-    for (name, side), _ in raw:
-        count = math.gcd(count, _unit(modules[name], side))
-    parts = []
+    whole = 1 + max(channel for _, pairs in raw for channel, _ in pairs)
+    count, parts = whole, []
     for (name, side), pairs in raw:
-        each = sum(channel == pairs[0][0] for channel, _ in pairs)
-        if not 0 <= pairs[0][1] <= pairs[0][1] + len(pairs) <= _size(modules[name], side):
+        size, (first, begin) = _size(modules[name], side), pairs[0]
+        if begin + len(pairs) > size:
             return "they are not all channels"  # a linear layer over pixels, for example
-        parts.append(Slice(name, side, pairs[0][1], len(pairs), pairs[0][0], each, _size(modules[name], side)))
-    group, whole = Group(count, tuple(parts)), 1 + max(channel for _, pairs in raw for channel, _ in pairs)
-    for part, (_, pairs) in zip(parts, raw):
-        order = [((part.first + i // part.each) % whole, part.begin + i) for i in range(part.length)]
-        if [channel for channel, _ in order] != [c for c, _ in pairs] or [p for _, p in order] != [p for _, p in pairs]:
+        each = sum(channel == first for channel, _ in pairs)
+        if [((first + i // each) % whole, begin + i) for i in range(len(pairs))] != pairs:
             return "their order is irregular"
-    return group
+        count = math.gcd(count, _unit(modules[name], side))
+        parts.append(Slice(name, side, begin, len(pairs), first, each, size))
+    return Group(count, tuple(parts))
 
 
 def _known(name: str, modules: Mapping[str, nn.Module]) -> bool:
@@ -152,7 +149,7 @@ def removable(net: nn.Module, groups: Sequence[Group], images: Tensor) -> bool:
         small = copy.deepcopy(net)
         small.load_state_dict(unread, strict=False)
         try:
-            taken = take(small, list(groups), drawn)(images)
+            taken = take(small, groups, drawn)(images)
         except (RuntimeError, IndexError, ValueError):  # a forward that depends on the number of channels
             return False
     return taken.shape == outputs.shape and torch.allclose(taken, outputs, rtol=1e-3, atol=1e-4 * float(outputs.abs().max()))

@@ -17,9 +17,9 @@ def parse(structure: str) -> tuple[int, int] | None:
     return (n, m) if 0 < n < m else None
 
 
-def fitting(shapes: Mapping[str, torch.Size], m: int) -> list[str]:
-    """Return the names of the weights (outputs, inputs, ...) whose number of inputs is a multiple of ``m``."""
-    return [name for name, shape in shapes.items() if len(shape) > 1 and shape[1] % m == 0]
+def fitting(weights: Mapping[str, Tensor], m: int) -> list[str]:
+    """Return the names of the weights, or masks, (outputs, inputs, ...) whose number of inputs is a multiple of ``m``."""
+    return [name for name, t in weights.items() if t.ndim > 1 and t.shape[1] % m == 0]
 
 
 def prune(scores: Mapping[str, Tensor], before: Masks, n: int, m: int) -> Masks:

@@ -1,5 +1,7 @@
 """Take channels out of a network: smaller convolutions, linear layers and BatchNorms in place of the old ones."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,7 @@ def depthwise(module: nn.Module) -> bool:
     return isinstance(module, CONV) and module.groups == module.in_channels == module.out_channels > 1
 
 
-def take(net: nn.Module, groups: list[Group], keep: Keep) -> nn.Module:
+def take(net: nn.Module, groups: Sequence[Group], keep: Keep) -> nn.Module:
     """Return the network, changed in place, without the channels that are not kept."""
     modules = dict(net.named_modules())
     places: dict[tuple[str, str], Tensor] = {}

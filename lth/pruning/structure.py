@@ -38,14 +38,14 @@ def prune_channels(
 def prune_pattern(structure: str, scores: Mapping[str, Tensor], before: Masks) -> Masks:
     """Return the masks of an N:M step; weights whose number of inputs does not divide keep their masks."""
     n, m = n_of_m.parse(structure)
-    fitting = n_of_m.fitting({name: mask.shape for name, mask in before.items()}, m)
+    fitting = n_of_m.fitting(before, m)
     return before | n_of_m.prune(scores, {name: before[name] for name in fitting}, n, m)
 
 
 def pattern_keeps(structure: str, before: Masks) -> dict[str, int]:
     """Return how many weights of each layer an N:M step keeps."""
     n, m = n_of_m.parse(structure)
-    fitting = n_of_m.fitting({name: mask.shape for name, mask in before.items()}, m)
+    fitting = n_of_m.fitting(before, m)
     return {name: mask.numel() * n // m if name in fitting else M.kept({name: mask}) for name, mask in before.items()}
 
 
@@ -53,7 +53,7 @@ def left_dense(structure: str, masks: Masks) -> list[str]:
     """Return the names of the weights that an N:M step does not prune, as their number of inputs does not divide; sorted."""
     if not (pattern := n_of_m.parse(structure)):
         return []
-    return sorted(masks.keys() - set(n_of_m.fitting({name: mask.shape for name, mask in masks.items()}, pattern[1])))
+    return sorted(masks.keys() - set(n_of_m.fitting(masks, pattern[1])))
 
 
 def random_like(structure: str, groups: Sequence[Group], masks: Masks, seed: int) -> Masks:
@@ -84,8 +84,7 @@ def check(prune: Prune, levels: int, groups: Sequence[Group], masks: Masks, befo
     count, expected = channels.count(keep), None
     if before is not None and prune.budget == "channels":
         alive = channels.kept(groups, before)
-        layerwise = prune.allocation == "layerwise"
-        numbers = [int(one.count_nonzero()) for one in alive] if layerwise else [channels.count(alive)]
-        expected = sum(max(1, M.kept_after(number, prune.rate, levels)) for number in numbers)
+        number = channels.left(alive, prune.rate, levels, layerwise=prune.allocation == "layerwise")
+        expected = number if isinstance(number, int) else sum(number)
     holds = bool(groups) and all(mask.equal(whole[name]) for name, mask in masks.items()) and expected in (None, count)
     return {"holds": holds, "structure": "channels", "groups": len(groups), "kept": count, "expected": expected}

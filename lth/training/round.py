@@ -82,12 +82,12 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
     effective = flow.effective_density(task.network, masks, shape) if shape else None
     if spec.control:
         control = checks.control(spec.control, ticket, start.original, task.trained(), start.seed != config.seed)
-    network = task.network
+    network, parent = task.network, start.parent.masks if start.parent else None
     checked = checks.of_round(
         Ticket(tickets.load_ticket(folder).masks, ticket.rewind),
         tickets.load_final(folder)[0],
         **result.observed,
-        parent=start.parent.masks if start.parent else None,
+        parent=parent,
         expected=start.expected,
         shapes=checks.shapes_of(network.state_dict(), network),
         fresh=task.shapes,
@@ -96,9 +96,7 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
         init=init,
         effective_density=effective,
         control=control,
-        structure=structure.check(config.prune, spec.levels, ticket.groups, masks, start.parent.masks if start.parent else None)
-        if spec.index
-        else None,
+        structure=structure.check(config.prune, spec.levels, ticket.groups, masks, parent) if spec.index else None,
     )
     if spec.control == "order":
         line = task.line(tickets.load_final(store.valid(spec.parent.key))[0])

@@ -77,8 +77,21 @@ def _pruned(spec: Spec, task: Task, parent: Ticket, folder: Path, rewind: Checkp
     trained, _ = tickets.load_final(folder)
     weights = trained if prune.retrain != "rewind" else rewind.state or parent.rewind
     if prune.structure == "channels":
-        return _channels(spec, task, parent, before, trained, Ticket(before, weights), rewind)
-    keep = keeps(task, before, spec.levels)
+        groups = parent.groups or tuple(task.groups())
+        seed = stream("random criterion", task.config.seed, spec.index)
+        masks = structure.prune_channels(prune, spec.levels, groups, before, trained, seed, task.flops)
+        expected = M.kept(masks)  # the schedule counts channels, which the check ``structure`` compares
+    else:
+        groups, keep = (), keeps(task, before, spec.levels)
+        masks, expected = _masks(spec, task, before, keep, trained, weights), allocation.total(keep)
+    ticket = Ticket(masks, weights, groups)
+    position, constant = _position(rewind, ticket, prune), prune.retrain == "finetune"
+    return Start(ticket, position, task.config.seed, expected, parent=parent, constant_rate=constant)
+
+
+def _masks(spec: Spec, task: Task, before: M.Masks, keep: allocation.Keep, trained: State, weights: State) -> M.Masks:
+    """Return the masks by which single weights, or those of an N:M pattern, are kept by their scores."""
+    prune = task.config.prune
     if dense := structure.left_dense(prune.structure, before):
         notice_once(f"prune.structure={prune.structure} leaves {', '.join(dense)} dense: their inputs do not divide.")
 
@@ -92,27 +105,11 @@ def _pruned(spec: Spec, task: Task, parent: Ticket, folder: Path, rewind: Checkp
             return M.keep_top(scores, masks, keep)
         return structure.prune_pattern(prune.structure, scores, masks)
 
-    masks = criteria.prune(
+    return criteria.prune(
         task.criterion or prune.criterion, before, keep, select, weights=lambda: {name: trained[name] for name in before},
         seed=lambda: stream("random criterion", task.config.seed, spec.index), network=network, batch=task.batch,
         input_shape=task.input_shape,
     )  # fmt: skip
-    ticket = Ticket(masks, weights)
-    position, constant = _position(rewind, ticket, prune), prune.retrain == "finetune"
-    return Start(ticket, position, task.config.seed, allocation.total(keep), parent=parent, constant_rate=constant)
-
-
-def _channels(
-    spec: Spec, task: Task, parent: Ticket, before: M.Masks, trained: State, ticket: Ticket, rewind: Checkpoint
-) -> Start:
-    """Prune the parent's channels; ``ticket`` has the weights to rewind to."""
-    prune = task.config.prune
-    groups = parent.groups or tuple(task.groups())
-    seed = stream("random criterion", task.config.seed, spec.index)
-    masks = structure.prune_channels(prune, spec.levels, groups, before, trained, seed, task.flops)
-    ticket = replace(ticket, masks=masks, groups=groups)
-    position, constant = _position(rewind, ticket, prune), prune.retrain == "finetune"
-    return Start(ticket, position, task.config.seed, M.kept(masks), parent=parent, constant_rate=constant)
 
 
 def _control(spec: Spec, task: Task, original: Ticket, rewind: Checkpoint) -> Start:
@@ -177,12 +174,11 @@ def require_weights(task: Task) -> None:
 
 
 def _require_channels(task: Task) -> None:
-    """Raise UsageError where each group could not keep a channel; for a budget of FLOPs that is only known while pruning."""
+    """Raise UsageError where the rounds that are asked for would leave less than one channel in each group."""
     prune = task.config.prune
     if not prune.rounds:
         return
-    groups = task.groups()
-    total = sum(group.channels for group in groups)
+    groups, key = task.groups(), f"prune.rounds={prune.rounds} is not accepted with prune.rate={prune.rate:g}"
     if prune.budget == "flops":
         params = dict(task.network.named_parameters())
         dense = M.dense({name: params[name] for name in task.prunable()})
@@ -190,12 +186,9 @@ def _require_channels(task: Task) -> None:
         least, most = task.flops(one), (1 - prune.rate) ** prune.rounds * task.flops(dense)
         if least > most:
             raise UsageError(
-                f"prune.rounds={prune.rounds} is not accepted with prune.rate={prune.rate:g} and prune.budget=flops: one channel "
-                f"a group takes {least:,.0f} FLOPs, and at most {most:,.0f} would be left."
+                f"{key} and prune.budget=flops: one channel a group takes {least:,.0f} FLOPs, at most {most:,.0f} would be left."
             )
-    counted = prune.budget == "channels" and prune.allocation == "global"
-    if counted and M.kept_after(total, prune.rate, prune.rounds) < len(groups):
-        raise UsageError(
-            f"prune.rounds={prune.rounds} is not accepted with prune.rate={prune.rate:g}: of {total} channels in {len(groups)} "
-            "groups fewer would be left than one in each."
-        )
+    elif prune.allocation == "global":
+        total = sum(group.channels for group in groups)
+        if M.kept_after(total, prune.rate, prune.rounds) < len(groups):
+            raise UsageError(f"{key}: of {total} channels in {len(groups)} groups fewer would be left than one in each.")

@@ -57,7 +57,7 @@ def search(config: Config, say: Callable[[str], None] = print, job: str = "") ->
 
     Args:
         say: prints a line.
-        job: what stands before the rounds in the display of progress, such as ``job 2/6, ``.
+        job: what stands before the rounds in the display of progress, such as ``job 2, ``.
 
     Raises:
         UsageError: a key is not accepted.

@@ -4,6 +4,7 @@ A new fact is a new field here: results.csv, DataFrames, tables, the report, Ten
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -124,7 +125,7 @@ class Record:
         """Raises TypeError or ValueError naming a fact that is missing or not of its type."""
         known = {name: facts[name] for name in _kinds() if name in facts}
         for name, value in known.items():
-            if not isinstance(value, _kinds()[name]) or value != value:  # NaN is not itself
+            if not isinstance(value, _kinds()[name]) or (isinstance(value, float) and not math.isfinite(value)):
                 raise ValueError(f"{name}={value!r} is not accepted")
         return cls(**known, folder=folder)
 
@@ -183,16 +184,17 @@ class Found:
             self.skipped.append((folder, why))
 
 
-def read(outputs: Path, filters: Mapping[str, Sequence[str]] | None = None) -> Found:
+def read(outputs: Path, filters: Mapping[str, Sequence[str]] | None = None, known: Mapping[Path, Record] | None = None) -> Found:
     """Return the finished rounds of an outputs folder; unfinished and damaged ones and copies are skipped.
 
     Args:
         filters: field (one of FILTERS) -> the values that it may have, as text.
+        known: by folder, records that were read before and are not read again; finished rounds never change.
     """
     found, keys = Found(), set()
     for folder in sorted(outputs.glob("rounds/[!.]*/")):
         try:
-            record = load(folder)
+            record = (known or {}).get(folder) or load(folder)
         except FileNotFoundError:
             found.skip(folder, UNFINISHED)
             continue

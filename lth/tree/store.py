@@ -33,7 +33,7 @@ class Store:
 
     def __init__(self, outputs: Path) -> None:
         self.outputs, self.rounds, self.results = outputs, outputs / "rounds", outputs / "results.csv"
-        self._listed: set[str] = set()  # keys in results.csv
+        self._listed: dict[Path, Record] = {}  # by folder, the rounds in results.csv: finished rounds never change
 
     def checkpoint(self, key: str, step: int | str | None = None) -> Path:
         """Return the path of the rewind checkpoint after ``step``, or of an interrupted round's."""
@@ -113,12 +113,12 @@ class Store:
     def enter(self, record: Record) -> None:
         """Remove the checkpoint of a finished round; write results.csv again if the round is new here."""
         self.checkpoint(record.key).unlink(missing_ok=True)
-        if record.key in self._listed:
+        if record.folder in self._listed:
             return
         with self._lock("results"):
-            found = read(self.outputs)
+            found = read(self.outputs, known=self._listed)
             files.write_bytes(self.results, results.to_csv(found.records))
-        self._listed = {record.key for record in found.records}
+        self._listed = {record.folder: record for record in found.records}
         for folder, why in found.skipped:
             if why != UNFINISHED:
                 notice_once(f"{folder} is left out of results.csv: {why}")

@@ -29,6 +29,7 @@ DAMAGES = {  # what the sentence names, and the damage
     "its round format is not 2": lambda path: forge(path, round_format=1),
     "density='7'": lambda path: forge(path, density="7"),
     "seconds=nan": lambda path: forge(path, seconds=float("nan")),
+    "seconds=inf": lambda path: forge(path, seconds=float("inf")),
     "key=None": lambda path: forge(path, key=None),
     r"missing .*'val_acc'": lambda path: forge(path, val_acc=...),
 }

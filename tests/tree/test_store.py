@@ -15,7 +15,7 @@ from lth import load_ticket
 from lth.errors import DataError, LthError
 from lth.hashes import of_tensors
 from lth.tree import files, predictions
-from lth.tree.record import Record
+from lth.tree.record import Record, load
 from lth.tree.store import Store
 from lth.tree.ticket import Ticket, save_start, save_ticket
 from tests.tree.rounds import facts, finish
@@ -177,3 +177,14 @@ def test_predictions_and_the_list_of_test_images(tmp_path):
             predictions.confusion(folder, name, 2)
     assert predictions.write(folder, np.array([0, 1, 1, 1]), splits) == name
     assert path.read_bytes() == content
+
+
+def test_a_finished_round_is_read_once_for_results_csv(tmp_path, monkeypatch):
+    """A sweep of many rounds would otherwise read all of them again after each."""
+    store, read = Store(tmp_path), []
+    monkeypatch.setattr("lth.tree.record.load", lambda folder: read.append(folder) or load(folder))
+    for k in range(4):
+        record = store.finish(store.start_over(f"{k:012d}", "round"), facts(key=f"{k:012d}", name=f"round-{k:012d}"))
+        store.enter(record)
+    assert len(read) == len(set(read)) == 4
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 5

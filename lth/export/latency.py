@@ -15,10 +15,17 @@ import torch
 BATCHES = (1, 32)
 
 
-def medians(calls: Mapping[str, Callable[[], Any]], seconds: float = 2.0, least: int = 5) -> dict[str, float]:
-    """Return the median time of each call in seconds, of calls in turn, at least ``least`` each, for about ``seconds`` in all."""
-    for call in calls.values():
-        call()
+def medians(calls: Mapping[str, Callable[[], Any]], seconds: float = 2.0, least: int = 5, warm: int = 1) -> dict[str, float]:
+    """Return the median time of each call in seconds, of calls in turn, so that a drifting machine drifts for all of them.
+
+    Args:
+        seconds: for about which they are called in all.
+        least: times that each is called at least.
+        warm: times that each is called before, which do not count.
+    """
+    for _ in range(warm):
+        for call in calls.values():
+            call()
     times: dict[str, list[float]] = {name: [] for name in calls}
     begin = time.perf_counter()
     while len(next(iter(times.values()))) < least or time.perf_counter() - begin < seconds:

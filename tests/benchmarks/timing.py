@@ -1,24 +1,17 @@
 """Median times of several functions, run in turn so that a drifting machine drifts for all of them."""
 
-import statistics
-import time
 from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lth.export import latency
+
 
 def medians(functions: dict[str, Callable[[], object]], runs: int = 15, warm: int = 4) -> dict[str, float]:
     """Seconds of each function: the median of ``runs`` turns A B C A B C ..., after ``warm`` that do not count."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(warm + runs):
-        for name, function in functions.items():
-            begin = time.perf_counter()
-            function()
-            if turn >= warm:
-                times[name].append(time.perf_counter() - begin)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return latency.medians(functions, seconds=0, least=runs, warm=warm)
 
 
 def show(title: str, found: dict[str, float], base: str) -> None:

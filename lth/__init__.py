@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lth.api import search
     from lth.pruning.callback import LotteryTicket
     from lth.training.model import load_model
-    from lth.training.own import search
     from lth.tree.results import rounds
     from lth.tree.ticket import Ticket, load_ticket
 
@@ -18,7 +18,7 @@ _MODULES = {
     "load_model": "lth.training.model",
     "load_ticket": "lth.tree.ticket",
     "rounds": "lth.tree.results",
-    "search": "lth.training.own",
+    "search": "lth.api",
 }
 
 

@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 CONF = HERE / "conf" if (HERE / "conf").is_dir() else HERE.parent / "conf"  # in the wheel, or beside the package
 
 config.register()
+sys.path.append(str(HERE / "plugins"))  # where Hydra finds hydra_plugins
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -29,9 +30,16 @@ def job(cfg: DictConfig) -> float:
     """Run one experiment and return what sweepers optimise, see ``search.score``; NaN if it failed."""
     try:
         chosen = usage.config(cfg)
+        if usage.dry():
+            from lth.launch import jobs
+
+            jobs.plan([chosen])
+            return math.nan
         devices = chosen.trainer.devices
         if devices > 1 and sweep.current():  # Lightning starts their processes by repeating the command
-            raise UsageError(f"trainer.devices={devices} is not accepted in a sweep (-m): it takes 1 there.")
+            raise UsageError(
+                f"trainer.devices={devices} is not accepted in a sweep (-m): it takes 1 there, or hydra/launcher=local."
+            )
         from lth.tracking import job as results  # costs a second, and a typo should not
         from lth.training.device import is_first
         from lth.training.search import score, search
@@ -63,6 +71,10 @@ def _run() -> int:
     usage.prepare()
     try:
         job()
+        if usage.dry():
+            from lth.launch import jobs
+
+            print(jobs.outline())
     except SystemExit:  # what Lightning makes of a second Ctrl-C
         if not signals.asked():
             raise

@@ -14,12 +14,15 @@ GROUND = {"config", "errors", "internet", "hashes", "seeds"}
 BASE = {"data", "models", "pruning", *GROUND}
 ALLOWED = {
     "__main__": GROUND,
-    "run": {"__version__", "training", "tracking", "cli", *GROUND},
+    "run": {"__version__", "launch", "training", "tracking", "cli", *GROUND},
+    "api": {"launch", "training", "tracking", "tree", "cli", *BASE},
+    "plugins": {"launch", "cli", *GROUND},
     "verify": {"invariants", "cli", *GROUND},
     "board": {"cli", *GROUND},
     "report": {"report", "analysis", "tree", "cli", *GROUND},
     "predict": {"export", "tree", "data", "cli", *GROUND},
     "export": {"export", "training", "tree", "cli", "__version__", *BASE},
+    "launch": {"launch", "training", "tracking", "tree", "cli", *BASE},
     "training": {"training", "tracking", "invariants", "analysis", "report", "tree", "cli", *BASE},
     "tracking": {"tracking", "analysis", "report", "tree", "data", *GROUND},
     "invariants": {"invariants", "tree", *BASE},
@@ -58,7 +61,16 @@ def test_imports_run_one_way(path):
 
 
 COMMANDS = ("run", "verify", "report.__main__", "board", "export.__main__", "predict")
-LIGHT = ("training.search", "invariants.verify", "tree.store", "tracking.chains", "data.split", "report.build", "analysis.table")
+LIGHT = (
+    "training.search",
+    "invariants.verify",
+    "tree.store",
+    "tracking.chains",
+    "data.split",
+    "report.build",
+    "analysis.table",
+    "launch.jobs",
+)
 
 
 @pytest.mark.parametrize("module", [f"lth.{name}" for name in (*COMMANDS, *LIGHT)])

@@ -24,16 +24,19 @@ def collect(records: list[Any]) -> list[Any]:
     return list(_records.values())
 
 
-def failed(error: Exception) -> None:
+def failed(error: Exception, name: str = "") -> None:
     """Note the error of a job, so that the other jobs run; with HYDRA_FULL_ERROR=1 raise it.
 
     A signal stops all jobs, and is noted once.
+
+    Args:
+        name: what stands before the error; '': what Hydra knows of the running job.
     """
     if command.FULL_ERROR:
         raise error
     stopped = isinstance(error, Interrupted)
-    if not stopped and (job := current()):
-        _failures.append((f"job {job.num} ({job.override_dirname}) failed: ", error))
+    if not stopped and (name or current()):
+        _failures.append((name or f"job {current().num} ({current().override_dirname}) failed: ", error))
     elif not stopped or not any(isinstance(earlier, Interrupted) for _, earlier in _failures):
         _failures.append(("", error))
 

@@ -18,9 +18,20 @@ from lth.errors import UsageError
 GROUPS = ("data", "model", "prune", "optim", "trainer", "logger", "experiment")  # that take the name of a choice
 
 
+_dry = False
+
+
+def dry() -> bool:
+    """Return whether the command is only to say what it would train."""
+    return _dry
+
+
 def prepare() -> None:
-    """Put overrides behind the options, where argparse wants them, and have it raise UsageError."""
+    """Put overrides behind the options, where argparse wants them, and have it raise UsageError; take out --dry-run."""
+    global _dry
     argparse.ArgumentParser.error = _refuse
+    _dry = "--dry-run" in sys.argv
+    sys.argv[1:] = [word for word in sys.argv[1:] if word != "--dry-run"]
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word.startswith("~") or ("=" in word and not word.startswith("-")))
 
 

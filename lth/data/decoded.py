@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -36,6 +37,7 @@ class Decoded:
 
     ``labels``: int64 (n,). ``file_hashes``: SHA-256 of each file, uint8 (n, 32). ``array``: uint8 (n, size, size, channels);
     None where it would be too large: the files are then decoded each time. ``skipped``: names of the other images.
+    ``cached``: the file of ``array``, by which another process that this is sent to maps it as well.
     """
 
     root: Path
@@ -47,6 +49,13 @@ class Decoded:
     array: np.ndarray | None
     size: int
     channels: int
+    cached: Path
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"array": self.array is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state | {"array": read_array(state["cached"]) if state["array"] else None})
 
     @cached_property
     def paths(self) -> list[Path]:
@@ -87,8 +96,9 @@ def load(root: Path, data: Data, before: Callable[[], None] = lambda: None) -> D
     names, labels = [names[i] for i in left], np.asarray(labels, np.int64)[left]
     if empty := set(range(len(classes))) - set(labels.tolist()):
         raise DataError(f"no image in the class folder {root / classes[min(empty)]} can be decoded.")
-    file_hashes, array = read_array(folder / "hashes.npy"), None if stream else read_array(folder / "images.npy")
-    return Decoded(root, classes, names, labels, skipped, file_hashes, array, data.image_size, data.channels)
+    file_hashes, cached = read_array(folder / "hashes.npy"), folder / "images.npy"
+    array = None if stream else read_array(cached)
+    return Decoded(root, classes, names, labels, skipped, file_hashes, array, data.image_size, data.channels, cached)
 
 
 def _build(root: Path, names: list[str], data: Data, stream: bool, draft: Path) -> Meta:

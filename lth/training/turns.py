@@ -1,14 +1,16 @@
 """Which process trains a round, and what is said meanwhile: locks, ranks, time remaining, results.csv, TensorBoard. No torch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from lth.cli import signals
 from lth.tracking import chains
 from lth.tracking.remaining import Remaining
 from lth.training import device
+from lth.training.experiment import Experiment, Say
 from lth.tree.record import Record
-from lth.tree.spec import Spec
+from lth.tree.spec import Spec, depth
 from lth.tree.store import Store
 
 
@@ -16,22 +18,19 @@ class Turns:
     """The rounds of one search, each trained by one process of those that share the outputs folder.
 
     Args:
-        tickets, controls: the rounds that are asked for.
-        logger: name of the logger; ``tensorboard`` draws chains, too.
+        experiment: what asks for them; with the logger ``tensorboard`` chains are drawn, too.
         say: prints a line.
         job: what stands before the rounds in the display of progress.
     """
 
-    def __init__(
-        self, store: Store, tickets: list[Spec], controls: list[Spec], logger: str, say: Callable[[str], None], job: str = ""
-    ) -> None:
-        self.store, self.say, self.job, self.last = store, say, job, len(tickets) - 1
-        self.specs = [*tickets, *controls]
+    def __init__(self, experiment: Experiment, say: Say, job: str = "") -> None:
+        config, self.specs = experiment.config, experiment.rounds()
+        self.store, self.say, self.job, self.last = Store(Path(config.outputs)), say, job, depth(config.prune)
         self.first = device.is_first()
         if self.first:
-            store.tidy()
-        self.remaining = Remaining(sum(spec.epochs for spec in self.specs if store.read(spec.key) is None))
-        self.chain_end = tickets[-1] if logger == "tensorboard" and self.first else None
+            self.store.tidy()
+        self.remaining = Remaining(sum(spec.epochs for spec in self.specs if self.store.read(spec.key) is None))
+        self.chain_end = self.specs[self.last] if config.logger.name == "tensorboard" and self.first else None
 
     @contextmanager
     def of(self, spec: Spec) -> Iterator[Record | None]:

@@ -34,6 +34,7 @@ class Spec:
         levels: rounds that the prune step stands for.
         epochs, finetune: as the key has them.
         recipe: what replicates share, hashed: all that determines the dense network of its chain, but the seed.
+        family: the recipe without the number of epochs.
     """
 
     def __init__(self, content: dict[str, Any], parent: "Spec | None" = None) -> None:
@@ -46,6 +47,7 @@ class Spec:
         self.epochs: int = self.root.content.get("epochs", Config.epochs)
         self.finetune: str = self.root.content.get("finetune", Config.finetune)
         self.recipe = _digits(_without(self.root.content, "seed", "initial"))
+        self.family = _digits(_without(self.root.content, "seed", "initial", "epochs"))
 
     def facts(self) -> dict[str, Any]:
         """Return the fields of a ``Record`` that follow from this spec."""
@@ -53,12 +55,11 @@ class Spec:
         step = {name: self.prune.get(name, getattr(Prune, name)) for name in ("rate", "allocation", "rewind", "retrain")}
         step["criterion"] = self.prune.get("function") or self.prune.get("criterion", Prune.criterion)
         return {
-            **{name: getattr(self, name) for name in ("key", "control", "finetune", "epochs", "levels", "recipe")},
+            **{name: getattr(self, name) for name in ("key", "control", "finetune", "epochs", "levels", "recipe", "family")},
             **(step if self.index else dict.fromkeys(step)),
             "parent": self.parent.key if self.parent else None,
             "round": self.index,
             "seed": root.get("seed", Config.seed),
-            "family": _digits(_without(root, "seed", "initial", "epochs")),
             "step": _digits(self.prune) if self.index else "",
             "settings": self._settings(),
             "determined_by": self.content,

@@ -88,7 +88,7 @@ class Store:
     @contextmanager
     def locked(self, key: str, say: Callable[[str], None]) -> Iterator[None]:
         """Hold the lock of a round. Raises Interrupted where a signal asks to stop while another process has it."""
-        lock = self._lock(key)
+        lock = self.lock(key)
         try:
             lock.acquire(blocking=False)
         except Timeout:
@@ -113,9 +113,12 @@ class Store:
     def enter(self, record: Record) -> None:
         """Remove the checkpoint of a finished round; write results.csv again if the round is new here."""
         self.checkpoint(record.key).unlink(missing_ok=True)
-        if record.folder in self._listed:
-            return
-        with self._lock("results"):
+        if record.folder not in self._listed:
+            self.list_all()
+
+    def list_all(self) -> None:
+        """Write results.csv again from all finished rounds."""
+        with self.lock("results"):
             found = read(self.outputs, known=self._listed)
             files.write_bytes(self.results, results.to_csv(found.records))
         self._listed = {record.folder: record for record in found.records}
@@ -129,7 +132,8 @@ class Store:
         for folder in [*folders, *self.outputs.glob("experiments/*")]:
             files.tidy(folder)
 
-    def _lock(self, name: str) -> FileLock:
+    def lock(self, name: str) -> FileLock:
+        """Return the lock of a round, or another one of this folder."""
         folder = self.rounds / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{name}.lock")

@@ -1,0 +1,119 @@
+"""Processes of this machine as workers. Imports no torch."""
+
+import glob
+import multiprocessing
+import os
+import re
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+
+from lth.config import require
+from lth.launch.graph import Round
+from lth.launch.schedule import Ended, Engine
+from lth.launch.work import work
+from lth.training.experiment import Experiment
+
+PRELOADED = [
+    "hydra",
+    "lth.training.round",
+    "lth.training.images",
+    "lth.launch.work",
+]  # by the process that workers are forked from
+
+
+@dataclass
+class Worker:
+    """A place for one process, with the GPUs that it may use; ``key`` is the round that it trains."""
+
+    name: str
+    gpus: str = ""
+    process: multiprocessing.Process | None = None
+    key: str = ""
+    begin: float = 0.0
+
+
+class Local(Engine):
+    """Workers on this machine, each round in a process of its own, forked from one that has imported torch.
+
+    Args:
+        experiments: those that the rounds' numbers name.
+        workers: how many rounds are trained at a time; None: one for each GPU, or cores / threads.
+        threads: of each worker on the CPU.
+        memory: GB that a worker needs; there are not more workers than fit the machine's. None: no limit.
+    """
+
+    def __init__(
+        self, experiments: Sequence[Experiment], workers: int | None = None, threads: int = 1, memory: float | None = None
+    ) -> None:
+        require(workers is None or workers >= 1, "hydra.launcher.workers", workers, "a number at least 1, or null")
+        require(threads >= 1, "hydra.launcher.threads", threads, "a number at least 1")
+        self.experiments, self.threads = experiments, threads
+        each = max(experiment.config.trainer.devices for experiment in experiments)
+        on_cpu = all(experiment.config.trainer.accelerator == "cpu" for experiment in experiments)
+        gpus = [] if on_cpu else gpus_here()
+        count = workers or (len(gpus) // each if gpus else max(1, len(os.sched_getaffinity(0)) // threads))
+        if memory is not None:
+            count = max(1, min(count, int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9 / memory)))
+        dealt = [gpus[i * each % len(gpus) :][:each] if gpus else [] for i in range(count)]
+        self.workers = [Worker(f"{os.uname().nodename}:{i}", ",".join(dealt[i])) for i in range(count)]
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(PRELOADED)
+
+    def free(self) -> int:
+        return sum(worker.process is None for worker in self.workers)
+
+    def start(self, r: Round) -> None:
+        worker = next(worker for worker in self.workers if worker.process is None)
+        args = (self.experiments[r.experiment], r.key, self.threads, worker.gpus)
+        worker.key, worker.begin = r.key, time.time()
+        worker.process = self.context.Process(target=enter, args=args, name=r.key)
+        before = os.environ.get("OMP_NUM_THREADS")
+        os.environ["OMP_NUM_THREADS"] = str(self.threads)  # read when torch is imported: the first start begins the fork server
+        try:
+            worker.process.start()
+        finally:
+            os.environ.pop("OMP_NUM_THREADS") if before is None else os.environ.update(OMP_NUM_THREADS=before)
+
+    def wait(self, seconds: float) -> list[Ended]:
+        busy = {worker.process.sentinel: worker for worker in self.workers if worker.process}
+        if not busy:
+            time.sleep(seconds)
+        return [self._end(busy[sentinel]) for sentinel in wait(list(busy), seconds)]
+
+    def _end(self, worker: Worker) -> Ended:
+        worker.process.join()
+        code, worker.process = worker.process.exitcode, None
+        return Ended(worker.key, worker.name, worker.begin, time.time(), code)
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            if worker.process:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.process.pid, signal.SIGTERM)
+        for worker in self.workers:
+            if worker.process:
+                self._end(worker)
+
+
+def enter(experiment: Experiment, key: str, threads: int, gpus: str) -> None:
+    """Train a round in a process that was forked for it, and end with its exit code."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all processes of a terminal: until it trains, the driver decides
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus
+    import torch
+
+    torch.set_num_threads(threads)
+    os._exit(work(experiment, key))
+
+
+def gpus_here() -> list[str]:
+    """Return the numbers, or names, of the NVIDIA GPUs that this process may use."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in visible.split(",") if name not in ("", "-1")]
+    return sorted(re.sub(r"\D", "", path) for path in glob.glob("/dev/nvidia[0-9]*"))

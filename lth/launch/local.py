@@ -103,7 +103,7 @@ def enter(experiment: Experiment, key: str, threads: int, gpus: str) -> None:
     """Train a round in a process that was forked for it, and end with its exit code."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes of a terminal: until it trains, the driver decides
+    )  # Ctrl-C reaches all processes of a terminal; the driver acts
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus
     import torch

@@ -44,6 +44,7 @@ class Engine(ABC):
 
     def stop(self) -> None:
         """End all trainings, each with a checkpoint, and wait for that."""
+        return
 
     def now(self) -> float:
         """Return the time in seconds."""

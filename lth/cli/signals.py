@@ -2,10 +2,13 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from lth.errors import Interrupted
 
+NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
 _asked: list[str] = []
 _listening = False
 
@@ -14,8 +17,22 @@ def listen() -> None:
     """Note such signals from now on, so that training saves a checkpoint and ends. A second Ctrl-C ends at once."""
     global _listening
     _listening = True
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+    for name in NAMES:
         signal.signal(getattr(signal, name), _note)
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Note such signals within a block, and have the handlers of before again after it."""
+    global _listening
+    before = {name: signal.getsignal(getattr(signal, name)) for name in NAMES}
+    listen()
+    try:
+        yield
+    finally:
+        _listening = False
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
 
 
 def keep_listening() -> None:

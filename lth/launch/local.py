@@ -17,6 +17,7 @@ from lth.launch.schedule import Ended, Engine
 from lth.launch.work import work
 from lth.training.experiment import Experiment
 
+GRACE = 60.0  # seconds in which a worker that is asked to stop saves its checkpoint
 PRELOADED = [
     "hydra",
     "lth.training.round",
@@ -96,14 +97,14 @@ class Local(Engine):
                     os.kill(worker.process.pid, signal.SIGTERM)
         for worker in self.workers:
             if worker.process:
+                worker.process.join(GRACE)
+                worker.process.kill()
                 self._end(worker)
 
 
 def enter(experiment: Experiment, key: str, threads: int, gpus: str) -> None:
     """Train a round in a process that was forked for it, and end with its exit code."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes of a terminal; the driver acts
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the driver acts
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus
     import torch

@@ -48,8 +48,8 @@ def train(experiments: Sequence[Experiment], launcher: str, options: dict[str, A
     engine = make(launcher, experiments, options)
     display = Display(schedule, outputs, lambda: engine.free() + len(schedule.running), bool(measured))
     try:
-        signals.listen()
-        engine.train(schedule, _noting(schedule, store, display))
+        with signals.listening():
+            engine.train(schedule, _noting(schedule, store, display))
     finally:
         engine.stop()
         display.close()

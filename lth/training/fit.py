@@ -29,6 +29,7 @@ NOISE = (  # what Lightning warns of and we do on purpose, or cannot help
     ".*number of training batches.*",
     ".*in eval mode at the start of training.*",
     ".*isinstance.treespec, LeafSpec.*",
+    ".*srun. command is available.*",
     ".*Encountered `nan` values in tensor.*",  # History says so in a sentence
     ".*Checkpoint directory .* exists and is not empty.*",
 )
@@ -113,6 +114,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@quiet()
 def _trainer(task: Task, **options: Any) -> pl.Trainer:
     """Return a fresh Trainer, and with it a fresh optimiser, schedule and counters."""
     config, interval = task.config, task.config.trainer.val_check_interval

@@ -1,4 +1,7 @@
-"""``python -m tests.faults [kills|concurrency|disk|damages] [share]``: what an experiment survives; all of it, or a share."""
+"""``python -m tests.faults [kills|concurrency|disk|damages|workers|ray] [share]``: what is survived; all of it, or a share.
+
+``ray`` is run by name alone: it needs Ray, and starts a cluster.
+"""
 
 import importlib
 import os
@@ -12,7 +15,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 from tests.conftest import write_parts
 from tests.faults.experiment import warm
 
-ALL = ("kills", "concurrency", "disk", "damages")
+ALL = ("kills", "concurrency", "disk", "damages", "workers")
+NAMED = (*ALL, "ray")
 
 
 def main(chosen: list[str], share: float) -> int:
@@ -30,6 +34,6 @@ def main(chosen: list[str], share: float) -> int:
 
 
 if __name__ == "__main__":
-    names = [argument for argument in sys.argv[1:] if argument in ALL]
-    shares = [float(argument) for argument in sys.argv[1:] if argument not in ALL]
+    names = [argument for argument in sys.argv[1:] if argument in NAMED]
+    shares = [float(argument) for argument in sys.argv[1:] if argument not in NAMED]
     sys.exit(main(names or list(ALL), shares[0] if shares else 1.0))

@@ -213,6 +213,18 @@ class Logger(Checked):
 
 
 @dataclass
+class Score(Checked):
+    """What sweepers that optimise are given, see ``training.search.score``; part of no round."""
+
+    # accuracy: validation accuracy at early stop of the last ticket; sparsest: sparsity of the sparsest ticket good enough
+    name: str = choice("accuracy", "sparsest", free=True)
+    # sparsest only: how far a ticket's validation accuracy may lie below its dense network's
+    within: float = number(0.01, at_least=0, below=1, free=True)
+    # sparsest only: the validation accuracy that a ticket needs anyway, since a poor dense network is easily matched
+    at_least: float = number(0.0, at_least=0, below=1, free=True)
+
+
+@dataclass
 class Config(Checked):
     seed: int = number(2018, at_least=0, below=2**32)  # draws initial weights, data order, augmentation, dropout and controls
     finetune: str = "all"  # which layers are trained: all, head, or blocks joined by +, with the head; prune=finetune is a method
@@ -225,6 +237,7 @@ class Config(Checked):
     optim: Optim = field(default_factory=Optim)
     trainer: Trainer = field(default_factory=Trainer)
     logger: Logger = field(default_factory=Logger)
+    score: Score = field(default_factory=Score)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -15,6 +15,7 @@ STREAMS = {
     "score images",
     "validation split",  # class number
     "test split",  # class number
+    "trial",  # number in a study
 }
 
 

@@ -39,7 +39,7 @@ NEEDED = {"custom": ["model.target=my_nets:make"]}  # keys that a choice cannot 
 def test_every_choice_composes_and_is_the_one_of_its_name(path: Path):
     group = path.parent.name
     chosen = composed(f"{group}={path.stem}", *NEEDED.get(path.stem, ()))
-    if group in ("data", "model", "optim", "logger") and path.stem != "torchvision":
+    if group in ("data", "model", "optim", "logger", "score") and path.stem != "torchvision":
         assert getattr(chosen, group).name == path.stem
 
 
@@ -63,6 +63,7 @@ BEYOND: dict[str, tuple[Any, ...]] = {  # values next to the range of a key, whi
     "prune.rewind": ("0it", "'1٣it'"), "prune.controls": ("twin", "all+reinit"),
     "prune.control_rounds": ("1+", "'٣'"), "optim.lr": (0.0, "inf"), "optim.weight_decay": (-1.0, "inf"),
     "optim.momentum": (-0.1, 1.0), "optim.gamma": (0.0, 1.0), "optim.warmup": (-1,), "optim.clip": (-1.0, "inf"),
+    "score.within": (-0.1, 1.0), "score.at_least": (-0.1, 1.0),
     "trainer.devices": (0,), "trainer.checkpoint_minutes": (-1.0,), "trainer.val_check_interval": (-1,),
 }  # fmt: skip
 

@@ -1,12 +1,14 @@
 """What README and docs show is run: commands compose, snippets run, links lead somewhere, words are the field's."""
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -37,13 +39,22 @@ def lines(program: str) -> list[str]:
 
 def jobs(line: str) -> list[list[str]]:
     """The overrides of enough jobs of a command that each value of a sweep is in one of them."""
-    given = [word.replace("~/", "/tmp/") for word in line.split() if word not in ("-m", "--cfg", "job")]
-    values = [word.partition("=")[2].split(",") if "[" not in word else [word.partition("=")[2]] for word in given]
-    names = [word.partition("=")[0] for word in given]
+    given = [word.replace("~/", "/tmp/") for word in shlex.split(line) if word not in ("-m", "--cfg", "job", "--dry-run")]
+    names, values = [word.partition("=")[0] for word in given], [options(word) for word in given]
     return [
         [f"{name}={own[min(i, len(own) - 1)]}" for name, own in zip(names, values)]
         for i in range(max(map(len, values), default=1))
     ]
+
+
+def options(word: str) -> list[str]:
+    """The values of a word of a command, of an interval its ends."""
+    override = OverridesParser.create().parse_override(word)
+    if not override.is_sweep_override():
+        return [word.partition("=")[2]]
+    if override.is_discrete_sweep():
+        return list(override.sweep_string_iterator())
+    return [override.value().start, override.value().end]
 
 
 @pytest.mark.parametrize("line", lines("run"))

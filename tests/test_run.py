@@ -58,7 +58,7 @@ def test_help_has_three_examples_and_every_group(here):
     code, out, _ = here("--help")
     assert code == 0
     assert out.count("python -m lth.run") == 3
-    for group in ("data", "model", "prune", "optim", "trainer", "logger", "experiment"):
+    for group in ("data", "model", "prune", "optim", "trainer", "logger", "score", "experiment"):
         assert f"{group}: " in out
     assert here("--version")[:2] == (0, f"lth {lth.__version__}\n")
 

@@ -70,9 +70,9 @@ def seeds_needed(v: Verdict) -> int:
 def command(recorded: str | None, changes: Mapping[str, str], chain: Mapping[str, object]) -> str:
     """Return the command line ``recorded``, as a shell reads it, with other values of some keys.
 
-    ``chain`` holds the value of one chain for keys of which a sweep lists several.
+    ``chain`` holds the value of one chain for keys of which a sweep lists several. It is no command of a sweeper that optimises.
     """
-    words = shlex.split(recorded or "")
+    words = [word for word in shlex.split(recorded or "") if not word.startswith(("hydra/sweeper=", "hydra.sweeper."))]
     if any("=" not in word and word not in MULTIRUN for word in words):  # of a script
         words = []
     values = dict(word.split("=", 1) for word in words if word not in MULTIRUN)

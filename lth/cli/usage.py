@@ -15,7 +15,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from lth.config import Config
 from lth.errors import UsageError
 
-GROUPS = ("data", "model", "prune", "optim", "trainer", "logger", "experiment")  # that take the name of a choice
+GROUPS = ("data", "model", "prune", "optim", "trainer", "logger", "score", "experiment")  # that take the name of a choice
 
 
 _dry = False
@@ -75,7 +75,7 @@ def _unknown(key: str) -> str:
         similar = [f"{known}=" for known in last if closest[0] in (known, last[known])]
         return f"{key} is no key; did you mean {' or '.join(similar)}?"
     siblings = [known for known in last if known.rpartition(".")[0] == key.rpartition(".")[0]]
-    return f"{key} is no key; there are {', '.join(siblings)}."
+    return f"{key} is no key{'; there are ' * bool(siblings)}{', '.join(siblings)}."
 
 
 def keys() -> list[str]:

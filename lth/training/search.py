@@ -3,7 +3,7 @@
 Imports no torch until there is a round to train.
 """
 
-from lth.config import Config
+from lth.config import Config, Score
 from lth.data import overview
 from lth.training import device
 from lth.training.experiment import Experiment, ImageExperiment, Say
@@ -59,8 +59,22 @@ def search(config: Config, say: Say = print, job: str = "") -> list[Record]:
 
 
 def score(config: Config, records: list[Record]) -> float:
-    """Return what a sweeper optimises: validation accuracy at early stop of the sparsest ticket of a search.
+    """Return what a sweeper optimises, by ``score.name``: validation accuracy at early stop of the last ticket, or ``sparsest``.
 
     Controls do not count, nor do the test images, which select nothing.
     """
-    return records[depth(config.prune)].early_stop_val_acc
+    dense, *tickets = records[: depth(config.prune) + 1]
+    if config.score.name == "sparsest":
+        return sparsest(dense, tickets, config.score)
+    return (tickets or [dense])[-1].early_stop_val_acc
+
+
+def sparsest(dense: Record, tickets: list[Record], wanted: Score) -> float:
+    """Return the sparsity, in [0, 1), of the sparsest ticket that is good enough by its validation accuracy at early stop.
+
+    Good enough is at most ``wanted.within`` below the dense network, and ``wanted.at_least``. Where none is, the result is minus
+    what the best one lacks, so that a sampler sees which way is better; 0 where there are no tickets.
+    """
+    needed = max(dense.early_stop_val_acc - wanted.within, wanted.at_least) - 1e-9  # rounding of the difference refuses no ticket
+    enough = [1 - ticket.density for ticket in tickets if ticket.early_stop_val_acc >= needed]
+    return max(enough or [ticket.early_stop_val_acc - needed for ticket in tickets], default=0.0)

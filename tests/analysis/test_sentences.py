@@ -118,6 +118,12 @@ def test_more_seeds_are_asked_for_by_what_they_would_show():
         ("prune.rate=0.2 epochs=3 --multirun", {"epochs": "6"}, {}, "-m prune.rate=0.2 epochs=6"),
         ("-m data.batch_size=8,16 seed=0,1", {"epochs": "6"}, {"data.batch_size": 8}, "-m data.batch_size=8 seed=0,1 epochs=6"),
         ("optim.milestones=[0.5,0.75] 'data.root=a b'", {}, {}, "'optim.milestones=[0.5,0.75]' 'data.root=a b'"),
+        (
+            "-m hydra/sweeper=optuna hydra.sweeper.n_trials=9 'prune.rate=interval(0.1,0.5)'",
+            {"seed": "0,1"},
+            {"prune.rate": 0.2},
+            "-m prune.rate=0.2 seed=0,1",
+        ),
         (None, {"epochs": "6"}, {}, "epochs=6"),
         ("tests/tree -x -q", {"epochs": "6"}, {}, "epochs=6"),
     ],

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from lth import load_ticket
-from lth.config import Config, Prune
+from lth.config import Config, Prune, Score
 from lth.invariants.verify import verify
 from lth.pruning import masks as M
 from lth.run import CONF
@@ -175,6 +176,25 @@ def test_a_sweeper_is_given_the_last_ticket_not_a_control(make_config):
     records[-1] = replace(records[-1], early_stop_val_acc=2.0)
     assert score(config, records) == records[1].early_stop_val_acc
     assert score(Config(prune=Prune(schedule="one_shot", rounds=6)), records) == records[1].early_stop_val_acc
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "wanted", "expected"),
+    [
+        ([0.90, 0.89, 0.895, 0.88], {}, 0.64),  # one percentage point below is within it
+        ([0.90, 0.88, 0.895, 0.88], {}, 0.64),  # the sparsest one counts, not the last in a row
+        ([0.90, 0.80, 0.885, 0.88], {}, -0.005),
+        ([0.90, 0.80, 0.885, 0.88], {"within": 0.1}, 0.784),
+        ([0.20, 0.30, 0.300, 0.30], {"at_least": 0.5}, -0.2),  # a poor dense network is no yardstick
+        ([0.20, 0.60, 0.300, 0.30], {"at_least": 0.5}, 0.4),
+        ([0.90], {}, 0.0),
+    ],
+)
+def test_the_sparsest_ticket_that_is_good_enough_by_hand(accuracies, wanted, expected):
+    records = [SimpleNamespace(early_stop_val_acc=acc, density=0.6**k) for k, acc in enumerate(accuracies)]
+    control = SimpleNamespace(early_stop_val_acc=1.0, density=0.0)
+    config = Config(prune=Prune(rounds=len(accuracies) - 1), score=Score("sparsest", **wanted))
+    assert score(config, [*records, control]) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 
 from lth.config import require
 from lth.launch.graph import Round
-from lth.launch.schedule import Ended, Engine
+from lth.launch.schedule import Ended, Pool
 from lth.launch.work import work
 from lth.training.experiment import Experiment
 
@@ -37,7 +37,7 @@ class Worker:
     begin: float = 0.0
 
 
-class Local(Engine):
+class Local(Pool):
     """Workers on this machine, each round in a process of its own, forked from one that has imported torch.
 
     Args:
@@ -60,15 +60,18 @@ class Local(Engine):
         if memory is not None:
             count = max(1, min(count, int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9 / memory)))
         dealt = [gpus[i * each % len(gpus) :][:each] if gpus else [] for i in range(count)]
-        self.workers = [Worker(f"{os.uname().nodename}:{i}", ",".join(dealt[i])) for i in range(count)]
+        self.places = [Worker(f"{os.uname().nodename}:{i}", ",".join(dealt[i])) for i in range(count)]
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(PRELOADED)
 
+    def workers(self) -> int:
+        return len(self.places)
+
     def free(self) -> int:
-        return sum(worker.process is None for worker in self.workers)
+        return sum(worker.process is None for worker in self.places)
 
     def start(self, r: Round) -> None:
-        worker = next(worker for worker in self.workers if worker.process is None)
+        worker = next(worker for worker in self.places if worker.process is None)
         args = (self.experiments[r.experiment], r.key, self.threads, worker.gpus)
         worker.key, worker.begin = r.key, time.time()
         worker.process = self.context.Process(target=enter, args=args, name=r.key)
@@ -80,7 +83,7 @@ class Local(Engine):
             os.environ.pop("OMP_NUM_THREADS") if before is None else os.environ.update(OMP_NUM_THREADS=before)
 
     def wait(self, seconds: float) -> list[Ended]:
-        busy = {worker.process.sentinel: worker for worker in self.workers if worker.process}
+        busy = {worker.process.sentinel: worker for worker in self.places if worker.process}
         if not busy:
             time.sleep(seconds)
         return [self._end(busy[sentinel]) for sentinel in wait(list(busy), seconds)]
@@ -91,11 +94,11 @@ class Local(Engine):
         return Ended(worker.key, worker.name, worker.begin, time.time(), code)
 
     def stop(self) -> None:
-        for worker in self.workers:
+        for worker in self.places:
             if worker.process:
                 with suppress(ProcessLookupError):
                     os.kill(worker.process.pid, signal.SIGTERM)
-        for worker in self.workers:
+        for worker in self.places:
             if worker.process:
                 worker.process.join(GRACE)
                 worker.process.kill()

@@ -10,14 +10,14 @@ from typing import Any
 from lth.config import require
 from lth.errors import UsageError
 from lth.launch.graph import Round
-from lth.launch.schedule import CRASHED, Ended, Engine
+from lth.launch.schedule import CRASHED, Ended, Pool
 from lth.launch.work import work
 from lth.training.experiment import Experiment
 
 LOOK = 2.0  # seconds between looks at the nodes
 
 
-class Ray(Engine):
+class Ray(Pool):
     """Each round is a Ray task. Those that are ready are submitted as long as the cluster has room, so that their order is ours.
 
     Args:
@@ -61,11 +61,14 @@ class Ray(Engine):
         if not self.free():
             raise UsageError(f"no node of the Ray cluster has what a round needs: {self.needs}.")
 
-    def free(self) -> int:
+    def workers(self) -> int:
         if time.monotonic() - self._looked > LOOK:
             self._looked = time.monotonic()
             self._slots = sum(self._fit(node["Resources"]) for node in self.ray.nodes() if node["Alive"])
-        return max(0, self._slots - len(self.running))
+        return self._slots
+
+    def free(self) -> int:
+        return max(0, self.workers() - len(self.running))
 
     def _fit(self, resources: dict[str, float]) -> int:
         return min(int(resources.get(name, 0) / need + 1e-9) for name, need in self.needs.items() if need)

@@ -28,7 +28,29 @@ Note = Callable[[list[tuple[Ended, int]]], None]  # gets the trainings that ende
 
 
 class Engine(ABC):
-    """What trains rounds: one on each worker at a time."""
+    """What trains the rounds of a schedule."""
+
+    stopped = "running rounds are saved, finished ones are kept"  # what a signal leaves, in words
+
+    @abstractmethod
+    def train(self, schedule: "Schedule", note: Note = lambda ended: None) -> None:
+        """Train all rounds of a schedule.
+
+        Args:
+            note: called every second or so.
+        """
+
+    @abstractmethod
+    def workers(self) -> int:
+        """Return how many rounds can be trained at a time now."""
+
+    def stop(self) -> None:
+        """End all trainings, each with a checkpoint, and wait for that."""
+        return
+
+
+class Pool(Engine):
+    """Workers that train one round each. None of them is idle while a round is ready for it, and none waits for another's."""
 
     @abstractmethod
     def free(self) -> int:
@@ -42,20 +64,11 @@ class Engine(ABC):
     def wait(self, seconds: float) -> list[Ended]:
         """Return the trainings that ended, as soon as there is one, after ``seconds`` at the latest."""
 
-    def stop(self) -> None:
-        """End all trainings, each with a checkpoint, and wait for that."""
-        return
-
     def now(self) -> float:
         """Return the time in seconds."""
         return time.time()
 
     def train(self, schedule: "Schedule", note: Note = lambda ended: None) -> None:
-        """Train all rounds of a schedule: no worker is idle while a round is ready for it, and none waits for another's round.
-
-        Args:
-            note: called after each wait, which takes a second at most.
-        """
         self._fill(schedule)
         while not schedule.over:
             ended = [(end, schedule.ended(end)) for end in self.wait(1.0)]
@@ -124,8 +137,12 @@ class Schedule:
         if not self._ready:
             return None
         key = heapq.heappop(self._ready)[2]
-        self.running[key] = self.attempts[key] + 1
+        self.begin(key)
         return self.rounds[key]
+
+    def begin(self, key: str) -> None:
+        """Enter that a round is running."""
+        self.running[key] = self.attempts[key] + 1
 
     def ended(self, end: Ended) -> int:
         """Enter that a training ended; return the number of its attempt.
@@ -157,13 +174,16 @@ class Schedule:
         return found
 
 
-class Simulated(Engine):
+class Simulated(Pool):
     """An engine whose rounds take what they cost, on a clock of its own."""
 
     def __init__(self, workers: int, cost: Mapping[str, float]) -> None:
         self.cost, self.clock = cost, 0.0
         self._free = list(range(workers))
         self._running: list[tuple[float, str, float, int]] = []
+
+    def workers(self) -> int:
+        return len(self._free) + len(self._running)
 
     def free(self) -> int:
         return len(self._free)

@@ -1,7 +1,7 @@
 """Trains the rounds of several experiments on an engine. Imports no torch."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +12,7 @@ from lth.config import require
 from lth.errors import LthError, UsageError
 from lth.launch.display import Display, duration
 from lth.launch.graph import Round, costs, paths, unite
-from lth.launch.schedule import Ended, Engine, Schedule, makespan
+from lth.launch.schedule import BUSY, Ended, Engine, Note, Schedule, makespan
 from lth.launch.work import log_path
 from lth.tracking import chains
 from lth.training.experiment import Experiment, Say
@@ -46,10 +46,10 @@ def train(experiments: Sequence[Experiment], launcher: str, options: dict[str, A
     store = Store(outputs)
     store.tidy()
     engine = make(launcher, experiments, options)
-    display = Display(schedule, outputs, lambda: engine.free() + len(schedule.running), bool(measured))
+    display = Display(schedule, outputs, engine.workers, bool(measured))
     try:
         with signals.listening():
-            engine.train(schedule, _noting(schedule, store, display))
+            engine.train(schedule, _noting(schedule, store, display, engine.stopped))
     finally:
         engine.stop()
         display.close()
@@ -75,19 +75,19 @@ def _outputs(experiments: Sequence[Experiment]) -> Path:
     return Path(folders[0])
 
 
-def _noting(schedule: Schedule, store: Store, display: Display) -> Callable[[list[tuple[Ended, int]]], None]:
-    """Return what is done after each wait of an engine: rows of schedule.csv, results.csv from time to time, the display."""
+def _noting(schedule: Schedule, store: Store, display: Display, stopped: str) -> Note:
+    """Return what is done every second: rows of schedule.csv, results.csv from time to time, the display, a look at signals."""
     listed = time.monotonic()
 
     def note(ended: list[tuple[Ended, int]]) -> None:
         nonlocal listed
-        rows = [(end, attempt) for end, attempt in ended if end.end > end.begin and end.exit != 69]
+        rows = [(end, attempt) for end, attempt in ended if end.end > end.begin and end.exit != BUSY]
         attempts.append(store.outputs, [_row(schedule.rounds[end.key], end, attempt) for end, attempt in rows])
         if ended and time.monotonic() - listed > LISTED:
             store.list_all()
             listed = time.monotonic()
         display.show(rows)
-        signals.stop("running rounds are saved, finished ones are kept")
+        signals.stop(stopped)
 
     return note
 

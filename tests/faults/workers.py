@@ -43,11 +43,11 @@ def main(base: Path, images: Path, share: float) -> list[str]:
 
 def sweep(images: Path, seeds: int) -> list[str]:
     """Return the options of a sweep whose rounds take some seconds; they store a checkpoint every three."""
-    return [
-        f"data.root={images}", f"seed={','.join(map(str, range(seeds)))}", "prune.rate=0.2,0.5", "prune.rounds=3",
-        *"data=folder data.image_size=32 data.batch_size=16 trainer=cpu logger=none epochs=60 prune.controls=reinit".split(),
-        "prune.control_rounds=3", "trainer.checkpoint_minutes=0.05",
-    ]  # fmt: skip
+    fixed = (
+        "data=folder data.image_size=32 data.batch_size=16 trainer=cpu logger=none epochs=60 prune.rounds=3 "
+        "prune.controls=reinit prune.control_rounds=3 trainer.checkpoint_minutes=0.05"
+    )
+    return [f"data.root={images}", f"seed={','.join(map(str, range(seeds)))}", "prune.rate=0.2,0.5", *fixed.split()]
 
 
 def start(options: list[str], outputs: Path) -> subprocess.Popen:

@@ -2,9 +2,9 @@
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 
-.PHONY: help setup demo test faults bench audit board reference lint clean
+.PHONY: help setup demo test test-slurm faults bench audit board reference lint clean
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 setup: .venv/ready ## make .venv and install the pinned packages and lth into it
 
@@ -20,6 +20,10 @@ demo: setup ## search for a lottery ticket, about two minutes, then say where to
 
 test: setup ## run the tests, one process a core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
+test-slurm: setup ## run sweeps on a real Slurm, started here, if it is installed
+	$(BIN)/pip install --quiet --disable-pip-version-check 'submitit>=1.5.2'
+	$(BIN)/python -m pytest -rs tests/slurm/check_slurm.py
 
 faults: setup ## kill an experiment at every write boundary, start many on one folder, fill its disk, damage its files
 	$(BIN)/python -m tests.faults

@@ -22,7 +22,7 @@ test: setup ## run the tests, one process a core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 test-slurm: setup ## run sweeps on a real Slurm, started here, if it is installed
-	$(BIN)/pip install --quiet --disable-pip-version-check 'submitit>=1.5.2'
+	$(BIN)/pip install --quiet --disable-pip-version-check '.[slurm]'
 	$(BIN)/python -m pytest -rs tests/slurm/check_slurm.py
 
 faults: setup ## kill an experiment at every write boundary, start many on one folder, fill its disk, damage its files

@@ -32,8 +32,8 @@ class Display:
     def show(self, ended: list[tuple[Ended, int]]) -> None:
         """Show the state; after trainings that ended, where there is no terminal, a line for each."""
         if self.live:
-            if time.monotonic() - self._last >= 1:
-                self._last = time.monotonic()
+            if (now := time.monotonic()) - self._last >= 1:
+                self._last = now
                 width = shutil.get_terminal_size().columns - 1
                 sys.stderr.write(f"\r{self.line()[:width]:{width}}")
                 sys.stderr.flush()

@@ -17,13 +17,14 @@ from lth.tree.record import Record
 _planned: list[ImageExperiment] = []  # of a command with --dry-run
 
 
-def run(configs: Sequence[Config | Exception], launcher: str, options: dict[str, Any]) -> list[float]:
+def run(configs: Sequence[Config | Exception], launcher: str, options: dict[str, Any], first: int = 0) -> list[float]:
     """Train the rounds of all jobs, print their tables and the verdict, and return each job's score, NaN if it failed.
 
     Args:
         configs: of the jobs, or why a job has none.
+        first: number of the first job.
     """
-    experiments = prepare(configs)
+    experiments = prepare(configs, first)
     made = [experiment for experiment in experiments if experiment]
     if not made:
         return [math.nan] * len(experiments)
@@ -38,7 +39,7 @@ def run(configs: Sequence[Config | Exception], launcher: str, options: dict[str,
     return [_score(experiment, job) for experiment, job in zip(experiments, records)]
 
 
-def prepare(configs: Sequence[Config | Exception], say: Say = print) -> list[ImageExperiment | None]:
+def prepare(configs: Sequence[Config | Exception], first: int, say: Say = print) -> list[ImageExperiment | None]:
     """Return the experiments of jobs, None where that fails, which is reported at the end; images are prepared once."""
     experiments: list[ImageExperiment | None] = []
     known: dict[str, Splits] = {}
@@ -52,14 +53,14 @@ def prepare(configs: Sequence[Config | Exception], say: Say = print) -> list[Ima
             if len(known) > before:
                 overview.tell(experiments[-1].splits, config.data, say)
         except Exception as error:
-            failures.failed(error, f"job {number} failed: ")
+            failures.failed(error, f"job {first + number} failed: ")
             experiments = [*experiments[:number], None]
     return experiments
 
 
-def plan(configs: Sequence[Config | Exception]) -> None:
+def plan(configs: Sequence[Config | Exception], first: int = 0) -> None:
     """Note the jobs of a command with --dry-run."""
-    _planned.extend(experiment for experiment in prepare(configs, lambda line: None) if experiment)
+    _planned.extend(experiment for experiment in prepare(configs, first, lambda line: None) if experiment)
 
 
 def outline() -> str:

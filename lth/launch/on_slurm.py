@@ -4,7 +4,6 @@ Slurm starts a job again that was preempted, whose node failed, or whose time wa
 """
 
 import os
-import pickle
 import re
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 from lth.config import require
 from lth.errors import UsageError
 from lth.hashes import of_json
+from lth.launch import sent
 from lth.launch.graph import Round
 from lth.launch.schedule import CRASHED, FINISHED, Ended, Engine, Note, Schedule
 from lth.launch.work import work
@@ -64,7 +64,7 @@ class Slurm(Engine):
         self.experiments, self.threads, self.waits = experiments, threads, wait
         self.outputs = Path(experiments[0].config.outputs).resolve()
         self.store, self.folder = Store(self.outputs), self.outputs / "launch"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.files: dict[int, Path] = {}  # of experiments, written once
         self.jobs: dict[str, str] = {}  # key -> number of its last job
         self.running = 0
@@ -155,11 +155,7 @@ class Slurm(Engine):
     def _file(self, number: int) -> Path:
         """Return the file of an experiment, which its jobs read."""
         if number not in self.files:
-            import cloudpickle
-
-            content = cloudpickle.dumps(self.experiments[number])
-            self.files[number] = self.folder / f"{of_json(content.hex())[:16]}.pickle"
-            self.files[number].write_bytes(content)
+            self.files[number] = sent.write(self.experiments[number], self.folder)
         return self.files[number]
 
 
@@ -169,7 +165,7 @@ def enter(path: str, key: str, threads: int, command: list[str]) -> None:
 
     torch.set_num_threads(threads)
     sys.argv = command
-    if code := work(pickle.loads(Path(path).read_bytes()), key):
+    if code := work(sent.read(Path(path)), key):
         sys.exit(code)  # no exception: submitit would write it down as the job's result
 
 

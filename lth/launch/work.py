@@ -5,7 +5,6 @@ repeating the command.
 """
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from filelock import Timeout
 
 from lth.cli import command, signals
 from lth.errors import Interrupted, LthError
+from lth.launch import sent
 from lth.launch.schedule import BUSY, CRASHED, FINISHED, INTERRUPTED
 from lth.tracking.remaining import Remaining
 from lth.training import device
@@ -80,10 +80,9 @@ def _run(experiment: Experiment, key: str, store: Store) -> None:
 
 def _train_on_several(experiment: Experiment, key: str) -> None:
     """Train in a command of its own, which Lightning repeats for the other ranks; pass on signals."""
-    with tempfile.NamedTemporaryFile(suffix=".pickle") as file:
-        pickle.dump(experiment, file)
-        file.flush()
-        child = subprocess.Popen([sys.executable, "-m", "lth.launch.work", file.name, key], start_new_session=True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = sent.write(experiment, Path(folder))
+        child = subprocess.Popen([sys.executable, "-m", "lth.launch.work", str(path), key], start_new_session=True)
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             signal.signal(name, lambda number, frame: os.killpg(child.pid, number))
         if code := child.wait():
@@ -112,7 +111,7 @@ def logged(path: Path) -> Iterator[None]:
 def main() -> int:
     """Train the round that the command line names on several devices; return an exit code."""
     path, key = sys.argv[1:]
-    experiment = pickle.loads(Path(path).read_bytes())
+    experiment = sent.read(Path(path))
     try:
         _run(experiment, key, Store(Path(experiment.config.outputs)))
     except LthError as error:

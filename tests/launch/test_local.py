@@ -126,7 +126,7 @@ def test_a_signal_stops_all_workers(sweep_of, tmp_path):
 
 
 def test_two_devices_within_a_round(make_config, tmp_path):
-    config = make_config(tmp_path, epochs=1, rounds=1)
+    config = make_config(tmp_path, epochs=1, rounds=0)
     made = [ImageExperiment.of(replace(config, trainer=replace(config.trainer, devices=2)))]
     assert sweep.train(made, "local", {"workers": 1}, print) == []
     records = read(tmp_path).records

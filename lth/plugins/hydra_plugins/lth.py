@@ -30,8 +30,8 @@ class GraphLauncher(Launcher):
 
         configs = [self._compose(overrides) for overrides in job_overrides]
         if usage.dry():
-            jobs.plan(configs)
-        scores = [math.nan] * len(configs) if usage.dry() else jobs.run(configs, self.name, dict(self.options))
+            jobs.plan(configs, initial_job_idx)
+        scores = [math.nan] * len(configs) if usage.dry() else jobs.run(configs, self.name, dict(self.options), initial_job_idx)
         return [JobReturn(overrides, status=JobStatus.COMPLETED, _return_value=s) for overrides, s in zip(job_overrides, scores)]
 
     def _compose(self, overrides: Sequence[str]) -> Config | Exception:

@@ -1,0 +1,46 @@
+"""Ray and Slurm where they are installed, and one sentence where they are not. tests/slurm has the checks on a real Slurm."""
+
+import shutil
+from importlib.util import find_spec
+
+import pytest
+
+from lth.errors import UsageError
+from lth.launch import on_ray, on_slurm, sweep
+from lth.training.experiment import ImageExperiment
+from lth.training.search import search
+from tests.training import finals
+
+
+@pytest.mark.parametrize(
+    ("launcher", "module", "sentence"),
+    [
+        ("ray", on_ray, r"hydra/launcher=ray needs the package ray, .*pip install -e '.\[ray\]'"),
+        ("slurm", on_slurm, r"hydra/launcher=slurm needs the package submitit, .*pip install -e '.\[slurm\]'"),
+    ],
+)
+def test_a_missing_package_is_one_sentence(make_config, monkeypatch, launcher, module, sentence):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=sentence):
+        sweep.train([ImageExperiment.of(make_config())], launcher, {}, print)
+
+
+def test_where_there_is_no_slurm_one_sentence_says_so(make_config, monkeypatch):
+    monkeypatch.setattr(on_slurm, "find_spec", lambda name: True)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UsageError, match="there is no command sbatch here"):
+        sweep.train([ImageExperiment.of(make_config())], "slurm", {}, print)
+
+
+def test_an_unknown_launcher_is_one_sentence(make_config):
+    with pytest.raises(UsageError, match="launcher=dask is not accepted: it takes one of local, ray, slurm"):
+        sweep.train([ImageExperiment.of(make_config())], "dask", {}, print)
+
+
+@pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: python -m tests.faults ray")
+def test_ray_trains_the_bits_of_a_plain_search(make_config, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    config = make_config(tmp_path / "ray", epochs=1, rounds=1)
+    assert sweep.train([ImageExperiment.of(config)], "ray", {"threads": 1}, print) == []
+    search(make_config(tmp_path / "plain", epochs=1, rounds=1), say=lambda line: None)
+    assert finals(tmp_path / "ray") == finals(tmp_path / "plain")

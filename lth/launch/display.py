@@ -21,16 +21,22 @@ class Display:
     Args:
         outputs: where the logs of running rounds lie.
         workers: returns how many there are now.
-        seconds: whether costs are seconds; else no time remaining is shown.
+        seconds: whether costs are seconds; else no time remaining is shown until a round has ended.
     """
 
     def __init__(self, schedule: Schedule, outputs: Path, workers: Callable[[], int], seconds: bool) -> None:
-        self.schedule, self.outputs, self.workers, self.seconds = schedule, outputs, workers, seconds
+        self.schedule, self.outputs, self.workers = schedule, outputs, workers
+        self.scale = 1.0 if seconds else None  # seconds for each unit of cost
+        self._spent = self._cost = 0.0  # of rounds that ended
         self.live = sys.stderr.isatty()
         self._last = 0.0
 
     def show(self, ended: list[tuple[Ended, int]]) -> None:
         """Show the state; after trainings that ended, where there is no terminal, a line for each."""
+        for end, _ in ended:
+            if end.exit == 0:
+                self._spent, self._cost = self._spent + end.end - end.begin, self._cost + self.schedule.cost[end.key]
+                self.scale = self._spent / self._cost
         if self.live:
             if (now := time.monotonic()) - self._last >= 1:
                 self._last = now
@@ -62,14 +68,14 @@ class Display:
 
     def _left(self) -> str:
         workers = max(1, self.workers())
-        return f", {duration(self.remaining(workers))} left on {workers} workers" if self.seconds else ""
+        return f", {duration(self.scale * self.remaining(workers))} left on {workers} workers" if self.scale else ""
 
     def remaining(self, workers: int) -> float:
-        """Return the least time in which the rest can be trained: shared evenly, but no less than the longest path."""
+        """Return the least cost at which the rest can be trained: shared evenly, but no less than the longest path."""
         s = self.schedule
         done = sum(s.cost[key] * progress(self.outputs, key) for key in list(s.running)[:SHOWN])
         rest = s.remaining - done
-        return max(rest / workers, max((s.path[key] for key in s.running), default=0.0) - done)
+        return max(rest / workers, s.longest - done)
 
 
 def progress(outputs: Path, key: str) -> float:

@@ -130,6 +130,12 @@ class Schedule:
         gone = self.finished | self.failed.keys() | self.lost
         return sum(cost for key, cost in self.cost.items() if key not in gone)
 
+    @property
+    def longest(self) -> float:
+        """The cost of the longest chain of rounds that begins with one that is running or ready."""
+        first = [-self._ready[0][0]] if self._ready else []
+        return max([*(self.path[key] for key in self.running), *first], default=0.0)
+
     def next(self, now: float) -> Round | None:
         """Return the round to start, which is running from then on; None if none is ready."""
         while self._elsewhere and self._elsewhere[0][0] <= now:

@@ -33,9 +33,13 @@ def test_the_line_says_what_runs_how_far_it_is_and_how_long_the_rest_takes(shown
 
 
 def test_failures_are_counted_and_without_measured_rounds_no_time_is_shown(shown):
-    shown.seconds = False
+    shown.scale = None
     shown.schedule.ended(Ended("a0", "w", 0.0, 1.0, 2))
     assert shown.line() == "4 rounds: 0 done, 1 running (round 0/1 seed b, 0%), 1 waiting, 1 failed"
+    shown.live = False
+    shown.schedule.ended(end := Ended("b0", "w", 0.0, 25.0, 0))
+    shown.show([(end, 1)])
+    assert shown.line().endswith("25 s left on 2 workers"), "a round of the same cost took 25 s"
 
 
 def test_where_there_is_no_terminal_each_round_that_ended_is_a_line(shown, capsys):

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -61,6 +61,7 @@ class Local(Pool):
             count = max(1, min(count, int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9 / memory)))
         dealt = [gpus[i * each % len(gpus) :][:each] if gpus else [] for i in range(count)]
         self.places = [Worker(f"{os.uname().nodename}:{i}", ",".join(dealt[i])) for i in range(count)]
+        self.warm = False  # whether the process that forks the workers has its imports
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(PRELOADED)
 
@@ -71,16 +72,23 @@ class Local(Pool):
         return sum(worker.process is None for worker in self.places)
 
     def start(self, r: Round) -> None:
+        if not self.warm:  # the time of its imports is that of no round
+            self._process(int).join()
+            self.warm = True
         worker = next(worker for worker in self.places if worker.process is None)
-        args = (self.experiments[r.experiment], r.key, self.threads, worker.gpus)
         worker.key, worker.begin = r.key, time.time()
-        worker.process = self.context.Process(target=enter, args=args, name=r.key)
+        worker.process = self._process(enter, self.experiments[r.experiment], r.key, self.threads, worker.gpus)
+
+    def _process(self, target: Callable[..., object], *args: object) -> multiprocessing.Process:
+        """Start a process that calls ``target``."""
+        process = self.context.Process(target=target, args=args)
         before = os.environ.get("OMP_NUM_THREADS")
         os.environ["OMP_NUM_THREADS"] = str(self.threads)  # read when torch is imported: the first start begins the fork server
         try:
-            worker.process.start()
+            process.start()
         finally:
             os.environ.pop("OMP_NUM_THREADS") if before is None else os.environ.update(OMP_NUM_THREADS=before)
+        return process
 
     def wait(self, seconds: float) -> list[Ended]:
         busy = {worker.process.sentinel: worker for worker in self.places if worker.process}

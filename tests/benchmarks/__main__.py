@@ -6,7 +6,7 @@ import sys
 import torch
 
 from lth.training import device
-from tests.benchmarks import commands, epochs, frozen, half, steps
+from tests.benchmarks import commands, epochs, frozen, half, steps, sweep
 
 ALL = {
     "start": commands.start,
@@ -19,6 +19,8 @@ ALL = {
     "frozen": frozen.frozen,
     "half": half.half,
     "report": commands.report,
+    "schedule": sweep.schedule,
+    "sweep": sweep.sweep,
 }
 
 if __name__ == "__main__":

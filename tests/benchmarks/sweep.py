@@ -34,7 +34,9 @@ def sweep() -> None:
             if launcher:
                 rows = attempts.read(outputs)
                 print(f"  {len(rows)} rows of {len({row.key for row in rows})} keys, {len(finals[name])} rounds; {measure(rows)}")
-        print(f"\nbits as those of plain -m: 1 worker {finals['1'] == finals['plain']}, 2 workers {finals['2'] == finals['plain']}")
+        print(
+            f"\nbits as those of plain -m: 1 worker {finals['1'] == finals['plain']}, 2 workers {finals['2'] == finals['plain']}"
+        )
 
 
 def schedule() -> None:

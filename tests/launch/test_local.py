@@ -16,6 +16,7 @@ from lth.cli import signals
 from lth.errors import Interrupted, UsageError
 from lth.invariants.verify import verify
 from lth.launch import sweep
+from lth.launch.local import Local
 from lth.launch.work import work
 from lth.training.experiment import ImageExperiment
 from lth.training.search import search
@@ -183,3 +184,22 @@ def test_the_environment_is_left_as_it_was(sweep_of, tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert train(sweep_of(ImageExperiment, outputs=tmp_path, rounds=0)) == []
     assert "OMP_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("gpus", "devices", "options", "dealt"),
+    [
+        ("0,1,2,3", 1, {}, ["0", "1", "2", "3"]),
+        ("0,1,2,3", 2, {}, ["0,1", "2,3"]),
+        ("2,GPU-5a", 1, {"workers": 3}, ["2", "GPU-5a", "2"]),
+        ("", 1, {"workers": 2}, ["", ""]),
+        ("", 1, {"threads": 10**6}, [""]),
+        ("", 1, {"workers": 8, "memory": 10**6}, [""]),
+    ],
+)
+def test_gpus_are_dealt_out_and_workers_fit_the_machine(make_config, tmp_path, monkeypatch, gpus, devices, options, dealt):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    config = make_config(tmp_path)
+    made = ImageExperiment.of(replace(config, trainer=replace(config.trainer, devices=devices)))
+    made.config.trainer.accelerator = "auto"
+    assert [place.gpus for place in Local([made], **options).places] == dealt

@@ -20,7 +20,7 @@ OPTIONS = (
 
 
 def sweep() -> None:
-    """Print the makespan of three rates, three seeds, four rounds and two controls, and whether the bits are those of plain -m."""
+    """Print the makespan of three rates, three seeds, four rounds, two controls; compare the bits with plain -m."""
     with tempfile.TemporaryDirectory() as folder:
         finals = {}
         for name, launcher in (("plain", []), ("1", ["hydra/launcher=local"]), ("2", ["hydra/launcher=local"])):
@@ -33,7 +33,8 @@ def sweep() -> None:
             finals[name] = {path.parent.name: path.read_bytes() for path in outputs.glob("rounds/*/final.safetensors")}
             if launcher:
                 rows = attempts.read(outputs)
-                print(f"  {len(rows)} rows of {len({row.key for row in rows})} keys, {len(finals[name])} rounds; {measure(rows)}")
+                keys = {row.key for row in rows}
+                print(f"  {len(rows)} attempts of {len(keys)} keys, {len(finals[name])} rounds; {measure(rows, int(name))}")
         print(
             f"\nbits as those of plain -m: 1 worker {finals['1'] == finals['plain']}, 2 workers {finals['2'] == finals['plain']}"
         )

@@ -15,7 +15,7 @@ import lth
 from lth import predict
 from lth.export import __main__ as command
 from lth.export import calibration, compact, source
-from lth.report import exports
+from lth.report import cards
 from lth.tree.record import read
 from tests.conftest import decay
 
@@ -73,7 +73,7 @@ def test_the_card_says_what_was_exported(exported: Path, outputs: Path) -> None:
     assert str(card["test_images"]) in (exported / "README.md").read_text()
     noted = json.loads(next((outputs / "exports").iterdir()).read_text())
     assert noted == card | {"folder": str(exported.resolve())}
-    [shown] = exports.read(read(outputs))
+    [shown] = cards.read(read(outputs))
     assert (shown.runtime, shown.accuracies["ticket"]) == ("ONNX Runtime", card["test_acc"]), "the report reads it"
     assert shown.ms.keys() == {1, 32}
     assert shown.ms[1].keys() == {"dense", "ticket", "int8"}

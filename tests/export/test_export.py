@@ -137,6 +137,15 @@ def test_predict_runs_the_model_in_8_bit_integers_if_it_is_asked_for(
     assert "has no model.int8.onnx that runs here" in capsys.readouterr().err
 
 
+def test_activations_of_the_model_in_8_bit_integers_are_unsigned(exported: Path) -> None:
+    import onnx
+
+    graph = onnx.load(exported / "model.int8.onnx").graph
+    types = {one.name: one.data_type for one in graph.initializer}
+    zeros = {types[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"}
+    assert zeros == {onnx.TensorProto.UINT8}
+
+
 def test_images_that_were_moved_are_found_by_either_folder(outputs: Path, images: Path, tmp_path: Path) -> None:
     """By that of data.root or that of the test images: the training images, which calibrate, are beside them."""
     now, other = tmp_path / "now", tmp_path / "other"

@@ -35,17 +35,21 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise DataError(f"{folder} holds no card.json of an export; name a folder that python -m lth.export wrote.") from error
 
 
-def runner(folder: Path) -> Run:
-    """Return what computes logits: ``model.onnx`` by ONNX Runtime, else ``model.pt2`` by torch.
+def runner(folder: Path, *, int8: bool = False) -> Run:
+    """Return what computes logits: ``model.onnx`` by ONNX Runtime, else ``model.pt2`` by torch; ``int8``: ``model.int8.onnx``.
 
     Raises:
-        DataError: the folder has neither file, or the package that runs it is missing.
+        DataError: the folder has no such file, or the package that runs it is missing.
     """
-    if (path := folder / "model.onnx").is_file() and importlib.util.find_spec("onnxruntime"):
+    if (path := folder / ("model.int8.onnx" if int8 else "model.onnx")).is_file() and importlib.util.find_spec("onnxruntime"):
         import onnxruntime
 
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         return lambda images: session.run(None, {"images": images})[0]
+    if int8:
+        raise DataError(
+            f"{folder} has no model.int8.onnx that runs here: it needs an export with --int8, and the package onnxruntime."
+        )
     if (path := folder / "model.pt2").is_file() and importlib.util.find_spec("torch"):
         import torch
 
@@ -114,13 +118,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="that python -m lth.export wrote")
     parser.add_argument("images", nargs="+", help="image files, and folders of them")
     parser.add_argument("--csv", type=Path, help="write all probabilities to this file")
+    parser.add_argument("--int8", action="store_true", help="by the model in 8-bit integers, which is less exact")
     options = parser.parse_args()
-    run_command(lambda: _predict(options.folder, options.images, options.csv))
+    run_command(lambda: _predict(options.folder, options.images, options.csv, int8=options.int8))
 
 
-def _predict(folder: Path, arguments: list[str], table: Path | None) -> int:
+def _predict(folder: Path, arguments: list[str], table: Path | None, *, int8: bool) -> int:
     card, paths = read_card(folder), images_of(arguments)
-    run, bad, rows = runner(folder), 0, []
+    run, bad, rows = runner(folder, int8=int8), 0, []
     show = sys.stderr.isatty() and table is not None and len(paths) > BATCH
     for done, (path, result) in enumerate(predict(run, card, paths), 1):
         if show and (done % BATCH == 0 or done == len(paths)):

@@ -18,7 +18,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--formats", default=",".join(FORMATS), help=f"which files are written ({','.join(FORMATS)})")
     parser.add_argument("--runtime", default=",".join(RUNTIMES), help=f"what is timed ({','.join(RUNTIMES)}), or none")
     parser.add_argument("--int8", action="store_true", help="also a model in 8-bit integers; training images calibrate it")
-    parser.add_argument("--images", type=Path, help="where the test images are now, if they were moved")
+    parser.add_argument("--images", type=Path, help="where the images are now, if they were moved")
     parser.add_argument("--force", action="store_true", help="replace the folder if it is an export")
     parser.add_argument("--multiple", type=int, default=8, help="round numbers of channels up to a multiple of it (8)")
     return parser
@@ -53,7 +53,7 @@ def _export(given: argparse.Namespace) -> int:
     folder = source.find(given.round, Path(given.outputs.removeprefix("outputs=")))
     one = source.load(folder, given.images)
     print(f"exporting {one.record.name}", flush=True)
-    images = calibration.images(folder) if given.int8 else None
+    images = calibration.images(folder, one.root) if given.int8 else None
     options = build.Options(formats, runtimes, given.int8, given.force, given.multiple)
     facts = build.export(one, given.to, options, lambda line: print(line, flush=True), images)
     print(card.table(facts))

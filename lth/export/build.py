@@ -16,6 +16,7 @@ from lth.export import FORMATS, RUNTIMES, card, compact, csr, latency, programs
 from lth.export.shrink import shrink
 from lth.export.source import Source, read_images
 from lth.export.sparse import sparsify
+from lth.hashes import of_json
 from lth.tree import files
 
 LARGEST = 1e-4  # difference of logits, relative to the largest logit, at which an export fails
@@ -177,6 +178,6 @@ def _note(source: Source, to: Path, facts: dict) -> None:
     """Leave a copy of the card in the outputs folder, for the report."""
     if source.record.folder.parent.name != "rounds":
         return
-    exports = source.record.folder.parent.parent / "exports"
+    exports, folder = source.record.folder.parent.parent / "exports", str(to.resolve())
     exports.mkdir(exist_ok=True)
-    files.write_json(exports / f"{source.record.name}.json", facts | {"folder": str(to.resolve())})
+    files.write_json(exports / f"{source.record.name}.{of_json(folder)[:8]}.json", facts | {"folder": folder})

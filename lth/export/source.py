@@ -22,7 +22,8 @@ class Source:
     """A round to export.
 
     ``net``: the trained ticket, pruned weights 0; ``dense_net``: the trained dense network of its chain, as ``lth.load_model``
-    returns them. ``masks``: of the ticket. ``paths``, ``labels``: of the test images.
+    returns them. ``masks``: of the ticket. ``paths``, ``labels``: of the test images. ``root``: where the folder of ``data.root``
+    is now; None: where it was, as far as is known.
     """
 
     record: Record
@@ -32,6 +33,7 @@ class Source:
     masks: dict[str, Tensor]
     paths: list[Path]
     labels: np.ndarray
+    root: Path | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -76,16 +78,32 @@ def _root(ticket: Record, by_key: dict[str, Record]) -> Record | None:
     return ticket
 
 
-def load(folder: Path, root: Path | None = None) -> Source:
+def moved(root: str | None, tests: Path, now: Path) -> tuple[Path | None, Path]:
+    """Return where the folder of ``data.root`` (None: that cannot be told) and that of the test images are now.
+
+    Args:
+        root: ``data.root`` of the round; None: its images were downloaded or rendered.
+        tests: the folder that held the test images.
+        now: the one or the other, where it is now.
+    """
+    before = Path(root).expanduser().absolute() if root else tests
+    below = tests.relative_to(before) if tests.is_relative_to(before) else Path()
+    if (now / below).is_dir():
+        return (now if root else None), now / below
+    depth = len(below.parts)
+    return (now.parents[depth - 1] if depth and now.parts[-depth:] == below.parts else None), now
+
+
+def load(folder: Path, now: Path | None = None) -> Source:
     """Return the round in a folder of ``outputs/rounds``, its files checked.
 
     Args:
-        root: the folder that the test images lie in now, where they were moved.
+        now: where the folder of ``data.root``, or that of the test images, is now, if it was moved.
 
     Raises:
         DataError: the folder is no finished round of images, a file is damaged, or the dense network or an image is missing.
     """
-    from lth.training.model import load_model
+    from lth.training.model import load_model, read_config
 
     folder = folder.resolve()
     net = load_model(folder)
@@ -96,8 +114,11 @@ def load(folder: Path, root: Path | None = None) -> Source:
     if not facts.test:
         raise DataError(f"{folder} has no list of test images, which an export is compared on.")
     test = predictions.test_images(folder, facts.test)
-    paths = [Path(root or test["root"]) / path for path in test["paths"]]
+    root, tests = None, Path(test["root"])
+    if now is not None:
+        root, tests = moved(read_config(folder / "config.yaml").data.root, tests, now.expanduser().absolute())
+    paths = [tests / path for path in test["paths"]]
     if missing := [path for path in paths if not path.is_file()]:
         raise DataError(f"the test image {missing[0]} is missing; --images DIR says where the test images are now.")
     dense_net = load_model(dense.folder)
-    return Source(facts, dense, net, dense_net, load_ticket(folder).masks, paths, np.asarray(test["labels"]))
+    return Source(facts, dense, net, dense_net, load_ticket(folder).masks, paths, np.asarray(test["labels"]), root)

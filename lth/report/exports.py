@@ -1,101 +1,24 @@
 """How exported networks do beside their dense networks, from the cards that ``lth.export`` leaves in exports/."""
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from lth.analysis import ends, naming
+from lth.report.cards import FILES, WEIGHTS, Export, read
 from lth.report.details import Part
 from lth.report.html import to_html
 from lth.report.plot import COLOURS, MARKERS, Axis, Line, Lines
 from lth.report.scores import short
 from lth.tree.record import Found, Record
 
-FORMAT, END = "lth-card-1", "test_acc"  # of cards; the weights of the last epoch are exported
-# The first that was timed is shown.
-RUNTIMES = {"onnxruntime": "ONNX Runtime", "eager": "PyTorch, eager", "export": "torch.export"}
-BATCHES, MOST = (1, 32), 1e18  # that are shown; above it, no size, time or count is believed
+END = "test_acc"  # the weights of the last epoch are exported
+BATCHES = (1, 32)  # that are shown
 WIDE = 20  # largest by smallest x from which on an axis is logarithmic
-WEIGHTS, ONNX = "model.safetensors", "model.onnx"
-FILES = {ONNX: "ONNX, MB", WEIGHTS: "safetensors, MB"}  # titles of their columns
 KINDS = {"dense": "", "ticket": "exported", "int8": "exported, int8"}  # name in a card -> what readers call it
 
 Names = Mapping[tuple[str, str], str]  # (recipe, step) -> what a chain is called
-
-
-@dataclass(frozen=True)
-class Export:
-    """A card and the record of its round. The dicts are by kind, one of KINDS; dense is the network before pruning.
-
-    ``accuracies``: fractions, of the last epoch. ``sizes``: bytes by file, of WEIGHTS and ONNX. ``ms``: milliseconds a batch, by
-    batch and kind, on one thread of ``machine`` in ``runtime``; empty if nothing was timed.
-    """
-
-    record: Record
-    accuracies: dict[str, float]
-    parameters: dict[str, int]
-    sizes: dict[str, dict[str, int]]
-    ms: dict[int, dict[str, float]]
-    runtime: str
-    machine: str
-
-
-def read(found: Found) -> list[Export]:
-    """Return the exports of the rounds that were found; a card that cannot be read, or of no round here, is skipped.
-
-    One of a round that is here and not among the records, such as one that a filter left out, is passed over.
-    """
-    named, exports = {record.name: record for record in found.records if record.folder}, []
-    for outputs in {record.folder.parent.parent for record in named.values()}:
-        for path in sorted(outputs.glob("exports/[!.]*.json")):
-            try:
-                if record := named.get(path.stem):
-                    exports.append(of_card(json.loads(path.read_bytes()), record))
-                elif not (outputs / "rounds" / path.stem).is_dir():
-                    found.skip(f"exports/{path.name}", "no round here has its name")
-            except OSError as error:
-                found.skip(f"exports/{path.name}", f"it cannot be read ({error.strerror})")
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
-                found.skip(f"exports/{path.name}", f"it is no card of this round ({type(error).__name__}: {error})")
-    return exports
-
-
-def of_card(card: Any, record: Record) -> Export:
-    """Return what is shown of a card. Raises ValueError, TypeError or KeyError where it is none, or of another round."""
-    if (card["format"], card["round"], card["key"]) != (FORMAT, record.name, record.key):
-        raise ValueError(f"its format is not {FORMAT}, or it is of another round")
-    dense, exported = (int(_positive(card["parameters"][name])) for name in ("dense", "exported"))
-    bytes_ = {str(name): int(_positive(size)) for name, size in dict(card["bytes"]).items()}
-    sizes = {"dense": {WEIGHTS: int(_positive(card["dense_bytes"]))}}
-    sizes["ticket"] = {file: bytes_[file] for file in FILES if file in bytes_}
-    accuracies = {"dense": _fraction(card["dense_test_acc"]), "ticket": _fraction(card["test_acc"])}
-    if int8 := dict(card["agreement"]).get("onnxruntime int8"):
-        accuracies["int8"], sizes["int8"] = _fraction(int8["test_acc"]), {ONNX: bytes_["model.int8.onnx"]}
-    ms: dict[str, dict[int, dict[str, float]]] = {}
-    for row in card["latency"]:
-        if row["threads"] == 1:
-            known = [kind for kind in accuracies if kind != "int8" or kind in row["ms"]]
-            ms.setdefault(row["runtime"], {})[row["batch"]] = {kind: _positive(row["ms"][kind]) for kind in known}
-    runtime, on = next((name for name in RUNTIMES if name in ms), ""), card["machine"]
-    versions = [f"{name} {version}" for name, version in dict(on["versions"]).items()]
-    machine = ", ".join([f"{on['cores']} cores ({on['machine']}, {on['system']})", *versions])
-    parameters = {kind: dense if kind == "dense" else exported for kind in accuracies}
-    return Export(record, accuracies, parameters, sizes, ms.get(runtime, {}), RUNTIMES.get(runtime, ""), machine)
-
-
-def _fraction(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 <= value <= 1:
-        raise ValueError(f"{value!r:.40} is no fraction")
-    return value
-
-
-def _positive(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 < value < MOST:
-        raise ValueError(f"{value!r:.40} is no positive number")
-    return value
 
 
 def part(name: str, records: Sequence[Record], found: Found) -> Part:
@@ -153,16 +76,21 @@ def table(exports: Sequence[Export], names: Names) -> pd.DataFrame:
     groups: dict[tuple, list[Export]] = {}
     for export in exports:
         groups.setdefault((export.record.recipe, export.record.seed, export.runtime, export.machine), []).append(export)
-    places, rows = _places(exports), []
+    places, rows, times = _places(exports), [], Counter(export.record.key for export in exports)
     for group in groups.values():
         rows.append(_row(group, "dense", names, places))
-        rows += [_row([export], kind, names, places) for export in group for kind in export.accuracies if kind != "dense"]
+        for export in group:
+            to = export.folder if times[export.record.key] > 1 else ""
+            rows += [_row([export], kind, names, places, to) for kind in export.accuracies if kind != "dense"]
     frame = pd.DataFrame(rows)
     return frame.loc[:, (frame != "").any()].replace("", "-")
 
 
-def _row(some: Sequence[Export], kind: str, names: Names, places: Names) -> dict[str, str]:
-    """Return the cells of an export, or of the dense network of some, which was timed beside each: a range."""
+def _row(some: Sequence[Export], kind: str, names: Names, places: Names, to: str = "") -> dict[str, str]:
+    """Return the cells of an export, or of the dense network of some, which was timed beside each: a range.
+
+    ``to``: the folder of an export, where its round has several.
+    """
     export, pruned = some[0], kind != "dense"
     record, sizes = export.record, export.sizes[kind]
     row = {
@@ -176,7 +104,7 @@ def _row(some: Sequence[Export], kind: str, names: Names, places: Names) -> dict
         times = sorted(e.ms[batch][kind] for e in some if kind in e.ms.get(batch, {}))
         row[f"ms (batch {batch})"] = " to ".join(dict.fromkeys(map(_brief, times[:1] + times[-1:])))
         row[f"dense / exported (batch {batch})"] = f"{export.ms[batch]['dense'] / times[0]:.2f}" if times and pruned else ""
-    return row | {"measured in": places.get((export.runtime, export.machine), "") if len(places) > 1 else ""}
+    return row | {"measured in": places.get((export.runtime, export.machine), "") if len(places) > 1 else "", "exported to": to}
 
 
 def _brief(value: float) -> str:

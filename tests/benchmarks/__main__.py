@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks [name ...]: all benchmarks, or those named."""
+"""python -m tests.benchmarks [name ...]: all benchmarks, or those named; ``rival=DIR`` reads the finished rounds of a folder."""
 
 import platform
 import sys
@@ -6,7 +6,7 @@ import sys
 import torch
 
 from lth.training import device
-from tests.benchmarks import commands, epochs, frozen, half, steps, sweep
+from tests.benchmarks import commands, epochs, frozen, half, rival, steps, sweep
 
 ALL = {
     "start": commands.start,
@@ -22,9 +22,11 @@ ALL = {
     "schedule": sweep.schedule,
     "sweep": sweep.sweep,
 }
+FOLDERS = {"rival": rival.rival}  # they read finished rounds, and train for long
 
 if __name__ == "__main__":
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     device.prepare(deterministic=False)
     for name in sys.argv[1:] or ALL:
-        ALL[name]()
+        name, _, given = name.partition("=")
+        (ALL | FOLDERS)[name](*filter(None, given.split(",")))

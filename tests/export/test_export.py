@@ -14,8 +14,8 @@ import torch
 import lth
 from lth import predict
 from lth.export import __main__ as command
-from lth.export import compact
-from lth.report import exports
+from lth.export import calibration, compact, source
+from lth.report import cards
 from lth.tree.record import read
 from tests.conftest import decay
 
@@ -73,7 +73,7 @@ def test_the_card_says_what_was_exported(exported: Path, outputs: Path) -> None:
     assert str(card["test_images"]) in (exported / "README.md").read_text()
     noted = json.loads(next((outputs / "exports").iterdir()).read_text())
     assert noted == card | {"folder": str(exported.resolve())}
-    [shown] = exports.read(read(outputs))
+    [shown] = cards.read(read(outputs))
     assert (shown.runtime, shown.accuracies["ticket"]) == ("ONNX Runtime", card["test_acc"]), "the report reads it"
     assert shown.ms.keys() == {1, 32}
     assert shown.ms[1].keys() == {"dense", "ticket", "int8"}
@@ -118,6 +118,47 @@ def test_predict_names_what_it_cannot_read_and_does_the_others(
     assert len(rows) == 12
     assert rows[0].keys() == {"image", "class", "across", "down", "plain"}
     assert sum(float(rows[0][name]) for name in ("across", "down", "plain")) == pytest.approx(1, abs=1e-5)
+
+
+def test_predict_runs_the_model_in_8_bit_integers_if_it_is_asked_for(
+    exported: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    agreement = json.loads((exported / "card.json").read_text())["agreement"]["onnxruntime int8"]
+    card, paths = predict.read_card(exported), predict.images_of([str(images / "test")])
+    found = [p.argmax() for _, p in predict.predict(predict.runner(exported, int8=True), card, paths)]
+    true = [card["classes"].index(path.parent.name) for path in paths]
+    assert np.mean(np.equal(found, true)) == pytest.approx(agreement["test_acc"])
+    without = tmp_path / "net"
+    shutil.copytree(exported, without, ignore=shutil.ignore_patterns("model.int8.onnx"))
+    monkeypatch.setattr(sys, "argv", ["lth.predict", str(without), str(paths[0]), "--int8"])
+    with pytest.raises(SystemExit) as end:
+        predict.main()
+    assert end.value.code == 1
+    assert "has no model.int8.onnx that runs here" in capsys.readouterr().err
+
+
+def test_activations_of_the_model_in_8_bit_integers_are_unsigned(exported: Path) -> None:
+    import onnx
+
+    graph = onnx.load(exported / "model.int8.onnx").graph
+    types = {one.name: one.data_type for one in graph.initializer}
+    zeros = {types[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"}
+    assert zeros == {onnx.TensorProto.UINT8}
+
+
+def test_images_that_were_moved_are_found_by_either_folder(outputs: Path, images: Path, tmp_path: Path) -> None:
+    """By that of data.root or that of the test images: the training images, which calibrate, are beside them."""
+    now, other = tmp_path / "now", tmp_path / "other"
+    shutil.copytree(images, now)
+    other.mkdir()
+    for place in (now, now / "test"):
+        root, tests = source.moved(str(images), images / "test", place)
+        assert (root, tests) == (now, now / "test")
+        assert source.load(_round(outputs, 1), place).paths[0].is_relative_to(now / "test")
+    assert np.array_equal(calibration.images(_round(outputs, 1), now), calibration.images(_round(outputs, 1)))
+    assert source.moved(str(images), images / "test", other) == (None, other), "only the test images are known to be there"
+    assert source.moved(None, images / "test", now) == (None, now), "downloaded"
+    assert source.moved(str(images), images, now) == (now, now), "the test images were drawn from all"
 
 
 def test_predict_runs_without_torch_and_hydra(exported: Path, images: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import lth.report.__main__ as report
 from lth.analysis import naming, table
 from lth.analysis.ends import EARLY_STOP
-from lth.report import build, exports, sections
+from lth.report import build, cards, exports, sections
 from lth.tree import record
 from tests.report.invent_rounds import outputs
 
@@ -57,16 +57,16 @@ def root(tmp_path) -> Path:
     return outputs(tmp_path, seeds=2, rounds=2, files=False)
 
 
-def shown(root: Path) -> tuple[list[exports.Export], dict[tuple[str, str], str]]:
+def shown(root: Path) -> tuple[list[cards.Export], dict[tuple[str, str], str]]:
     found = record.read(root)
-    read = exports.read(found)
+    read = cards.read(found)
     assert found.skipped == []
     return read, naming.headings(found.records)
 
 
 def test_without_exports_there_is_no_section(root):
     found = record.read(root)
-    assert exports.read(found) == []
+    assert cards.read(found) == []
     titles = [part.title for part in sections.of_data("stripes", found.records, found, EARLY_STOP)]
     assert "Exported networks" not in titles
     assert "Accuracy against cost" in titles
@@ -125,7 +125,7 @@ def test_points_are_exports_and_their_dense_networks(root):
         ("lenet all, dense", [1.6]),
         (f"{CHAIN}, exported", [0.9, 0.9]),
     ], "one dense network is one file"
-    dense_alone = exports.of_card(card(dense), dense)
+    dense_alone = cards.of_card(card(dense), dense)
     assert [line.label for line in exports.latency([dense_alone], names, "").lines][1] == "lenet all, dense, exported"
 
 
@@ -161,6 +161,16 @@ def test_times_of_two_machines_or_runtimes_are_told_apart(root):
     assert list(exports.table(eager, names)["measured in"])[1:] == ["ONNX Runtime", "PyTorch, eager", "PyTorch, eager"]
 
 
+def test_each_export_of_a_round_has_a_row_that_names_its_folder(root):
+    _, one, two = rounds_of(root)
+    put(root, f"{one.name}.0123abcd.json", card(one, folder="here/whole"))
+    put(root, f"{one.name}.4567abcd.json", card(one, folder="here/small", parameters={"dense": 400_000, "exported": 200_000}))
+    put(root, f"{two.name}.0123abcd.json", card(two))
+    frame = exports.table(*shown(root))
+    assert list(frame["exported to"]) == ["-", "whole", "small", "-"]
+    assert list(frame["parameters"]) == ["400,000", "300,000", "200,000", "300,000"]
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -190,8 +200,8 @@ def test_a_damaged_or_foreign_card_is_left_out_in_one_line(root, content, why):
     put(root, f"{one.name}.json", content if isinstance(content, str) else card(one) | content)
     put(root, f"{two.name}.json", card(two))
     found = record.read(root)
-    assert [export.record for export in exports.read(found)] == [two]
-    exports.read(found)
+    assert [export.record for export in cards.read(found)] == [two]
+    cards.read(found)
     [(name, said)] = found.skipped
     assert name == f"exports/{one.name}.json"
     assert why in said

@@ -41,6 +41,7 @@ def report(argv: list[str]) -> int:
     """Write a report and name what it leaves out; returns 0."""
     outputs, to, filters, accuracy = parse(argv)
     from lth.report import build
+    from lth.tree import attempts
     from lth.tree.files import write_bytes
     from lth.tree.record import read
 
@@ -51,7 +52,7 @@ def report(argv: list[str]) -> int:
     title = f"Lottery tickets in {outputs.resolve().name}" + f" ({chosen})" * bool(chosen)
     try:
         (to / "figures").mkdir(parents=True, exist_ok=True)
-        for name, content in build.files(title, found, accuracy):
+        for name, content in build.files(title, found, accuracy, attempts.read(outputs)):
             write_bytes(to / name, content)
     except OSError as error:
         raise DataError(f"the report cannot be written to {to}: {error.strerror}.") from error

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lth.tree.attempts import Attempt
 
 PAUSE = 600.0  # seconds in which nothing ran, after which another sweep begins
+NEVER = 1e11  # seconds since 1970: the year 5138
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,11 @@ def rows(attempts: Sequence[Attempt]) -> list[int]:
 def sweeps(attempts: Iterable[Attempt], pause: float = PAUSE) -> list[list[Attempt]]:
     """Return the attempts in order of begin, split where nothing ran for more than ``pause`` seconds.
 
-    Those whose times are not finite, or whose end lies before their begin, as after a clock was set back, are left out.
+    Those whose times cannot be, such as an end before the begin after a clock was set back, are left out.
     """
     found: list[list[Attempt]] = []
     until = -math.inf
-    for a in sorted((a for a in attempts if -math.inf < a.begin <= a.end < math.inf), key=lambda a: a.begin):
+    for a in sorted((a for a in attempts if 0 <= a.begin <= a.end < NEVER), key=lambda a: a.begin):
         if a.begin - until > pause:
             found.append([])
         found[-1].append(a)

@@ -50,4 +50,16 @@ def test_another_sweep_begins_where_nothing_ran_for_ten_minutes(gap):
 
 
 def test_times_that_cannot_be_are_left_out():
-    assert sweeps([ran("a", 5, 4), ran("b", math.nan, 4), ran("c", 1, math.inf), ran("d", 1, math.nan)]) == []
+    assert (
+        sweeps(
+            [
+                ran("a", 5, 4),
+                ran("b", math.nan, 4),
+                ran("c", 1, math.inf),
+                ran("d", 1, math.nan),
+                ran("e", 1, 1e300),
+                ran("f", -1, 1),
+            ]
+        )
+        == []
+    )

@@ -82,9 +82,8 @@ def test_hover_finds_a_bar_between_its_ends(page):
         "(() => { const bar = document.querySelector('#schedule .scatterlayer .js-line').getBoundingClientRect();"
         " return [bar.x, bar.y + bar.height / 2, bar.width]; })()"
     )
-    share = 45 / (100 * 11 + 90)  # the middle of the first of 12 bars
-    page.mouse("mouseMoved", x + share * long - 2, y)
-    page.mouse("mouseMoved", x + share * long, y)
+    page.mouse("mouseMoved", x + long / 2 - 2, y)
+    page.mouse("mouseMoved", x + long / 2, y)
     text = page.wait("document.querySelector('#schedule .hoverlayer .hovertext')?.textContent")
     assert "90.0 seconds, attempt 1, exit 0" in text
 

@@ -76,6 +76,20 @@ def test_there_is_a_section_where_there_is_a_schedule(root, records, monkeypatch
     assert not (tmp_path / "without" / "figures" / "schedule.svg").exists()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"\xff\x00\n1,2", b"key,begin\n\x00,\xff,,,", b"key,parent,worker,begin,end,attempt,exit\na,,\xff,1,2,1"],
+)
+def test_a_damaged_schedule_leaves_the_rest(root, content, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "saved", lambda figure, form: b"")
+    path = root / attempts.FILE
+    path.mkdir() if content is None else path.write_bytes(content)
+    report.report([str(root), "--to", str(tmp_path)])
+    path.rmdir() if content is None else path.unlink()
+    assert 'id="schedule"' not in (tmp_path / "report.html").read_text()
+    assert ("schedule.csv: it cannot be read (Is a directory)" in capsys.readouterr().out) == (content is None)
+
+
 def test_there_is_a_bar_for_each_attempt(records):
     plot, above, below = chart(sweep(records), records)
     assert plot.title == "8 rounds on 2 workers: makespan 8.3 minutes"

@@ -41,6 +41,7 @@ def report(argv: list[str]) -> int:
     """Write a report and name what it leaves out; returns 0."""
     outputs, to, filters, accuracy = parse(argv)
     from lth.report import build
+    from lth.tree import attempts
     from lth.tree.files import write_bytes
     from lth.tree.record import read
 
@@ -48,10 +49,15 @@ def report(argv: list[str]) -> int:
     if not found.records:
         which = f" that passes {chosen}" * bool(chosen)
         raise UsageError(f"{outputs} holds no finished round{which} ({len(found.skipped)} unfinished or damaged).")
+    try:
+        rows = attempts.read(outputs)
+    except OSError as error:
+        rows = []
+        found.skip(attempts.FILE, f"it cannot be read ({error.strerror})")
     title = f"Lottery tickets in {outputs.resolve().name}" + f" ({chosen})" * bool(chosen)
     try:
         (to / "figures").mkdir(parents=True, exist_ok=True)
-        for name, content in build.files(title, found, accuracy):
+        for name, content in build.files(title, found, accuracy, rows):
             write_bytes(to / name, content)
     except OSError as error:
         raise DataError(f"the report cannot be written to {to}: {error.strerror}.") from error

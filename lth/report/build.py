@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -12,21 +12,25 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from lth.analysis import ends, table
-from lth.report import sections
+from lth.report import schedule, sections
 from lth.report.details import Part
 from lth.report.draw import draw, saved
 from lth.report.interactive import spec
 from lth.report.plot import Plot
 from lth.tree import results
+from lth.tree.attempts import Attempt
 from lth.tree.record import Found
 
 
-def files(title: str, found: Found, accuracy: str = ends.EARLY_STOP) -> Iterator[tuple[str, bytes]]:
+def files(
+    title: str, found: Found, accuracy: str = ends.EARLY_STOP, attempts: Sequence[Attempt] = ()
+) -> Iterator[tuple[str, bytes]]:
     """Yield (path within the report, content) of each file; the page last.
 
     Args:
         found: one record or more.
         accuracy: the end point of tables, figures and verdicts, one of ``ends.ENDS``.
+        attempts: when a launcher trained which round.
     """
     yield "results.csv", results.to_csv(found.records)
     tables, blocks = [], []
@@ -35,17 +39,10 @@ def files(title: str, found: Found, accuracy: str = ends.EARLY_STOP) -> Iterator
         records = list(group)
         rows = table.markdown(sections.results(records, accuracy))
         tables.append(f"{name}: {table.caption(records, accuracy)}\n\n{rows}\n")
-        block = ""
-        for part in sections.of_data(name, records, found, accuracy):
-            pictures = {}
-            for figure, plot in part.figures.items():
-                picture = draw(plot)
-                yield f"figures/{figure}.png", saved(picture, "png")
-                pictures[figure] = saved(picture, "svg")
-                yield f"figures/{figure}.svg", pictures[figure]
-            block += _part(part, pictures)
-        blocks.append((name, block))
+        blocks.append((name, (yield from _parts(sections.of_data(name, records, found, accuracy)))))
     yield "results.md", "\n".join([*tables, f"{table.RUNNING}\n"]).encode()
+    if parts := schedule.parts(attempts, found.records):
+        blocks.append(("Schedule", (yield from _parts(parts))))
     blocks += [("Rounds", _part(sections.rounds(found.records, accuracy), {})), ("Commands", _commands(found))]
     if found.skipped:
         items = "".join(f"<li>{escape(folder)}: {escape(why)}</li>" for folder, why in found.skipped)
@@ -62,6 +59,20 @@ def files(title: str, found: Found, accuracy: str = ends.EARLY_STOP) -> Iterator
         library=get_plotlyjs(),
     )
     yield "report.html", text.encode()
+
+
+def _parts(parts: Sequence[Part]) -> Generator[tuple[str, bytes], None, str]:
+    """Yield the pictures of sections, as ``files`` does; return the sections as HTML."""
+    block = ""
+    for part in parts:
+        pictures = {}
+        for figure, plot in part.figures.items():
+            picture = draw(plot)
+            yield f"figures/{figure}.png", saved(picture, "png")
+            pictures[figure] = saved(picture, "svg")
+            yield f"figures/{figure}.svg", pictures[figure]
+        block += _part(part, pictures)
+    return block
 
 
 def _part(part: Part, pictures: dict[str, bytes]) -> str:

@@ -60,16 +60,21 @@ def gallery(images: np.ndarray, titles: Sequence[str], columns: int = 4) -> Figu
 def _lines(plot: Lines) -> Figure:
     """Lines with a legend below, where it covers no data."""
     columns = 2 if max(len(line.label) for line in plot.lines) <= 50 else 1
-    figure = Figure(figsize=(7, 4 + 0.18 * len(plot.lines) / columns), dpi=110, layout="constrained")
+    height = min(max(3, 0.25 * len(plot.y.names)), 8)  # inches
+    figure = Figure(figsize=(7, 1 + height + 0.18 * len(plot.lines) / columns), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     for line in plot.lines:
         style = {"label": line.label, "ls": line.dash or "none", "marker": line.marker or None, "color": line.colour}
+        style |= {"lw": line.width, "solid_capstyle": "butt"} if line.width else {}
         axes.errorbar(line.x, line.y, line.spread if len(line.spread) else None, elinewidth=0.8, **style)
     _axis(axes.xaxis, plot.x, [x for line in plot.lines for x in line.x])
     _axis(axes.yaxis, plot.y, [y for line in plot.lines for y in line.y])
+    if plot.y.form == "names":
+        axes.set_ylim(-0.6, len(plot.y.names) - 0.4)
     axes.grid(alpha=0.3)
     axes.set_title("\n".join(filter(None, [plot.title, plot.note])), wrap=True)
-    figure.legend(loc="outside lower center", ncols=columns)
+    for handle in figure.legend(loc="outside lower center", ncols=columns).get_lines():
+        handle.set_linewidth(min(handle.get_linewidth(), 5))
     return figure
 
 

@@ -19,22 +19,26 @@ def spec(plot: Plot) -> dict[str, Any]:
         return {"data": [_heat(plot)], "layout": {"xaxis": _axis(plot.x), "yaxis": _axis(plot.y) | {"autorange": "reversed"}}}
     across = _axis(plot.x, [x for line in plot.lines for x in line.x])
     up = _axis(plot.y, [y for line in plot.lines for y in line.y])
+    if plot.y.form == "names":
+        up["range"] = [-0.6, len(plot.y.names) - 0.4]
     return {"data": [_trace(line, plot) for line in plot.lines], "layout": {"xaxis": across, "yaxis": up}}
 
 
 def _trace(line: Line, plot: Lines) -> dict[str, Any]:
     hover = [f"<b>{escape(line.label).replace('%{', '% {')}</b>"]  # plotly fills in a %{...}
-    hover.append(f"{escape(plot.y.title)}: %{{y{HOVER.get(plot.y.form, ':.4~g')}}}")
-    if plot.x.form != "names":  # the notes say which name it is
+    if not line.width:
+        hover.append(f"{escape(plot.y.title)}: %{{y{HOVER.get(plot.y.form, ':.4~g')}}}")
+    if not line.width and plot.x.form != "names":  # the notes say which name it is
         hover.append(f"{escape(plot.x.title)}: %{{x{HOVER.get(plot.x.form, ':.4~g')}}}")
     hover += ["%{customdata}"] * bool(line.notes)
     return {
         "type": "scatter", "x": line.x, "y": line.y, "name": line.label, "visible": True,
         "mode": "+".join(["lines"] * bool(line.dash) + ["markers"] * bool(line.marker)),
-        "line": {"color": line.colour, "width": 2, "dash": DASHES[line.dash]},
+        "line": {"color": line.colour, "width": 4 / 3 * line.width or 2, "dash": DASHES[line.dash]},
         "marker": {"color": line.colour, "size": 7 if line.dash else 9, "symbol": SYMBOLS[line.marker]},
         "error_y": {"type": "data", "array": line.spread, "color": line.colour, "thickness": 1, "width": 3},
-        "hovertemplate": "<br>".join(hover) + "<extra></extra>", "customdata": [escape(note) for note in line.notes],
+        "hovertemplate": "<br>".join(hover) + "<extra></extra>",
+        "customdata": [escape(note).replace("\n", "<br>") for note in line.notes],
     }  # fmt: skip
 
 

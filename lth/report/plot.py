@@ -33,7 +33,7 @@ class Axis:
         A log axis with less than three of 1, 2, 5 times powers of ten is linear; one of weights then has the values themselves.
         """
         if self.form == "names":
-            return {i: brief(self.names[i]) for i in spread_out(range(len(self.names)), 40)}
+            return {i: brief(self.names[i]) for i in range(0, len(self.names), 1 + (len(self.names) - 1) // 40)}
         positive = sorted({value for value in values if 0 < value < math.inf})
         if not positive or self.form not in ("log", "weights"):
             return {}
@@ -55,7 +55,8 @@ class Line:
     dash: str = "-"  # matplotlib's; '' joins no points
     marker: str = ""
     spread: Sequence[float] = ()  # half the length of each point's error bar
-    notes: Sequence[str] = ()  # what the hover of each point shows beside x and y
+    notes: Sequence[str] = ()  # what the hover of each point shows beside x and y; a line each
+    width: float = 0  # points; 0: that of a line. Bars are wide lines, NaN between them, whose notes say x and y, too
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def read(outputs: Path) -> list[Attempt]:
     if not (outputs / FILE).exists():
         return []
     attempts = []
-    with open(outputs / FILE, newline="") as file:
+    with open(outputs / FILE, newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.DictReader(file):
             try:
                 kinds = {"begin": float, "end": float, "attempt": int, "exit": int}

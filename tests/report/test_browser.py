@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 import lth.report.__main__ as report
+from lth.tree import attempts
+from lth.tree.attempts import Attempt
+from lth.tree.record import read
 from tests.report import browser
 from tests.report.invent_rounds import outputs
 
@@ -20,6 +23,9 @@ EVIL = ["<script>window.evil = 1</script>", "<img src=x onerror='window.evil = 2
 def path(tmp_path_factory) -> Path:
     root = outputs(tmp_path_factory.mktemp("outputs"), classes=EVIL, command=EVIL[0], finetune=EVIL[1])
     (root / "rounds" / EVIL[1]).mkdir()
+    attempts.append(
+        root, [Attempt(r.key, r.parent or "", EVIL[1], 100 * i, 100 * i + 90, 1, 0) for i, r in enumerate(read(root).records)]
+    )
     report.report([str(root)])
     return root / "report" / "report.html"
 
@@ -52,7 +58,7 @@ def test_names_from_files_run_nothing(page):
 
 def test_every_figure_is_drawn_and_every_series_named(page):
     assert page.run("[...document.querySelectorAll('.plot')].every(box => box.querySelector('.main-svg'))")
-    assert page.run("document.querySelectorAll('.plot').length") == 14
+    assert page.run("document.querySelectorAll('.plot').length") == 15
     lines = "[...document.querySelectorAll('.plot')].filter(box => !box.querySelector('.heatmaplayer image, .hm'))"
     assert page.run(f"{lines}.every(box => box.previousElementSibling.querySelectorAll('.chooser input').length > 0)")
 
@@ -68,6 +74,18 @@ def test_hover_shows_values(page):
     text = page.wait("document.querySelector('#accuracy-stripes .hoverlayer .hovertext')?.textContent")
     assert "test accuracy" in text
     assert "n = 2" in text
+
+
+def test_hover_finds_a_bar_between_its_ends(page):
+    page.run("document.getElementById('schedule').scrollIntoView({block: 'center'})")
+    x, y, long = page.run(
+        "(() => { const bar = document.querySelector('#schedule .scatterlayer .js-line').getBoundingClientRect();"
+        " return [bar.x, bar.y + bar.height / 2, bar.width]; })()"
+    )
+    page.mouse("mouseMoved", x + long / 2 - 2, y)
+    page.mouse("mouseMoved", x + long / 2, y)
+    text = page.wait("document.querySelector('#schedule .hoverlayer .hovertext')?.textContent")
+    assert "90.0 seconds, attempt 1, exit 0" in text
 
 
 def test_the_chooser_hides_and_shows_series(page):

@@ -16,7 +16,7 @@ from lth.report import schedule, sections
 from lth.report.details import Part
 from lth.report.draw import draw, saved
 from lth.report.interactive import spec
-from lth.report.plot import Plot
+from lth.report.plot import Lines, Plot
 from lth.tree import results
 from lth.tree.attempts import Attempt
 from lth.tree.record import Found
@@ -84,7 +84,8 @@ def _part(part: Part, pictures: dict[str, bytes]) -> str:
 
 
 def _figure(name: str, plot: Plot, svg: bytes) -> str:
-    height = min(900, 160 + 26 * max(len(plot.y.names), 9))  # pixels
+    least = 4 if isinstance(plot, Lines) and plot.y.names else 9  # rows
+    height = min(900, 160 + 26 * max(len(plot.y.names), least))  # pixels
     words = escape(f"{plot.title}: {plot.y.title} by {plot.x.title}")
     picture = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
     return (

@@ -60,7 +60,7 @@ def gallery(images: np.ndarray, titles: Sequence[str], columns: int = 4) -> Figu
 def _lines(plot: Lines) -> Figure:
     """Lines with a legend below, where it covers no data."""
     columns = 2 if max(len(line.label) for line in plot.lines) <= 50 else 1
-    height = min(max(3, 0.25 * len(plot.y.names)), 8)  # inches
+    height = min(max(0.25 * len(plot.y.names), 1.6 if plot.y.names else 3), 8)  # inches
     figure = Figure(figsize=(7, 1 + height + 0.18 * len(plot.lines) / columns), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     for line in plot.lines:

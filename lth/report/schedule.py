@@ -11,7 +11,7 @@ import numpy as np
 from lth.analysis import makespan, naming
 from lth.analysis.makespan import PAUSE, Makespan
 from lth.report.details import Part
-from lth.report.plot import COLOURS, GREY, Axis, Line, Lines
+from lth.report.plot import COLOURS, GREY, Axis, Line, Lines, brief
 from lth.report.scores import short
 from lth.tree.attempts import Attempt
 from lth.tree.record import Record
@@ -19,7 +19,7 @@ from lth.tree.record import Record
 ROWS, HUES = 40, 6  # workers that have a row each, numbers of rounds that have a colour each
 UNITS = {"hours": 3600, "minutes": 60, "seconds": 1}  # each is used from three of it on
 EXITS = {69: "another process trained it", 75: "interrupted"}  # exit codes of lth.launch.work that are no failures
-FAILED = "failed"
+FAILED, TAN = "failed", "#BBAA88"
 
 
 def parts(attempts: Sequence[Attempt], records: Sequence[Record]) -> list[Part]:
@@ -44,35 +44,32 @@ def places(attempts: Sequence[Attempt]) -> tuple[list[int], list[str]]:
     few = makespan.rows(attempts)
     if twice or len(own) > ROWS or len(own) == len(attempts) > 1 + max(few):
         return few, []
-    workers = sorted(own, key=lambda name: [int(word) if word.isdecimal() else word for word in re.split("([0-9]+)", name)])[::-1]
+    workers = sorted(own, key=lambda name: re.sub("[0-9]+", lambda digits: digits[0].zfill(12), name), reverse=True)
     alone = len({worker.rpartition(":")[0] for worker in workers}) == 1  # all on one host, which needs no name
     return [workers.index(a.worker) for a in attempts], [w.rpartition(":")[2] if alone else w for w in workers]
 
 
 def gantt(attempts: Sequence[Attempt], rows: Sequence[int], names: Sequence[str], records: Sequence[Record]) -> Lines:
     """Return the chart of attempts, in order of begin, in their rows: a bar each, one series a colour."""
-    known, called, first = {record.key: record for record in records}, naming.headings(records), attempts[0].begin
-    measured, groups = makespan.measure(attempts), grouped(attempts, known)
-    (unit, size), thick, lines = _unit(measured.makespan), min(14, 340 / (1 + max(rows))), []
+    known, called = {record.key: record for record in records}, naming.headings(records)
+    measured, groups, count = makespan.measure(attempts), grouped(attempts, known), 1 + max(rows)
+    (unit, size), lines = _unit(measured.makespan), []
     for label, colour in dict(groups.values()).items():
         x, y, notes = [], [], []
         for a, row in zip(attempts, rows):
             if groups[a][0] == label:
-                bar = _bar(a.begin - first, a.end - first, measured.makespan, a.exit != 0)
-                note = "\n".join(filter(None, [*_name(a, known, called), _facts(a), "" if names else f"worker {a.worker}"]))
+                bar = _bar(a.begin - attempts[0].begin, a.end - attempts[0].begin, measured.makespan, a.exit != 0)
+                note = [*_name(a, known, called), _facts(a), *([] if names else [f"worker {brief(a.worker)}"])]
                 x += [round(second / size, 4) for second in bar]
                 y += [row] * len(bar)
-                notes += [note] * (len(bar) - 1) + [""]
-        lines.append(Line(label, x, y, colour, notes=notes, width=thick))
-    keys, failed = {a.key for a in attempts}, sum(a.exit != 0 for a in attempts)
-    title = (
-        f"{_count(len(keys), 'round')} on {_count(measured.workers, 'worker')}: makespan {measured.makespan / size:.1f} {unit}"
-    )
-    up = (
-        Axis("worker", "names", names) if names else Axis("rounds at a time", "names", [str(i + 1) for i in range(1 + max(rows))])
-    )
-    note = f"{_count(failed, 'attempt')} failed or interrupted" if failed else ""
-    return Lines(title, Axis(f"{unit} since the first round began"), up, lines, note)
+                notes += ["\n".join(note)] * (len(bar) - 1) + [""]
+        lines.append(Line(label, x, y, colour, notes=notes, width=min(14, 340 / count)))
+    where = f"{_count(len({a.key for a in attempts}), 'round')} on {_count(measured.workers, 'worker')}"
+    up = Axis("worker" if names else "rounds at a time", "names", names or [str(1 + i) for i in range(count)])
+    failed = _count(sum(a.exit != 0 for a in attempts), "attempt") + " failed or interrupted"
+    x_axis = Axis(f"{unit} since the first round began")
+    title = f"{where}: makespan {measured.makespan / size:.1f} {unit}"
+    return Lines(title, x_axis, up, lines, failed if any(a.exit for a in attempts) else "")
 
 
 def grouped(attempts: Sequence[Attempt], known: Mapping[str, Record]) -> dict[Attempt, tuple[str, str]]:
@@ -81,11 +78,11 @@ def grouped(attempts: Sequence[Attempt], known: Mapping[str, Record]) -> dict[At
     Rounds of one number have one colour; of more than HUES numbers, those of some numbers that follow each other.
     """
     numbers = sorted({known[a.key].round for a in attempts if not a.exit and a.key in known})
-    some = [part.tolist() for part in np.array_split(numbers, min(len(numbers), HUES)) if len(part)]
+    some = [part.tolist() for part in np.array_split(numbers, min(len(numbers), HUES) or 1) if len(part)]
     labels = [f"rounds {part[0]} to {part[-1]}" if len(part) > 1 else f"round {part[0]}" for part in some]
     labels = ["dense networks" if label == "round 0" else label for label in labels]
     groups = {number: (labels[i], COLOURS[i]) for i, part in enumerate(some) for number in part}
-    groups |= {None: ("not in this report", COLOURS[HUES]), FAILED: ("failed or interrupted", GREY)}
+    groups |= {None: ("not in this report", TAN), FAILED: ("failed or interrupted", GREY)}
     of = {a: FAILED if a.exit else known[a.key].round if a.key in known else None for a in attempts}
     order = list(groups)
     return {a: groups[group] for a, group in sorted(of.items(), key=lambda item: order.index(item[1]))}
@@ -107,7 +104,7 @@ def _name(a: Attempt, known: Mapping[str, Record], called: Mapping[tuple[str, st
     if record:
         return [f"{short(record)}, seed {record.seed} {key}", called[record.recipe, record.step]]
     parent = known.get(a.parent)
-    return [f"after {short(parent)}, seed {parent.seed} {key}" if parent else f"round {key}"]
+    return [f"after {short(parent)}, seed {parent.seed} {key}" if parent else f"round {a.key[:6]}"]
 
 
 def _facts(a: Attempt) -> str:

@@ -163,7 +163,8 @@ def test_rounds_that_the_report_leaves_out_are_named_by_key_or_parent(records):
     assert len(found["not in this report"]) == 6
     key = next(r for r in records if r.seed == 1 and r.round == 1).key
     assert found["failed or interrupted"][0][-1].startswith(f"after dense network, seed 1 ({key[:6]})\n100.0 seconds")
-    assert any(note.startswith("round (") for *_, note in found["not in this report"])
+    later = next(r for r in records if r.round == 2).key
+    assert f"round {later[:6]}\n100.0 seconds, attempt 1, exit 0" in [note for *_, note in found["not in this report"]]
 
 
 def test_many_rounds_are_few_colours_and_a_light_page(records):
@@ -182,6 +183,8 @@ def test_seconds_minutes_and_hours(records):
 
 def test_a_schedule_of_no_time_or_of_nonsense_upsets_nothing(records):
     assert schedule.parts([ran(records[0], "w", 5, 4), ran(records[0], "w", math.nan, 4)], records) == []
+    assert chart(sweep(records), [])[0].lines[0].label == "not in this report"
+    assert [line.label for line in chart([ran(records[0], "w", 5, 6, exit=1)], records)[0].lines] == ["failed or interrupted"]
     plot, _, below = chart([ran(records[0], "w", 5, 5)], records)
     assert below.endswith("children 0.0 seconds.")
     assert draw.saved(draw.draw(plot))

@@ -25,6 +25,7 @@ def printed() -> str:
         r"4 processes, exit codes \[-9, 0, 0, 0\]: 6 rounds trained, 1 of them twice",
         r"no room on the disk: one sentence at [1-9]\d* write boundaries",
         r"[1-9]\d* damages and commands: .*'refused'",
+        r"killed [1-9]\d* workers and a driver; exit codes of attempts: {.*-9: ",
         "all rounds are as in an undisturbed run, to the bit",
     ],
 )

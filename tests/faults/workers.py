@@ -14,18 +14,19 @@ from pathlib import Path
 from lth.tree import attempts
 from tests.faults.experiment import outcome, wrong
 
-EVERY = 10.0  # seconds
+EVERY = 10.0  # seconds; of a small share one
 
 
 def main(base: Path, images: Path, share: float) -> list[str]:
     """Run the sweep plainly and on two workers that are killed; return what is wrong in the end."""
-    options = sweep(images, seeds=max(1, round(8 * share)))
+    small = share < 0.1
+    options = sweep(images, seeds=max(1, round(8 * share)), epochs=12 if small else 60)
     code = start(options, base / "plain").wait()
     assert code == 0, printed(base / "plain")
     outputs, draw, killed = base / "graph", random.Random(0), 0
     launched = [*options, "hydra/launcher=local", "hydra.launcher.workers=2", "hydra.launcher.retries=1000"]
     process = start(launched, outputs)
-    while (code := ended(process, EVERY)) is None:
+    while (code := ended(process, 1.0 if small else EVERY)) is None:
         if victims := trainers(process.pid):
             with suppress(ProcessLookupError):
                 os.kill(draw.choice(victims), signal.SIGKILL)
@@ -41,13 +42,19 @@ def main(base: Path, images: Path, share: float) -> list[str]:
     return faults if code == 0 else [*faults, printed(outputs)]
 
 
-def sweep(images: Path, seeds: int) -> list[str]:
+def sweep(images: Path, seeds: int, epochs: int = 60) -> list[str]:
     """Return the options of a sweep whose rounds take some seconds; they store a checkpoint every three."""
     fixed = (
-        "data=folder data.image_size=32 data.batch_size=16 trainer=cpu logger=none epochs=60 prune.rounds=3 "
-        "prune.controls=reinit prune.control_rounds=3 trainer.checkpoint_minutes=0.05"
+        "data=folder data.image_size=32 data.batch_size=16 trainer=cpu logger=none prune.rounds=3 "
+        "prune.controls=reinit prune.control_rounds=3 trainer.checkpoint_minutes=0.02"
     )
-    return [f"data.root={images}", f"seed={','.join(map(str, range(seeds)))}", "prune.rate=0.2,0.5", *fixed.split()]
+    return [
+        f"data.root={images}",
+        f"seed={','.join(map(str, range(seeds)))}",
+        "prune.rate=0.2,0.5",
+        f"epochs={epochs}",
+        *fixed.split(),
+    ]
 
 
 def start(options: list[str], outputs: Path) -> subprocess.Popen:

@@ -114,7 +114,7 @@ def search(
     if launcher is None:
         found = [rounds(experiment, say) for experiment in experiments]
     else:
-        found = _launched(experiments, {"name": launcher} if isinstance(launcher, str) else dict(launcher), say)
+        found = _launched(experiments, {"name": launcher} if isinstance(launcher, str) else dict(launcher))
     return list({record.key: record for records in found for record in records}.values())
 
 
@@ -122,8 +122,8 @@ def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Sequence) else [value]
 
 
-def _launched(experiments: list[OwnExperiment], options: dict[str, Any], say: Say) -> list[list[Record]]:
-    for error in sweep.train(experiments, options.pop("name", ""), options, say):
+def _launched(experiments: list[OwnExperiment], options: dict[str, Any]) -> list[list[Record]]:
+    for error in sweep.train(experiments, options.pop("name", ""), options):
         raise error
     return sweep.finish(experiments)
 

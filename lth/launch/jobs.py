@@ -28,7 +28,7 @@ def run(configs: Sequence[Config | Exception], launcher: str, options: dict[str,
     made = [experiment for experiment in experiments if experiment]
     if not made:
         return [math.nan] * len(experiments)
-    for error in sweep.train(made, launcher, options, print):
+    for error in sweep.train(made, launcher, options):
         failures.failed(error)
     found = iter(sweep.finish(made))
     records = [next(found) if experiment else [] for experiment in experiments]

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -136,13 +137,12 @@ class Slurm(Engine):
             "PREEMPTED",
             "STOPPED",
         )
-        names = {_name(self.outputs, key): key for key in self._keys()}
-        return {names[name]: (job, state) for job, name, state in jobs if name in names and state in alive}
+        return {self._names[name]: (job, state) for job, name, state in jobs if name in self._names and state in alive}
 
-    def _keys(self) -> list[str]:
-        if not hasattr(self, "_all"):
-            self._all = [spec.key for experiment in self.experiments for spec in experiment.rounds()]
-        return self._all
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """The key of each round by the name of its jobs."""
+        return {_name(self.outputs, spec.key): spec.key for experiment in self.experiments for spec in experiment.rounds()}
 
     def _submit(self, r: Round, parent: tuple[str, str] | None) -> str:
         """Submit the job of a round, after its parent's if that is queued; return its number."""

@@ -15,7 +15,7 @@ from lth.launch.graph import Round, costs, paths, unite
 from lth.launch.schedule import BUSY, Ended, Engine, Note, Schedule, makespan
 from lth.launch.work import log_path
 from lth.tracking import chains
-from lth.training.experiment import Experiment, Say
+from lth.training.experiment import Experiment
 from lth.tree import attempts
 from lth.tree.attempts import Attempt
 from lth.tree.record import Record, read
@@ -26,7 +26,7 @@ LISTED = 30.0  # seconds between two versions of results.csv
 WORKERS = (1, 2, 8, 64)  # of the estimates
 
 
-def train(experiments: Sequence[Experiment], launcher: str, options: dict[str, Any], say: Say) -> list[LthError]:
+def train(experiments: Sequence[Experiment], launcher: str, options: dict[str, Any]) -> list[LthError]:
     """Train all missing rounds of experiments; return an error for each round that failed.
 
     Args:

@@ -42,7 +42,7 @@ def sweep_of(make_config):
 
 
 def train(made: list[ImageExperiment], **options) -> list:
-    return sweep.train(made, "local", TWO | options, print)
+    return sweep.train(made, "local", TWO | options)
 
 
 def rows(outputs: Path) -> Counter:
@@ -129,7 +129,7 @@ def test_a_signal_stops_all_workers(sweep_of, tmp_path):
 def test_two_devices_within_a_round(make_config, tmp_path):
     config = make_config(tmp_path, epochs=1, rounds=0)
     made = [ImageExperiment.of(replace(config, trainer=replace(config.trainer, devices=2)))]
-    assert sweep.train(made, "local", {"workers": 1}, print) == []
+    assert sweep.train(made, "local", {"workers": 1}) == []
     records = read(tmp_path).records
     assert len(records) == len(made[0].rounds())
     assert all(record.checks["ranks"]["ranks"] == 2 and record.held for record in records)
@@ -159,7 +159,7 @@ def test_a_search_of_ones_own_over_seeds_and_rates(tmp_path, monkeypatch):
 )
 def test_an_option_that_is_not_accepted_is_one_sentence(sweep_of, tmp_path, options, sentence):
     with pytest.raises(UsageError, match=sentence):
-        sweep.train(sweep_of(ImageExperiment, outputs=tmp_path), "local", options, print)
+        sweep.train(sweep_of(ImageExperiment, outputs=tmp_path), "local", options)
 
 
 def test_experiments_of_two_folders_are_refused(sweep_of, tmp_path):

@@ -22,25 +22,25 @@ from tests.training import finals
 def test_a_missing_package_is_one_sentence(make_config, monkeypatch, launcher, module, sentence):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=sentence):
-        sweep.train([ImageExperiment.of(make_config())], launcher, {}, print)
+        sweep.train([ImageExperiment.of(make_config())], launcher, {})
 
 
 def test_where_there_is_no_slurm_one_sentence_says_so(make_config, monkeypatch):
     monkeypatch.setattr(on_slurm, "find_spec", lambda name: True)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UsageError, match="there is no command sbatch here"):
-        sweep.train([ImageExperiment.of(make_config())], "slurm", {}, print)
+        sweep.train([ImageExperiment.of(make_config())], "slurm", {})
 
 
 def test_an_unknown_launcher_is_one_sentence(make_config):
     with pytest.raises(UsageError, match="launcher=dask is not accepted: it takes one of local, ray, slurm"):
-        sweep.train([ImageExperiment.of(make_config())], "dask", {}, print)
+        sweep.train([ImageExperiment.of(make_config())], "dask", {})
 
 
 @pytest.mark.skipif(not find_spec("ray"), reason="Ray is not installed: python -m tests.faults ray")
 def test_ray_trains_the_bits_of_a_plain_search(make_config, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     config = make_config(tmp_path / "ray", epochs=1, rounds=1)
-    assert sweep.train([ImageExperiment.of(config)], "ray", {"threads": 1}, print) == []
+    assert sweep.train([ImageExperiment.of(config)], "ray", {"threads": 1}) == []
     search(make_config(tmp_path / "plain", epochs=1, rounds=1), say=lambda line: None)
     assert finals(tmp_path / "ray") == finals(tmp_path / "plain")

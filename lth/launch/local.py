@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 
 from lth.config import require
 from lth.launch.graph import Round
-from lth.launch.schedule import Ended, Pool
+from lth.launch.schedule import CRASHED, Ended, Pool
 from lth.launch.work import work
 from lth.training.experiment import Experiment
 
@@ -99,6 +99,8 @@ class Local(Pool):
     def _end(self, worker: Worker) -> Ended:
         worker.process.join()
         code, worker.process = worker.process.exitcode, None
+        if code == 255:  # what Python says when the process that forks was killed: the worker may go on, and holds its lock
+            code = CRASHED
         return Ended(worker.key, worker.name, worker.begin, time.time(), code)
 
     def stop(self) -> None:

@@ -5,6 +5,7 @@ repeating the command.
 """
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -82,7 +83,8 @@ def _train_on_several(experiment: Experiment, key: str) -> None:
     """Train in a command of its own, which Lightning repeats for the other ranks; pass on signals."""
     with tempfile.TemporaryDirectory() as folder:
         path = sent.write(experiment, Path(folder))
-        child = subprocess.Popen([sys.executable, "-m", "lth.launch.work", str(path), key], start_new_session=True)
+        line = [sys.executable, "-m", "lth.launch.work", str(path), key]
+        child = subprocess.Popen(line, start_new_session=True, env=os.environ | {"LTH_COMMAND": shlex.join(sys.argv[1:])})
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             signal.signal(name, lambda number, frame: os.killpg(child.pid, number))
         if code := child.wait():

@@ -1,5 +1,6 @@
 """One round: plan, train, record. Plain functions over values; the network, which is large, is changed in place."""
 
+import os
 import platform
 import shlex
 import sys
@@ -124,7 +125,7 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
         "accelerator": task.device.accelerator,
         "precision": task.device.precision,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "pytorch_lightning": pl.__version__},
-        "command": shlex.join(sys.argv[1:]),
+        "command": os.environ.get("LTH_COMMAND") or shlex.join(sys.argv[1:]),  # a launcher names its own
         "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
     }
 

@@ -2,7 +2,9 @@
 
 import os
 import re
+import shlex
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -132,6 +134,7 @@ def test_two_devices_within_a_round(make_config, tmp_path):
     records = read(tmp_path).records
     assert len(records) == len(made[0].rounds())
     assert all(record.checks["ranks"]["ranks"] == 2 and record.held for record in records)
+    assert {record.command for record in records} == {shlex.join(sys.argv[1:])}, "the driver's"
 
 
 def test_a_search_of_ones_own_over_seeds_and_rates(tmp_path, monkeypatch):

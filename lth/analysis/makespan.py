@@ -43,13 +43,17 @@ def measure(attempts: Sequence[Attempt], workers: int | None = None) -> Makespan
 
 
 def critical_path(attempts: Sequence[Attempt]) -> float:
-    """Return the seconds of the longest chain of rounds, each the parent of the next, with all attempts of each."""
+    """Return the seconds of the longest chain of rounds, each the parent of the next, with all attempts until each was finished.
+
+    Another driver looks at a round that is finished while its children are trained; such an attempt holds nothing up.
+    """
     own: dict[str, list[Attempt]] = defaultdict(list)
     for a in sorted(attempts, key=lambda a: a.begin):
         own[a.key].append(a)
     longest: dict[str, float] = {}
     for key, some in own.items():  # a parent begins before its children
-        longest[key] = _covered(some) + longest.get(some[0].parent, 0.0)
+        finished = min((a.end for a in some if not a.exit), default=math.inf)
+        longest[key] = _covered(a for a in some if a.begin < finished) + longest.get(some[0].parent, 0.0)
     return max(longest.values())
 
 

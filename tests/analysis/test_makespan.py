@@ -31,6 +31,8 @@ def test_all_attempts_of_a_round_are_on_its_chain_and_no_second_counts_twice():
     tried = [ran("a", 0, 3, exit=-9), ran("a", 3, 8, attempt=2), ran("b", 8, 9, "a")]
     assert critical_path(tried) == 9
     assert critical_path([*tried, ran("a", 4, 5, exit=69)]) == 9, "another driver looked whether a was finished"
+    assert critical_path([*tried, ran("a", 8.5, 10)]) == 9, "another driver found a finished while b was trained"
+    assert measure([ran("a", 0, 4), ran("b", 4, 10, "a"), ran("a", 5, 6)]).ratio == 1
     assert critical_path([ran("b", 8, 9, "gone")]) == 1
     assert critical_path([ran("a", 0, 1, "b"), ran("b", 0, 1, "a")]) == 2, "a damaged file ends, too"
 

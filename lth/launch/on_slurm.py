@@ -85,8 +85,9 @@ class Slurm(Engine):
         while True:
             queued = self._queue()
             self._enter(schedule, queued, note)
+            settled = schedule.finished | schedule.lost | schedule.failed.keys()
             for key, r in schedule.rounds.items():
-                if key not in queued and key not in schedule.finished | schedule.lost | schedule.failed.keys():
+                if key not in queued and key not in settled:
                     queued[key] = self._submit(r, queued.get(r.parent) if r.parent not in schedule.finished else None), "PENDING"
             if not queued:
                 break

@@ -19,6 +19,7 @@ from lth.training.experiment import Experiment
 from lth.tree import attempts
 from lth.tree.attempts import Attempt
 from lth.tree.record import Record, read
+from lth.tree.spec import depth
 from lth.tree.store import Store
 
 ENGINES = {"local": "lth.launch.local.Local", "ray": "lth.launch.on_ray.Ray", "slurm": "lth.launch.on_slurm.Slurm"}
@@ -113,7 +114,7 @@ def finish(experiments: Sequence[Experiment]) -> list[list[Record]]:
         found = [record for spec in specs if (record := store.read(spec.key)) is not None]
         if experiment.config.logger.name == "tensorboard":
             for record in found:
-                chains.enter(store.outputs, specs[max(spec.index for spec in specs)], record)
+                chains.enter(store.outputs, specs[depth(experiment.config.prune)], record)
         results.append(found)
     return results
 

@@ -125,7 +125,7 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
         "accelerator": task.device.accelerator,
         "precision": task.device.precision,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "pytorch_lightning": pl.__version__},
-        "command": os.environ.get("LTH_COMMAND") or shlex.join(sys.argv[1:]),  # a launcher names its own
+        "command": os.environ.get("LTH_COMMAND", shlex.join(sys.argv[1:])),  # a launcher names its own
         "finished": datetime.now(UTC).isoformat(timespec="microseconds"),
     }
 

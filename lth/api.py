@@ -75,9 +75,8 @@ def search(
             a module that can be imported, and the call below ``if __name__ == "__main__":``.
         say: prints a line.
         prune: keys of ``prune``, with their defaults: rounds (5), rate (0.2; several are one search each), schedule,
-            criterion (magnitude, random or a function of (weights, masks)),
-            allocation, rewind (``init`` or epochs such as ``2ep``), retrain (rewind or lr), structure (weights, or n:m such
-            as 2:4), controls, control_rounds.
+            criterion (magnitude, random or a function of (weights, masks)), allocation, rewind (``init``, ``sign`` or epochs
+            such as ``2ep``), retrain (rewind or lr), structure (weights, or n:m such as 2:4), controls, control_rounds.
 
     Raises:
         UsageError: an argument is not accepted.
@@ -141,6 +140,7 @@ def _config(name: str, seed: int, epochs: int, outputs: str | Path, logger: str,
     )  # fmt: skip
     criterion, rewind, retrain = config.prune.criterion, config.prune.rewind, config.prune.retrain
     require(criterion in ("magnitude", "random"), "criterion", criterion, "magnitude, random or a function")
-    require(not rewind.endswith("it") or rewind == "init", "rewind", rewind, "init, or epochs such as 2ep, with data of your own")
+    holds = not rewind.endswith("it") or rewind == "init"
+    require(holds, "rewind", rewind, "init, sign, or epochs such as 2ep, with data of your own")
     require(retrain != "finetune", "retrain", retrain, "rewind or lr with a module of your own")
     return config

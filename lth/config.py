@@ -15,7 +15,9 @@ from hydra.core.config_store import ConfigStore
 
 from lth.errors import UsageError
 
-CONTROLS = ("reinit", "shuffle", "random", "order", "dense")  # each differs from the ticket in one thing: training/start.py
+# Each differs from the ticket in one thing: training/start.py.
+CONTROLS = ("reinit", "shuffle", "random", "order", "sign", "dense")
+STARTS = ("init", "sign")  # values of prune.rewind that need no rewind checkpoint
 CRITERIA = ("magnitude", "random", "snip", "grasp", "synflow")  # functions of pruning/criteria.py
 # Networks of ours: built for any image size and number of channels, and without pretrained weights.
 OWN = ("simple_cnn", "lenet_300_100", "conv2", "conv4", "conv6", "resnet20")
@@ -64,6 +66,7 @@ class Checked:
 class Data(Checked):
     name: str = choice("intel", "folder", "scenes", "mnist", "cifar10", free=True)  # where the images come from
     root: str | None = key(None, "a folder", bool, free=True)  # the folder of the images; null: download, or render (scenes)
+    classes: str = key("all", "all, or names of class folders joined by '+'", bool, free=True)  # which classes are used
     image_size: int = number(150, at_least=8, at_most=4096)  # pixels; every image is resized to image_size x image_size
     channels: int = choice(3, 1)  # 1: grey, 3: RGB; whatever the files hold is converted
     val_fraction: float = number(0.15, above=0, below=1)  # held out of each class of the training folder for validation
@@ -127,11 +130,11 @@ class Prune(Checked):
     # which fraction of each layer: global (lowest scores of all), layerwise (the same), erk
     allocation: str = choice("global", "layerwise", "erk")
     score_images: int = number(10, at_least=1)  # training images of each class that snip and grasp look at
-    # where later rounds start: init, or where round 0 was after 500it (iterations) or 2ep (epochs)
-    rewind: str = text("init", "init, iterations such as 500it, or epochs such as 2ep", "init|[1-9][0-9]*(it|ep)")
+    # where later rounds start: init, the signs of init (sign), or where round 0 was after 500it (iterations) or 2ep (epochs)
+    rewind: str = text("init", "init, sign, iterations such as 500it, or epochs such as 2ep", "init|sign|[1-9][0-9]*(it|ep)")
     # rewind: weights and schedule; lr: schedule alone; finetune (not the key that names layers): neither
     retrain: str = choice("rewind", "lr", "finetune")
-    # networks trained beside the tickets, joined by +; all: all but order
+    # networks trained beside the tickets, joined by +; all: all but order and sign
     controls: str = text(
         "none",
         f"none, all, or {', '.join(CONTROLS)}, joined by '+'",
@@ -145,8 +148,15 @@ class Prune(Checked):
         super().__post_init__()
         holds = self.head_rate == 1 or self.allocation == "layerwise"
         require(holds, "prune.head_rate", self.head_rate, "1 unless prune.allocation=layerwise")
+        if self.rewind == "sign" or "sign" in self.controls.split("+"):
+            self._check_sign()
         if self.structure != "weights":
             self._check_structure()
+
+    def _check_sign(self) -> None:
+        require(self.retrain == "rewind", "prune.retrain", self.retrain, "rewind with the signs of the initial weights")
+        twice = self.rewind == "sign" and "sign" in self.controls.split("+")
+        require(not twice, "prune.controls", self.controls, "no sign with prune.rewind=sign, from which its tickets start anyway")
 
     def _check_structure(self) -> None:
         here, channels = f" with prune.structure={self.structure}", self.structure == "channels"
@@ -244,8 +254,8 @@ class Config(Checked):
         data, devices, grey = self.data, self.trainer.devices, (*OWN, "custom")
         here = f"3 with model={self.model.name}; 1 needs one of {', '.join(grey)}"
         require(data.channels == 3 or self.model.name in grey, "data.channels", data.channels, here)
-        alone = devices == 1 or self.prune.rewind == "init"
-        require(alone, "prune.rewind", self.prune.rewind, "init with several trainer.devices")
+        alone = devices == 1 or self.prune.rewind in STARTS
+        require(alone, "prune.rewind", self.prune.rewind, "init or sign with several trainer.devices")
         require(data.batch_size >= devices, "data.batch_size", data.batch_size, f"at least trainer.devices={devices}")
 
 

@@ -31,6 +31,7 @@ HASHED = {  # what stands in a key for the value given
     "data.name": "the images",
     "data.root": "the images",
     "data.on_error": "the images",
+    "data.classes": "the images",
     "model.weights": "the file's content",
     "trainer.precision": "as resolved",
 }

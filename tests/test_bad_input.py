@@ -36,6 +36,12 @@ CASES = [
     (None, "data.root=/nowhere", 1, "^lth: data.root=/nowhere is no folder"),
     (None, "data.root={root}/" + str(D.ONE), 1, "data.root=.* is no folder"),
     (D.without("train", "across"), "", 1, "different class folders: only one of them has across"),
+    (
+        None,
+        "data.classes=down+up",
+        2,
+        r"^lth: data.classes=down\+up is not accepted: it takes all, or .* across, down, plain, joined",
+    ),
     (D.keeping(0), "", 1, r"class folder .*down holds no image"),
     (D.keeping(1), "", 1, "the class down has a single image to train on"),
     (D.without("test"), "", 0, ""),

@@ -55,7 +55,7 @@ def test_defaults_of_files_and_schema_agree():
 
 BEYOND: dict[str, tuple[Any, ...]] = {  # values next to the range of a key, which it refuses
     "seed": (-1, 2**32), "epochs": (0,), "outputs": ("''",), "data.root": ("''",), "data.cache": ("''",),
-    "data.image_size": (7, 4097), "data.channels": (2,), "data.val_fraction": (0.0, 1.0), "data.test_fraction": (0.0, 1.0),
+    "data.classes": ("''",), "data.image_size": (7, 4097), "data.channels": (2,), "data.val_fraction": (0.0, 1.0), "data.test_fraction": (0.0, 1.0),
     "data.split_seed": (-1,), "data.batch_size": (0,), "data.cache_limit": (-1.0,), "data.workers": (-1,),
     "data.train_per_class": (1,), "data.test_per_class": (0,), "data.render_seed": (-1,), "model.dropout": (-0.1, 1.0),
     "model.width": (0.0, 65.0), "prune.rounds": (-1, 1001), "prune.rate": (0.0, 1.0), "prune.head_rate": (0.0, 1.1),
@@ -92,7 +92,9 @@ MISTAKES = [  # arguments; what the sentence says
     ("model.version=2", "needs model=custom"), ("model=custom", "model.target=None .* such as my_nets:make"),
     ("data.channels=1 model=resnet18", "it takes 3 with model=resnet18; 1 needs one of simple_cnn"),
     ("data.channels=1 model=efficientnet_lite0", "3 with model=efficientnet_lite0"),
-    ("trainer.devices=2 prune.rewind=2ep", "init with several"), ("trainer.devices=2 data.batch_size=1", "at least"),
+    ("prune.rewind=sign prune.retrain=lr", "prune.retrain=lr .* it takes rewind with the signs"),
+    ("prune.rewind=sign prune.controls=reinit+sign", "it takes no sign with prune.rewind=sign"),
+    ("trainer.devices=2 prune.rewind=2ep", "init or sign with several"), ("trainer.devices=2 data.batch_size=1", "at least"),
     ("prune.rat=0.2", r"^prune.rat is no key; did you mean prune\.rate=\?$"), ("epoch=3", r"did you mean epochs=\?"),
     ("+prune.rat=0.2", r"did you mean prune\.rate=\?"), ("modle=resnet18", r"did you mean model=\?"),
     ("lr=0.01", r"^lr is no key; did you mean optim\.lr=\?$"), ("dat.root=x", r"did you mean data=\?"),

@@ -6,7 +6,10 @@ from dataclasses import replace
 from lth.tree.record import Record
 from lth.tree.settings import setting, varied
 
-CONTROLS = {"reinit": "re-initialised", "shuffle": "shuffled mask", "random": "random mask", "order": "other data order"}
+CONTROLS = {
+    "reinit": "re-initialised", "shuffle": "shuffled mask", "random": "random mask", "order": "other data order",
+    "sign": "signs alone",
+}  # fmt: skip
 PLAIN = ("", "magnitude", "rewind init", "rewind")  # ways of pruning that need no name
 RETRAIN = {"lr": "lr rewinding", "finetune": "fine-tune"}
 

@@ -79,9 +79,10 @@ class Decoded:
 def load(root: Path, data: Data, before: Callable[[], None] = lambda: None) -> Decoded:
     """Return the images of a folder of class folders, from the cache or else decoded into it; ``before`` is called before that.
 
-    Raises DataError where files cannot be decoded and ``data.on_error`` is ``fail``, or where all of a class cannot.
+    Raises UsageError where ``data.classes`` is not accepted, DataError where files cannot be decoded and ``data.on_error`` is
+    ``fail``, or where all of a class cannot.
     """
-    classes, names, labels = list_images(root)
+    classes, names, labels = list_images(root, data.classes)
     stream = len(names) * data.image_size**2 * data.channels > data.cache_limit * 1e9
     key = hashlib.sha256(f"{VERSION} {data.image_size} {data.channels} {data.on_error} {root.resolve()}".encode())
     for name in names:

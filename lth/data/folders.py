@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lth.config import require
 from lth.errors import DataError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}  # of images
@@ -62,15 +63,31 @@ def subfolders(folder: Path) -> list[str]:
     return sorted(d.name for d in folder.iterdir() if d.is_dir() and not d.name.startswith((".", "__MACOSX")))
 
 
-def list_images(root: Path) -> tuple[list[str], list[str], list[int]]:
-    """Return classes, and the name relative to ``root`` and the label of each image file below its class folders, sorted.
+def chosen_classes(root: Path, wanted: str = "all") -> list[str]:
+    """Return the sorted names of the class folders of ``root`` that ``data.classes`` names; at least two.
 
-    Hidden files are passed over, linked folders not followed. Raises DataError where there are fewer than two classes, a class
-    without images, or a name that is not UTF-8.
+    Raises:
+        UsageError: a folder that is named does not exist, or less than two are named.
+        DataError: ``root`` holds less than two.
     """
-    classes, names, labels = subfolders(root), [], []
+    classes = subfolders(root)
     if len(classes) < 2:
         raise DataError(f"{root} holds {len(classes)} class folders; at least 2 are needed, with the images of a class in each.")
+    if wanted == "all":
+        return classes
+    named = set(wanted.split("+"))
+    accepted = f"all, or at least two of {', '.join(classes[:20])}{', ...' * (len(classes) > 20)}, joined by '+'"
+    require(len(named) > 1 and named <= set(classes), "data.classes", wanted, accepted)
+    return sorted(named)
+
+
+def list_images(root: Path, wanted: str = "all") -> tuple[list[str], list[str], list[int]]:
+    """Return classes, and the name relative to ``root`` and the label of each image file below its class folders, sorted.
+
+    Hidden files are passed over, linked folders not followed. Raises DataError where a class has no images or a name is not
+    UTF-8, and see ``chosen_classes``.
+    """
+    classes, names, labels = chosen_classes(root, wanted), [], []
     for label, name in enumerate(classes):
         of_class = []
         for folder, inner, files in os.walk(root / name):

@@ -115,6 +115,7 @@ def control(kind: str, ticket: Ticket, original: Ticket, trained: Collection[str
     holds = {
         "reinit": same and bool(moved) and set(moved) <= set(trained),
         "order": same and not moved,
+        "sign": same and bool(moved) and not differing(ticket.rewind, M.signed(original.rewind, original.masks)),
     }.get(kind, not (same and free) and not moved)
     return {
         "holds": layers and holds and other_order == (kind == "order"), "control": kind, "layers_as_dense": layers,

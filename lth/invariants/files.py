@@ -171,6 +171,8 @@ def _rewound(it: Round, parent: Round, store: Store) -> checks.State:
     begin = it.record.begin_iteration
     if it.prune.retrain != "rewind":
         return parent.weights
+    if it.prune.rewind == "sign" and parent.spec.index == 0:
+        return M.signed(parent.ticket.rewind, it.ticket.masks)
     path = store.checkpoint(it.spec.root.key, begin)
     if begin and path.exists():  # it is computed again when it is needed, so it may be deleted
         return checkpoint.load(path).state

@@ -123,6 +123,15 @@ def apply(state: Mapping[str, Tensor], masks: Masks) -> dict[str, Tensor]:
     return {name: torch.where(masks[name], t, torch.zeros_like(t)) if name in masks else t for name, t in state.items()}
 
 
+def signed(state: Mapping[str, Tensor], masks: Masks) -> dict[str, Tensor]:
+    """Return ``state`` where each weight with a mask has its sign alone: times the standard deviation of its layer's weights.
+
+    The deviation (n in the denominator) is of all weights of the layer, computed in float64; weights of 0 stay 0 (Zhou et al.
+    2019, arXiv 1905.01067, section 4).
+    """
+    return {n: (t.sign() * t.double().std(correction=0)).to(t.dtype) if n in masks else t for n, t in state.items()}
+
+
 def multiply_(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
     """Multiply each tensor by its multiplier (1 or 0, same shape, dtype and device) in place, in one fused call."""
     if pairs:

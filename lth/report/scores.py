@@ -15,7 +15,10 @@ from lth.tree.record import Record
 BARS = "bars: one standard deviation over seeds"
 WEIGHTS = Axis("weights remaining, % of the prunable", "weights")
 # Of tickets and controls: dash and marker.
-STYLES = {"": ("-", "o"), "reinit": ("--", "s"), "shuffle": (":", "^"), "random": ("-.", "D"), "order": ("--", "v")}
+STYLES = {
+    "": ("-", "o"), "reinit": ("--", "s"), "shuffle": (":", "^"), "random": ("-.", "D"), "order": ("--", "v"),
+    "sign": ("-.", "x"),
+}  # fmt: skip
 
 
 def figures(records: Sequence[Record], title: str, accuracy: str = ends.EARLY_STOP) -> dict[str, Lines]:

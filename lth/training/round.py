@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 
+from lth.config import STARTS
 from lth.hashes import of_file
 from lth.invariants import checks
 from lth.pruning import flow, structure
@@ -45,7 +46,7 @@ def run(task: Task, store: Store, spec: Spec, title: str, remaining: Remaining) 
     start = plan(spec, task, store, _rewind(task, store, spec))
     title = f"{title}, {start.ticket.density:.1%} of weights{f', {spec.control}' if spec.control else ''}"
     rewind = None
-    if spec.parent is None and config.prune.rounds and config.prune.rewind != "init":
+    if spec.parent is None and config.prune.rounds and config.prune.rewind not in STARTS:
         rewind = _save_rewind(task, store, spec, stop=False)
     if not device.is_first():
         fit(task, start, spec.epochs, title, remaining, rewind=rewind)
@@ -141,7 +142,7 @@ def _readable(task: Task, spec: Spec, start: Start) -> str:
 def _rewind(task: Task, store: Store, spec: Spec) -> Checkpoint:
     """Return the rewind checkpoint of a round's chain; where there is none, round 0 trains again up to it."""
     start = Checkpoint(0, {})
-    if spec.index == 0 or task.config.prune.rewind == "init":
+    if spec.index == 0 or task.config.prune.rewind in STARTS:
         return start
     save = _save_rewind(task, store, spec.root, stop=True)
     if (saved := checkpoints.load_valid(save.path)) is None:

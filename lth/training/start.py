@@ -76,6 +76,8 @@ def _pruned(spec: Spec, task: Task, parent: Ticket, folder: Path, rewind: Checkp
         )
     trained, _ = tickets.load_final(folder)
     weights = trained if prune.retrain != "rewind" else rewind.state or parent.rewind
+    if prune.rewind == "sign" and spec.parent.index == 0:
+        weights = M.signed(weights, before)
     if prune.structure == "channels":
         groups = parent.groups or tuple(task.groups())
         seed = stream("random criterion", task.config.seed, spec.index)
@@ -117,15 +119,19 @@ def _control(spec: Spec, task: Task, original: Ticket, rewind: Checkpoint) -> St
 
     ``reinit``: the weights that it starts from are drawn anew. ``shuffle``: each layer's mask is permuted. ``random``: each
     layer's mask is drawn anew, with as many weights; a random permutation is the same in distribution, so the two are two
-    samples of one thing. ``order``: the batches come in another order, with other dropout. ``dense``, the dense network
-    trained for as many epochs as the ticket's whole chain, changes no ticket: it is a round 0 of its own.
+    samples of one thing. ``order``: the batches come in another order, with other dropout. ``sign``: of its weights the
+    signs alone are kept, see ``masks.signed``. ``dense``, the dense network trained for as many epochs as the ticket's whole
+    chain, changes no ticket: it is a round 0 of its own.
     """
     prune, seed = task.config.prune, task.config.seed
     masks, weights, order = original.masks, original.rewind, seed
     match spec.control:
         case "reinit":
-            weights = weights | task.redraw(stream("reinit", seed))
+            drawn = task.redraw(stream("reinit", seed))
+            weights = weights | (M.signed(drawn, masks) if prune.rewind == "sign" else drawn)
             rewind = replace(rewind, moments={})
+        case "sign":
+            weights, rewind = M.signed(weights, masks), replace(rewind, moments={})
         case "shuffle" if prune.structure == "weights":
             masks = M.shuffled(masks, stream("shuffle", seed))
         case "shuffle" | "random":

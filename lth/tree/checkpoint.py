@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lth.config import STARTS
 from lth.errors import DataError, UsageError, notice
 from lth.tree import files
 
@@ -104,7 +105,7 @@ def load_valid(path: Path) -> Checkpoint | None:
 
 def steps(rewind: str, per_epoch: int, total: int) -> int:
     """Return the optimiser steps before the rewind checkpoint that ``prune.rewind`` names."""
-    if rewind == "init":
+    if rewind in STARTS:
         return 0
     count = int(rewind[:-2]) * (per_epoch if rewind.endswith("ep") else 1)
     if count >= total:

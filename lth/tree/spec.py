@@ -207,7 +207,7 @@ def controls(prune: Prune, specs: list[Spec]) -> list[Spec]:
         return []
     kinds, wanted = dict.fromkeys(prune.controls.split("+")), range(len(specs))
     if prune.controls == "all":
-        kinds = [kind for kind in CONTROLS if kind != "order"]
+        kinds = [kind for kind in CONTROLS if kind not in ("order", "sign")]
     if prune.control_rounds != "all":
         wanted = dict.fromkeys(map(int, prune.control_rounds.split("+")))
     if max(wanted) >= len(specs):

@@ -1,5 +1,6 @@
 """Which folders are understood, which are refused, and how images are parted."""
 
+import re
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from lth.config import Data
 from lth.data import folders, split
 from lth.data.module import ImageData
-from lth.errors import DataError
+from lth.errors import DataError, UsageError
 from tests.conftest import CLASSES, write_images
 
 
@@ -133,6 +134,29 @@ def test_other_files_and_hidden_ones_are_passed_over(root):
     (root / ".git").mkdir()
     names = [f"{name}/00{i}.png" for name in CLASSES for i in (0, 1)]
     assert folders.list_images(root) == ([*CLASSES], names, [0, 0, 1, 1, 2, 2])
+
+
+def test_some_classes_alone_are_those_of_a_folder_that_holds_no_others(prepare, root, tmp_path):
+    for part, count in (("train", 6), ("test", 2)):
+        write_images(root / part, count)
+    shutil.copytree(root, tmp_path / "two")
+    for part in ("train", "test"):
+        shutil.rmtree(tmp_path / "two" / part / "down")
+
+    def some(classes: str) -> split.Splits:
+        return split.prepare(Data(name="folder", root=str(root), image_size=8, cache=str(tmp_path / "cache"), classes=classes))
+
+    halves, whole = [some("plain+across"), some("across+plain")], some("all")
+    assert {splits.hash for splits in halves} == {prepare(tmp_path / "two").hash}
+    assert halves[0].classes == ["across", "plain"]
+    assert (len(halves[0].train) + len(halves[0].val), len(halves[0].test), len(whole.test)) == (12, 4, 6)
+    assert whole.hash not in {splits.hash for splits in halves}
+    for wrong in ("plain+up", "plain", "plain+plain", "+"):
+        sentence = (
+            rf"^data\.classes={re.escape(wrong)} is not accepted: it takes all, or at least two of across, down, plain, joined"
+        )
+        with pytest.raises(UsageError, match=sentence):
+            some(wrong)
 
 
 def test_a_class_may_be_called_train(prepare, root, tmp_path):

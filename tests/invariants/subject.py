@@ -20,10 +20,11 @@ from lth.tree.store import Store
 from lth.tree.ticket import Ticket
 
 EXPERIMENTS = (
-    {"rounds": 2, "controls": "reinit+shuffle+random+order+dense"},
+    {"rounds": 2, "controls": "reinit+shuffle+random+order+sign+dense"},
     {"rounds": 2, "schedule": "one_shot", "rate": 0.4},
     {"rounds": 2, "rewind": "9it", "controls": "reinit+shuffle", "control_rounds": "2"},
     {"rounds": 2, "retrain": "lr"},
+    {"rounds": 2, "rewind": "sign"},
     {"rounds": 1, "retrain": "finetune", "rewind": "1ep"},
     {"rounds": 2, "allocation": "layerwise", "head_rate": 0.5},
     {"rounds": 1, "allocation": "erk", "head": False},

@@ -99,9 +99,15 @@ def test_a_control_differs_in_its_one_thing_alone():
     torch.manual_seed(0)
     mask, start = {"w": torch.rand(40, 10) < 0.5}, {"w": torch.randn(40, 10), "frozen": torch.randn(3)}
     shuffled, other = {"w": mask["w"].flip(0)}, start | {"w": torch.randn(40, 10)}
+    flipped = M.signed(start, mask)["w"] * torch.where(torch.arange(10) > 0, 1, -1)
     changes = {  # what differs from the ticket (mask, start), and whether the order does -> the controls that may be so
         "nothing": (mask, start, False, set()),
         "weights": (mask, other, False, {"reinit"}),
+        "magnitudes": (mask, M.signed(start, mask), False, {"reinit", "sign"}),
+        "other magnitudes": (mask, start | {"w": start["w"].sign()}, False, {"reinit"}),
+        "a sign": (mask, M.signed(start, mask) | {"w": flipped}, False, {"reinit"}),
+        "magnitudes and a frozen weight": (mask, M.signed(start, mask) | {"frozen": torch.zeros(3)}, False, set()),
+        "magnitudes and order": (mask, M.signed(start, mask), True, set()),
         "a frozen weight": (mask, start | {"frozen": torch.zeros(3)}, False, set()),
         "masks": (shuffled, start, False, {"shuffle", "random"}),
         "masks and weights": (shuffled, other, False, set()),
@@ -112,7 +118,7 @@ def test_a_control_differs_in_its_one_thing_alone():
     }
     for name, (masks, weights, order, accepted) in changes.items():
         tickets = Ticket(masks, weights), Ticket(mask, start)
-        entries = [checks.control(kind, *tickets, ["w"], order) for kind in ("reinit", "shuffle", "random", "order")]
+        entries = [checks.control(kind, *tickets, ["w"], order) for kind in ("reinit", "shuffle", "random", "order", "sign")]
         assert {entry["control"] for entry in entries if entry["holds"]} == accepted, name
 
 

@@ -119,6 +119,8 @@ FORGERIES = {  # fields of the round, what is forged (None: what the same forger
     "start": ({}, lambda s: s.forge(moved(s)), "'start' does not hold: differing="),
     "start of lr": ({"retrain": "lr"}, lambda s: s.forge(moved(s)), "'start' does not hold: differing="),
     "start of 9it": ({"rewind": "9it"}, lambda s: s.forge(moved(s)), "'start' does not hold: differing="),
+    "start of sign": ({"rewind": "sign", "round": 1}, lambda s: s.forge(moved(s)), "'start' does not hold: differing="),
+    "sign": ({"control": "sign"}, lambda s: s.forge(Ticket(s.ticket.masks, s.parent.rewind)), "'control' does not hold"),
     "reinit": ({"control": "reinit"}, lambda s: s.forge(Ticket(s.ticket.masks, s.parent.rewind)), "'control' does not hold"),
     "shuffle": ({"control": "shuffle"}, lambda s: s.forge(Ticket(s.parent.masks, s.ticket.rewind)), "'control' does not hold"),
     "random": ({"control": "random"}, lambda s: s.forge(Ticket(s.parent.masks, s.ticket.rewind)), "'control' does not hold"),

@@ -14,6 +14,7 @@ from lth.data.module import ImageData
 from lth.data.split import prepare
 from lth.errors import InvariantError, UsageError
 from lth.hashes import differing
+from lth.invariants.verify import verify
 from lth.models.build import build
 from lth.models.classifier import Classifier
 from lth.pruning import masks as M
@@ -24,9 +25,9 @@ from tests.training import final, held, run
 
 def test_each_control_changes_its_one_thing_alone(make_config):
     config = make_config(rounds=2, rate=0.4)
-    records = run(config, prune__controls="reinit+shuffle+random+order", prune__control_rounds="2")
+    records = run(config, prune__controls="reinit+shuffle+random+order+sign", prune__control_rounds="2")
     ticket, controls = records[2], {record.control: record for record in records if record.control}
-    assert set(controls) == {"reinit", "shuffle", "random", "order"}
+    assert set(controls) == {"reinit", "shuffle", "random", "order", "sign"}
     assert held(records)
     original, same = load_ticket(ticket.folder), M.hash_masks
     made = {name: load_ticket(record.folder) for name, record in controls.items()}
@@ -52,6 +53,33 @@ def test_each_control_changes_its_one_thing_alone(make_config):
     assert same(made["reinit"].masks) == same(made["order"].masks) == same(original.masks)
     assert not any(differing(original.rewind, made[name].rewind) for name in ("shuffle", "random", "order"))
     assert differing(final(ticket), final(controls["order"])), "it trains on another order"
+
+    assert same(made["sign"].masks) == same(original.masks)
+    assert set(differing(original.rewind, made["sign"].rewind)) == weights
+    for name in weights:
+        one, signs = original.rewind[name], made["sign"].rewind[name]
+        assert torch.equal(one.sign(), signs.sign())
+        assert signs.abs().unique().tolist() == [pytest.approx(one.std(correction=0).item())]
+
+
+def test_every_round_of_a_chain_may_start_from_signs(make_config):
+    dense, *tickets = run(make_config(rounds=2, rate=0.5), prune__rewind="sign", prune__controls="reinit")
+    init = load_ticket(dense.folder).rewind
+    starts = [load_ticket(ticket.folder).rewind for ticket in tickets]
+    assert held([dense, *tickets])
+    assert [ticket.control for ticket in tickets] == [None, None, "reinit", "reinit"]
+    assert not differing(starts[0], starts[1])
+    assert not differing(starts[0], M.signed(init, load_ticket(tickets[0].folder).masks))
+    assert verify(dense.folder.parent.parent, say=lambda line: None) == 0
+    for name in ("fc1.1.weight", "head.weight"):
+        assert len(starts[2][name].abs().unique()) == 1, "re-initialised signs have one magnitude, too"
+        assert 0.4 < (starts[2][name].sign() == starts[0][name].sign()).float().mean() < 0.6
+
+
+def test_signs_by_hand():
+    state = {"w": torch.tensor([3.0, -1.0]), "v": torch.tensor([4.0, 0.0]), "b": torch.tensor([5.0])}
+    signs = M.signed(state, {name: torch.ones(2, dtype=torch.bool) for name in "wv"})
+    assert {name: t.tolist() for name, t in signs.items()} == {"w": [2, -2], "v": [2, 0], "b": [5]}
 
 
 def test_a_control_is_the_same_whenever_it_is_trained(make_config, tmp_path):

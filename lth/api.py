@@ -128,7 +128,7 @@ def _launched(experiments: list[OwnExperiment], options: dict[str, Any]) -> list
 
 
 def _config(name: str, seed: int, epochs: int, outputs: str | Path, logger: str, prune: dict[str, Any]) -> Config:
-    accepted = [f.name for f in fields(Prune) if f.name not in ("head", "scope", "head_rate", "score_images")]
+    accepted = [f.name for f in fields(Prune) if f.name not in ("head", "scope", "head_rate", "score_images", "ticket")]
     if unknown := sorted(set(prune) - set(accepted)):
         raise UsageError(f"{unknown[0]} is no argument of lth.search; it takes {', '.join(accepted)} beside its own.")
     require(bool(name) and not set(name) & set("/\\"), "name", name, "a name without slashes")

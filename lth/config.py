@@ -134,6 +134,8 @@ class Prune(Checked):
     rewind: str = text("init", "init, sign, iterations such as 500it, or epochs such as 2ep", "init|sign|[1-9][0-9]*(it|ep)")
     # rewind: weights and schedule; lr: schedule alone; finetune (not the key that names layers): neither
     retrain: str = choice("rewind", "lr", "finetune")
+    # the folder of a finished round, or a pattern that matches one: its masks are trained here, found elsewhere; one round
+    ticket: str | None = key(None, "the folder of a finished round", bool, free=True)
     # networks trained beside the tickets, joined by +; all: all but order and sign
     controls: str = text(
         "none",
@@ -151,6 +153,7 @@ class Prune(Checked):
         if self.rewind == "sign" or "sign" in self.controls.split("+"):
             self._check_sign()
         if self.structure != "weights":
+            require(self.ticket is None, "prune.structure", self.structure, "weights with prune.ticket")
             self._check_structure()
 
     def _check_sign(self) -> None:

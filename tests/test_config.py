@@ -56,7 +56,8 @@ def test_defaults_of_files_and_schema_agree():
 BEYOND: dict[str, tuple[Any, ...]] = {  # values next to the range of a key, which it refuses
     "seed": (-1, 2**32), "epochs": (0,), "outputs": ("''",), "data.root": ("''",), "data.cache": ("''",),
     "data.image_size": (7, 4097), "data.channels": (2,), "data.val_fraction": (0.0, 1.0), "data.test_fraction": (0.0, 1.0),
-    "data.classes": ("''",), "data.split_seed": (-1,), "data.batch_size": (0,), "data.cache_limit": (-1.0,), "data.workers": (-1,),
+    "data.classes": ("''",), "data.split_seed": (-1,), "data.batch_size": (0,), "data.cache_limit": (-1.0,),
+    "data.workers": (-1,),
     "data.train_per_class": (1,), "data.test_per_class": (0,), "data.render_seed": (-1,), "model.dropout": (-0.1, 1.0),
     "model.width": (0.0, 65.0), "prune.rounds": (-1, 1001), "prune.rate": (0.0, 1.0), "prune.head_rate": (0.0, 1.1),
     "prune.score_images": (0,), "prune.structure": ("columns", "0:4", "'٢:4'"),

@@ -10,6 +10,8 @@ CONTROLS = {
     "reinit": "re-initialised", "shuffle": "shuffled mask", "random": "random mask", "order": "other data order",
     "sign": "signs alone",
 }  # fmt: skip
+NAMED_OTHERWISE = ("prune.structure", "prune.budget", "prune.ticket")
+NAMED = 60  # characters of the names of classes that are listed
 PLAIN = ("", "magnitude", "rewind init", "rewind")  # ways of pruning that need no name
 RETRAIN = {"lr": "lr rewinding", "finetune": "fine-tune"}
 
@@ -19,6 +21,7 @@ def method(record: Record) -> str:
     if not record.round:
         return ""
     criterion = record.criterion if record.allocation == "global" else f"{record.criterion}, {record.allocation}"
+    criterion = f"masks of recipe {record.origin['recipe'][:6]}" if record.origin else criterion
     words = [structure(record), criterion, f"rewind {record.rewind}", RETRAIN.get(record.retrain, record.retrain)]
     return ", ".join(word for word in words if word not in PLAIN) or "magnitude"
 
@@ -35,14 +38,24 @@ def chains(records: Sequence[Record]) -> dict[str, str]:
     One shots that differ in depth alone are one chain; controls bear their ticket's step.
     """
     pruned = [record for record in records if record.round]
-    keys = [key for key in varied(pruned) if key.startswith("prune.") and key not in ("prune.structure", "prune.budget")]
+    keys = [key for key in varied(pruned) if key.startswith("prune.") and key not in NAMED_OTHERWISE]
     names = {}
     for record in pruned:
-        rate = f"{100 * record.rate:g}%"
-        rate = f"one shot to rounds of {rate}" if record.levels > 1 else f"{rate} a round"
         how = method(record)
-        names[record.step] = _joined(rate, "" if how == "magnitude" else how, _settings(record, keys))
+        pruned_by = _origin(record.origin) if record.origin else _rate(record.rate, record.levels)
+        names[record.step] = _joined(pruned_by, "" if how == "magnitude" else how, _settings(record, keys))
     return names
+
+
+def _rate(rate: float, levels: int) -> str:
+    return f"one shot to rounds of {100 * rate:g}%" if levels > 1 else f"{100 * rate:g}% a round"
+
+
+def _origin(origin: dict) -> str:
+    """Return what another round's masks are called: by the classes, or the data set, that they were found on, and their rate."""
+    classes = "+".join(origin["classes"] or [])
+    rate = _rate(origin["rate"], origin["levels"]) if origin["rate"] else "masks from elsewhere"
+    return _joined(f"tickets found on {classes if 0 < len(classes) <= NAMED else origin['data']}", rate)
 
 
 def headings(records: Sequence[Record]) -> dict[tuple[str, str], str]:

@@ -34,6 +34,7 @@ class Comparison:
     """A ticket less another arm, over the seeds that both have."""
 
     epochs: int  # of the other arm
+    density: float  # of the other arm's first record
     seeds: list[int]
     dropped: list[int]  # seeds that are in one arm alone
     censored: int  # of the 2n rounds, those with their early stop in their last validation
@@ -62,6 +63,7 @@ def compare(ticket: Arm, other: Arm, end: str) -> Comparison:
     censored = ends.censored(one + two)
     return Comparison(
         epochs=first(other).epochs,
+        density=first(other).density,
         seeds=seeds,
         dropped=dropped,
         censored=censored,

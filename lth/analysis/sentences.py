@@ -3,6 +3,7 @@
 The same words stand on the terminal, in verdict.md, in TensorBoard and on top of the report.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from scipy.stats import binomtest
@@ -10,7 +11,7 @@ from scipy.stats import binomtest
 from lth.analysis import ends, naming, settle
 from lth.analysis.pairs import NOT_SHOWN
 from lth.analysis.statistics import ALPHA
-from lth.analysis.verdict import CALLED, DENSE, EQUAL, IN_ACCURACY, MARGIN, Verdict, by_chain, nearest, sparsest
+from lth.analysis.verdict import CALLED, DENSE, EQUAL, IN_ACCURACY, MARGIN, OWN, Verdict, by_chain, nearest, sparsest
 from lth.tree.record import Record
 from lth.tree.settings import varied
 
@@ -39,7 +40,19 @@ def _headline(judged: Sequence[Verdict]) -> str:
         beside = [v for v in judged if control in v.comparisons and (not best or v is best)]
         at = f" at {beside[-1].density:.2%}" if beside and not best else ""
         parts.append(compared(beside[-1]) + at if beside else f"{settle.EXPECTED[control]} not run")
-    return "; ".join(parts)
+    return "; ".join(parts + [_own(judged)] * bool(judged[0].ticket.origin))
+
+
+def _own(judged: Sequence[Verdict]) -> str:
+    """Return how tickets that were found elsewhere do beside those found on the data that they are trained on."""
+    beside: dict[str, list[str]] = defaultdict(list)
+    for v in judged:
+        if OWN in v.comparisons:
+            beside[v.no_worse(OWN)].append(f"{v.density:.2%}")
+    said = {"no worse": "no worse", "worse": "less accurate", NOT_SHOWN: "not shown to be no worse"}
+    places = [f"{words} at {', '.join(beside[verdict])}" for verdict, words in said.items() if verdict in beside]
+    each = " (each at its own 95%)" * (sum(map(len, beside.values())) > 1)
+    return f"beside {OWN} {', '.join(places)}{each}" if places else f"{OWN} not run"
 
 
 def _reinit(v: Verdict) -> str:
@@ -87,10 +100,10 @@ def _better(v: Verdict) -> list[str]:
     """Return which controls a ticket is better than, and in what."""
     facts = []
     for name, c in v.comparisons.items():
-        if name not in (DENSE, EQUAL) and c.accuracy_verdict == "better":
+        if name not in (DENSE, EQUAL, OWN) and c.accuracy_verdict == "better":
             bounds = ", ".join(v.points(bound, 1, "", unit=False) for bound in c.accuracy.interval)
             facts.append(f"than {name} in {v.word} by {v.points(c.accuracy.value, 1, '')} [{bounds}]")
-        if name not in (DENSE, EQUAL) and c.iterations_verdict == "better":
+        if name not in (DENSE, EQUAL, OWN) and c.iterations_verdict == "better":
             facts.append(f"than {name} in early stop")
     return facts
 

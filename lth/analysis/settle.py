@@ -14,7 +14,7 @@ KINDS = {**naming.CONTROLS, "dense": EQUAL}  # value of prune.controls -> name o
 EXPECTED = {KINDS["reinit"]: "re-initialised control", EQUAL: EQUAL}  # comparison that a ticket should have -> control
 MULTIRUN = ("-m", "--multirun")
 SWEPT = ("finetune", "prune.rate", "prune.criterion", "prune.allocation", "prune.rewind", "prune.retrain")
-HASHED = ("model.weights", "trainer.precision")  # hashed or resolved in records: not what was typed
+HASHED = ("model.weights", "trainer.precision", "prune.ticket")  # hashed or resolved in records: not what was typed
 
 
 def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Sequence[str]) -> str:
@@ -28,6 +28,9 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
         why = f"run {' and '.join(f'the {name}' for name in missing(best))}"
         kinds = [kind for kind, name in KINDS.items() if name in best.comparisons or name in EXPECTED]
         changes = {"prune.controls": "+".join(kinds), "prune.control_rounds": f"{best.ticket.round}"}
+    elif last.origin:
+        why = "nothing is open here" if best else "more seeds would not change that"
+        return f"{why}; other densities are other rounds of the search that found the masks (prune.ticket)."
     elif best:
         why = "nothing is open here; for sparser tickets"
         changes = {"prune.rounds": f"{best.ticket.round * best.ticket.levels + DEEPER}"}

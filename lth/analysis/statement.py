@@ -8,7 +8,7 @@ from lth.analysis import ends, sentences, table, verdict
 from lth.analysis.ends import EARLY_STOP
 from lth.analysis.pairs import Comparison
 from lth.analysis.statistics import ALPHA
-from lth.analysis.verdict import DENSE, EQUAL, MARGIN, SLACK, Verdict
+from lth.analysis.verdict import DENSE, EQUAL, MARGIN, OWN, SLACK, Verdict
 from lth.tree.record import Record
 
 NONE = "There is no ticket to judge."
@@ -50,13 +50,14 @@ def _part(judged: list[Verdict]) -> str:
 def _row(v: Verdict, name: str, c: Comparison) -> dict[str, str]:
     """Return the cells of a comparison; the verdict on a ticket stands beside its dense network."""
     unit = ends.scale(v.ticket.score)[1].replace(" ", ", ")
-    control = name not in (DENSE, EQUAL)
+    control = name not in (DENSE, EQUAL, OWN)
     gain, delay = (c.accuracy.interval, c.iterations.interval) if control else (c.accuracy.bounds, c.iterations.bounds)
-    verdicts = {DENSE: v.verdict.replace("accuracy", v.word), EQUAL: v.equal_verdict}
+    verdicts = {DENSE: v.verdict.replace("accuracy", v.word), EQUAL: v.equal_verdict, OWN: v.no_worse(OWN)}
+    about = {EQUAL: f" ({c.epochs} epochs)", OWN: f" ({c.density:.2%})"}
     tested = name == DENSE and v.p is not None
     return {
         "weights remaining": f"{v.density:.2%}",
-        "against": f"{name} ({c.epochs} epochs)" if name == EQUAL else name,
+        "against": name + about.get(name, ""),
         "n": str(len(c.seeds)),
         "seeds in one arm alone": ", ".join(map(str, c.dropped)),
         f"{v.word} less it{unit}": _signed(c.accuracy.value, gain, lambda x: v.points(x, unit=False)),
@@ -81,7 +82,7 @@ def _test(accuracy: str, score: str) -> str:
         f"a two-sided 95% interval. By paired t tests a *winning* ticket's {word} difference is above {loss}, and its early-stop "
         f"iteration's at most {100 * SLACK:g}% of the dense network's mean (Frankle & Carbin 2019, section 1). p is the larger "
         f"of both one-sided p values; p (Holm), corrected for the densities of the chain, is at most {ALPHA:g}. *Matching* is "
-        f"the same of weights rewound to a later checkpoint or to pretrained ones; *matching in {word}* is the {word} alone, of "
-        "networks that start trained. Speed is not compared where an early stop is not seen: the lowest validation loss is the "
-        "last one."
+        f"the same of weights rewound to a later checkpoint, to pretrained ones or to signs alone; *matching in {word}* is the "
+        f"{word} alone, of networks that start trained. Speed is not compared where an early stop is not seen: the lowest "
+        "validation loss is the last one."
     )

@@ -81,7 +81,7 @@ def _facts(records: Sequence[Record]) -> dict[str, Callable[[Record], str]]:
         "model": lambda r: r.model,
         "finetune": lambda r: r.finetune,
         "data": lambda r: r.data,
-        "rate": lambda r: f"{r.rate:g}" if r.round else "",
+        "rate": lambda r: f"{r.rate:g}" if r.rate else "",
         "rounds at once": lambda r: str(r.levels) if r.round else "",
         **{key: lambda r, key=key: "" if setting(r, key) is None else str(setting(r, key)) for key in varied(records)},
         "method": naming.method,

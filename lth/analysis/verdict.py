@@ -21,6 +21,8 @@ CALLED = {WINNING: "winning ticket", MATCHING: "matching subnetwork", IN_ACCURAC
 MARGIN = 0.005  # the loss of accuracy that still counts as none; of another score in its unit
 SLACK = 0.05  # the delay of early stop that still counts as none, a fraction of the dense networks' mean
 DENSE, EQUAL = "dense network", "dense network of equal compute"  # trained as long as the ticket's chain
+OWN = "this data's own ticket"  # beside one whose masks were found elsewhere, see ``prune.ticket``
+NEAR = 0.1  # how far its density may lie from the other's, as a fraction
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Verdict:
     name: str  # of its chain, for people: model, finetune, what a sweep varied, how it was pruned
     ticket: Record  # of the first seed that is compared
     end: str  # field of a record: where the score is read
-    comparisons: dict[str, Comparison]  # with DENSE; with EQUAL and ``naming.CONTROLS`` where they were trained
+    comparisons: dict[str, Comparison]  # with DENSE; with EQUAL, OWN and ``naming.CONTROLS`` where they were trained
     p_corrected: float | None = None  # by Holm, over the densities of the chain that have a p value
     tests: int = 1  # by how many Holm's correction multiplies p, at least
 
@@ -84,9 +86,13 @@ class Verdict:
 
     @property
     def equal_verdict(self) -> str:
-        """'no worse', 'worse' or 'not shown' than the dense network of equal compute, by accuracy alone."""
-        equal = self.comparisons.get(EQUAL)
-        low, high = (equal and equal.accuracy.bounds) or (-1.0, 1.0)
+        """The verdict against the dense network of equal compute."""
+        return self.no_worse(EQUAL)
+
+    def no_worse(self, name: str) -> str:
+        """Return 'no worse', 'worse' or 'not shown' than what ``comparisons`` calls ``name``, by accuracy alone."""
+        other = self.comparisons.get(name)
+        low, high = (other and other.accuracy.bounds) or (-1.0, 1.0)
         return "worse" if high < -MARGIN else "no worse" if low > -MARGIN else NOT_SHOWN
 
     @property
@@ -119,7 +125,7 @@ def by_chain(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[list
         if not index or control or not arm.keys() & dense.keys():
             continue
         others = {name: arms.get((recipe, step, index, kind), {}) for kind, name in naming.CONTROLS.items()}
-        others = {DENSE: dense, EQUAL: _equal(arm, arms)} | others
+        others = {DENSE: dense, EQUAL: _equal(arm, arms), OWN: _own(arm, arms)} | others
         others = {name: other for name, other in others.items() if arm.keys() & other.keys()}
         compared = {name: pairs.compare(arm, other, accuracy) for name, other in others.items()}
         v = Verdict(names[recipe, step], arm[compared[DENSE].seeds[0]], accuracy, compared)
@@ -134,6 +140,19 @@ def _equal(ticket: Arm, arms: dict[pairs.Key, Arm]) -> Arm:
     longer = [arm for arm in dense if pairs.first(arm).epochs >= record.epochs * (record.round + 1)]
     alike = [arm for arm in longer if pairs.first(arm).family == record.family and ticket.keys() & arm.keys()]
     return min(alike, key=lambda arm: pairs.first(arm).epochs, default={})
+
+
+def _own(ticket: Arm, arms: dict[pairs.Key, Arm]) -> Arm:
+    """Return, beside a ticket that was found elsewhere, the one of nearest density, within NEAR, that was found on its data."""
+    record = pairs.first(ticket)
+    found = [arm for (recipe, _, index, control), arm in arms.items() if recipe == record.recipe and index and not control]
+    alike = [arm for arm in found if _same_but_masks(pairs.first(arm), record) and ticket.keys() & arm.keys()]
+    return min(alike, key=lambda arm: abs(pairs.first(arm).density - record.density), default={})
+
+
+def _same_but_masks(own: Record, elsewhere: Record) -> bool:
+    same = (own.rewind, own.retrain) == (elsewhere.rewind, elsewhere.retrain)
+    return same and bool(elsewhere.origin) and not own.origin and abs(own.density / elsewhere.density - 1) <= NEAR
 
 
 def _corrected(chain: list[Verdict]) -> list[Verdict]:

@@ -123,10 +123,26 @@ def control(kind: str, ticket: Ticket, original: Ticket, trained: Collection[str
     }  # fmt: skip
 
 
+def origin(masks: M.Masks, of: Mapping[str, Any], fitting: Collection[str], expected: str) -> Entry:
+    """The masks are those of another round where they fit, and keep everything elsewhere.
+
+    Args:
+        of: ``Spec.origin``: hash and counts of that round's masks. The hash shows them where all of them fit.
+        fitting: the names of those that fit.
+        expected: their hash, as that round's file holds them.
+    """
+    same = {name: mask for name, mask in masks.items() if name in fitting}
+    dense, left = [name for name in masks if name not in fitting], sorted(of["kept"].keys() - same.keys())
+    mine = M.hash_masks(same)
+    counted = all(M.kept({name: mask}) == of["kept"].get(name) for name, mask in same.items())
+    holds = counted and mine == expected and (bool(left) or mine == of["masks"]) and all(masks[name].all() for name in dense)
+    return {"holds": holds, "masks": mine, "dense": dense, "left": left}
+
+
 def of_round(
     ticket: Ticket, weights: State, *, parent: M.Masks | None, expected: allocation.Keep, start: Entry, revived: list[int],
     shapes: dict, fresh: dict, scope: Collection[str], frozen: Collection[str] = (), init: str, ranks: Entry,
-    effective_density: float | None, control: Entry | None, structure: Entry | None = None,
+    effective_density: float | None, control: Entry | None, structure: Entry | None = None, origin: Entry | None = None,
 ) -> dict[str, Entry]:  # fmt: skip
     """Return the ``checks`` of a round; what only the running training shows is given as entries.
 
@@ -140,6 +156,7 @@ def of_round(
         init: 16 digits of the hash of ``ticket.rewind``, as ``save_start`` returns them before training.
         control: of a control, what ``checks.control`` returns.
         structure: what ``pruning.structure.check`` returns.
+        origin: of a round with another round's masks, what ``checks.origin`` returns.
 
     Raises:
         InvariantError: one does not hold.
@@ -158,7 +175,7 @@ def of_round(
         "ranks": ranks,
         "layer_collapse": layer_collapse(masks, effective_density),
     }
-    entries |= {name: entry for name, entry in (("control", control), ("structure", structure)) if entry}
+    entries |= {n: e for n, e in (("control", control), ("structure", structure), ("origin", origin)) if e}
     require(entries)
     return entries
 

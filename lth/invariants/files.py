@@ -32,7 +32,7 @@ class Round:
         self.ticket = tickets.load_ticket(record.folder)
         self.weights, self.about = tickets.load_final(record.folder)
         self.own = "own" in spec.root.content  # a module of one's own, of which files show less
-        self.prune = Prune(**{n: value for n, value in spec.prune.items() if n not in ("levels", "function")})
+        self.prune = Prune(**{n: value for n, value in spec.prune.items() if n not in ("levels", "function", "ticket")})
 
 
 def check(record: Record, spec: Spec, root: Record, parent: tuple[Record, Spec] | None, store: Store) -> None:
@@ -91,13 +91,14 @@ def _test(record: Record) -> None:
 def _invariants(it: Round, parent: Round | None, store: Store) -> None:
     """Every invariant holds, and round.json has its numbers."""
     ticket, masks, recorded, kind = it.ticket, it.ticket.masks, it.record.checks, it.record.control
-    before, keep, rewound, head = None, M.size(masks), ticket.rewind, _head(it)
+    before, keep, rewound, head, origin = None, M.size(masks), ticket.rewind, _head(it), None
     if parent and kind:
         keep = M.kept(parent.ticket.masks)
     elif parent:
         before = {n: mask for n, mask in parent.ticket.masks.items() if n in masks}
         rewound = _rewound(it, parent, store)
         keep = _keeps(it, before, head)
+        origin = _origin(it)
     entries = checks.of_round(
         ticket,
         it.weights,
@@ -112,12 +113,13 @@ def _invariants(it: Round, parent: Round | None, store: Store) -> None:
         ranks=checks.ranks(masks, True, recorded["ranks"]["ranks"]),
         effective_density=it.record.effective_density,
         control=checks.control(kind, ticket, parent.ticket, ticket.rewind.keys(), kind == "order") if kind else None,
+        origin=origin,
         structure=structure.check(it.prune, it.spec.levels, ticket.groups, masks, before) if it.spec.index else None,
     )
     for name, entry in entries.items():
         seen = {number: value for number, value in entry.items() if number not in UNSEEN}
         _same(recorded[name], seen, f"the check {name} in round.json")
-    if before and it.prune.criterion == "magnitude" and "function" not in it.spec.prune:
+    if before and it.prune.criterion == "magnitude" and "function" not in it.spec.prune and not it.spec.origin:
         expected = _magnitude_masks(it, parent, before, keep)
         odd = [name for name, mask in masks.items() if not mask.equal(expected[name])]
         _require(not odd, f"the masks of {', '.join(odd)} are not those of its parent's largest final weights.")
@@ -126,12 +128,25 @@ def _invariants(it: Round, parent: Round | None, store: Store) -> None:
 def _keeps(it: Round, before: Masks, head: list[str]) -> allocation.Keep:
     """Return how many weights the schedule keeps; of channels the number of weights follows from the masks."""
     prune = it.prune
+    if it.spec.origin:
+        dense = it.record.checks["origin"]["dense"]
+        return {
+            name: mask.numel() if name in dense else it.spec.origin["kept"].get(name) for name, mask in it.ticket.masks.items()
+        }
     if prune.structure == "channels":
         return M.kept(it.ticket.masks)
     if prune.structure != "weights":
         return structure.pattern_keeps(prune.structure, before)
     head = [name for name in head if name in before]
     return allocation.keeps(before, prune.rate, it.spec.levels, head=head, allocation=prune.allocation, head_rate=prune.head_rate)
+
+
+def _origin(it: Round) -> checks.Entry | None:
+    """Return the check of another round's masks, which may be gone: what is left to see is said in ``checks.origin``."""
+    if not it.spec.origin:
+        return None
+    recorded, masks = it.record.checks["origin"], it.ticket.masks
+    return checks.origin(masks, it.spec.origin, masks.keys() - set(recorded["dense"]), recorded["masks"])
 
 
 def _magnitude_masks(it: Round, parent: Round, before: Masks, keep: allocation.Keep) -> Masks:

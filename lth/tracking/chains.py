@@ -82,7 +82,9 @@ def _name(last: Spec, record: Record) -> str:
     prune = {name: value for name, value in last.content["prune"].items() if name != "levels"}
     how = [prune[name] for name in ("criterion", "allocation", "rewind", "retrain") if name in prune]
     chain = of_json([last.recipe, prune])[:6]
-    return "-".join([record.model.replace(":", "."), f"seed{record.seed}", f"rate{prune.get('rate', Prune.rate):g}", *how, chain])
+    arm = prune.get("ticket")  # whose masks another round found
+    rate = f"ticket{arm['round']}of{arm['recipe'][:6]}" if arm else f"rate{prune.get('rate', Prune.rate):g}"
+    return "-".join([record.model.replace(":", "."), f"seed{record.seed}", rate, *how, chain])
 
 
 @contextmanager

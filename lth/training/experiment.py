@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +14,8 @@ from lth.models import weights as pretrained
 from lth.tracking import loggers
 from lth.training import device
 from lth.training.device import Device
+from lth.tree import origin as origins
+from lth.tree.record import Record
 from lth.tree.spec import Spec, chain, controls
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class ImageExperiment(Experiment):
     device: Device
     weights: Path | None  # file of the pretrained weights
     weights_hash: str | None
+    origin: Record | None = None  # the round that ``prune.ticket`` names, by its folder
 
     @classmethod
     def of(cls, config: Config, known: dict[str, Splits] | None = None) -> Self:
@@ -73,13 +76,16 @@ class ImageExperiment(Experiment):
         require_folder("data.cache", config.data.cache)
         sources.require(config.data)
         weights, resolved = pretrained.locate(config.model), device.resolve(config.trainer)
+        if found := origins.find(config):
+            config = replace(config, prune=replace(config.prune, ticket=str(found.folder)))
         known, name = {} if known is None else known, repr(config.data)
         if name not in known:
             known[name] = prepare(config.data, before=check)
-        return cls(config, known[name], resolved, weights, of_file(weights)[:16] if weights else None)
+        return cls(config, known[name], resolved, weights, of_file(weights)[:16] if weights else None, found)
 
     def tickets(self) -> list[Spec]:
-        return chain(self.config, self.splits.hash, self.device.precision, self.weights_hash, self.splits.drawn)
+        of_ticket = origins.content(self.origin)
+        return chain(self.config, self.splits.hash, self.device.precision, self.weights_hash, self.splits.drawn, of_ticket)
 
     def task(self, say: Say) -> "Task":
         from lth.training.images import ImageTask

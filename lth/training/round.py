@@ -29,6 +29,7 @@ from lth.training.start import Start, plan
 from lth.training.task import Task, tensors
 from lth.tree import checkpoint as checkpoints
 from lth.tree import files, metrics, predictions
+from lth.tree import origin as origins
 from lth.tree import ticket as tickets
 from lth.tree.checkpoint import Checkpoint
 from lth.tree.record import DESCRIBED, FILES, Record
@@ -80,10 +81,12 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
     files.write_bytes(folder / "metrics.csv", metrics.to_csv(result.rows))
     tickets.save_ticket(folder, ticket, init)
     files.write_tensors(folder / "final.safetensors", tensors(task.network), about)
-    shape, control, line = task.input_shape(), None, None
+    shape, control, origin, line = task.input_shape(), None, None, None
     effective = flow.effective_density(task.network, masks, shape) if shape else None
     if spec.control:
         control = checks.control(spec.control, ticket, start.original, task.trained(), start.seed != config.seed)
+    if start.fitting:
+        origin = checks.origin(masks, spec.origin, start.fitting, M.hash_masks(start.fitting))
     network, parent = task.network, start.parent.masks if start.parent else None
     checked = checks.of_round(
         Ticket(tickets.load_ticket(folder).masks, ticket.rewind),
@@ -98,6 +101,7 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
         init=init,
         effective_density=effective,
         control=control,
+        origin=origin,
         structure=structure.check(config.prune, spec.levels, ticket.groups, masks, parent) if spec.index else None,
     )
     if spec.control == "order":
@@ -113,6 +117,7 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
         **about_network,
         **result.scores,
         **({"barrier": line["barrier"], "line": line} if line else {}),
+        **({"origin": origins.facts(config)} if spec.origin else {}),
         "score": task.names.short,
         "effective_density": effective,
         "layers": M.per_layer(masks),

@@ -12,6 +12,7 @@ from lth.errors import UsageError, notice_once
 from lth.pruning import allocation, channels, criteria, structure
 from lth.pruning import masks as M
 from lth.seeds import stream
+from lth.training import travel
 from lth.training.task import State, Task
 from lth.tree import checkpoint as checkpoints
 from lth.tree import ticket as tickets
@@ -32,6 +33,7 @@ class Start:
         expected: number of weights that the ticket is to keep.
         parent: the ticket of the round that it was pruned from.
         original: of a control, the ticket that it changes.
+        fitting: where ``prune.ticket`` names another round, those of its masks that fit.
         constant_rate: whether it trains at the schedule's last learning rate throughout.
     """
 
@@ -41,6 +43,7 @@ class Start:
     expected: int
     parent: Ticket | None = None
     original: Ticket | None = None
+    fitting: M.Masks | None = None
     constant_rate: bool = False
 
 
@@ -66,7 +69,7 @@ def plan(spec: Spec, task: Task, store: Store, rewind: Checkpoint) -> Start:
 
 
 def _pruned(spec: Spec, task: Task, parent: Ticket, folder: Path, rewind: Checkpoint) -> Start:
-    """Prune the parent's trained weights, rewind the rest."""
+    """Prune the parent's trained weights, or take another round's masks; rewind the rest."""
     prune, names = task.config.prune, set(task.prunable())
     before = {name: mask for name, mask in parent.masks.items() if name in names}
     if not before:
@@ -78,17 +81,21 @@ def _pruned(spec: Spec, task: Task, parent: Ticket, folder: Path, rewind: Checkp
     weights = trained if prune.retrain != "rewind" else rewind.state or parent.rewind
     if prune.rewind == "sign" and spec.parent.index == 0:
         weights = M.signed(weights, before)
-    if prune.structure == "channels":
+    groups, fitting = (), None
+    if spec.origin:
+        masks, fitting = travel.fitted(task)
+        expected = sum(spec.origin["kept"][name] if name in fitting else mask.numel() for name, mask in masks.items())
+    elif prune.structure == "channels":
         groups = parent.groups or tuple(task.groups())
         seed = stream("random criterion", task.config.seed, spec.index)
         masks = structure.prune_channels(prune, spec.levels, groups, before, trained, seed, task.flops)
         expected = M.kept(masks)  # the schedule counts channels, which the check ``structure`` compares
     else:
-        groups, keep = (), keeps(task, before, spec.levels)
+        keep = keeps(task, before, spec.levels)
         masks, expected = _masks(spec, task, before, keep, trained, weights), allocation.total(keep)
     ticket = Ticket(masks, weights, groups)
     position, constant = _position(rewind, ticket, prune), prune.retrain == "finetune"
-    return Start(ticket, position, task.config.seed, expected, parent=parent, constant_rate=constant)
+    return Start(ticket, position, task.config.seed, expected, parent, fitting=fitting, constant_rate=constant)
 
 
 def _masks(spec: Spec, task: Task, before: M.Masks, keep: allocation.Keep, trained: State, weights: State) -> M.Masks:
@@ -163,6 +170,9 @@ def keeps(task: Task, masks: M.Masks, rounds: int) -> allocation.Keep:
 def require_weights(task: Task) -> None:
     """Raise UsageError where the rounds that are asked for would leave no weight, or prune none in the last one."""
     prune, params = task.config.prune, dict(task.network.named_parameters())
+    if prune.ticket:
+        travel.fitted(task)
+        return
     if prune.structure == "channels":
         _require_channels(task)
         return

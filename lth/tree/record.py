@@ -51,6 +51,7 @@ class Record:
     retrain: str | None = None
     recipe: str  # what replicates share, hashed: all that determines the dense network but the seed
     family: str  # the recipe without the number of epochs
+    origin: dict | None = None  # the round whose masks it has, where prune.ticket named one, see tree/origin.py
     step: str = ""  # the prune step that leads here, hashed; '' for round 0
     settings: dict = field(default_factory=dict)  # dotted keys of the configuration that are not at their default
     determined_by: dict = field(default_factory=dict)  # what the key hashes

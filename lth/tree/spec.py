@@ -31,6 +31,7 @@ class Spec:
         root: round 0 of its chain.
         index: number of the round; a control has that of its ticket.
         prune: what is not at its default in the prune step that leads to it, or to the ticket of a control.
+        origin: of masks that another round found, what is of one seed, see ``origin.content``; else None.
         levels: rounds that the prune step stands for.
         epochs, finetune: as the key has them.
         recipe: what replicates share, hashed: all that determines the dense network of its chain, but the seed.
@@ -43,6 +44,7 @@ class Spec:
         self.root: Spec = parent.root if parent else self
         self.index: int = parent.index + (self.control is None) if parent else 0
         self.prune: dict[str, Any] = parent.prune if parent and self.control else content.get("prune", {})
+        self.origin: dict[str, Any] | None = parent.origin if parent and self.control else content.get("origin")
         self.levels: int = self.prune.get("levels", 1)
         self.epochs: int = self.root.content.get("epochs", Config.epochs)
         self.finetune: str = self.root.content.get("finetune", Config.finetune)
@@ -54,6 +56,7 @@ class Spec:
         root = self.root.content
         step = {name: self.prune.get(name, getattr(Prune, name)) for name in ("rate", "allocation", "rewind", "retrain")}
         step["criterion"] = self.prune.get("function") or self.prune.get("criterion", Prune.criterion)
+        step |= dict.fromkeys(("rate", "criterion", "allocation")) if self.origin else {}
         return {
             **{name: getattr(self, name) for name in ("key", "control", "finetune", "epochs", "levels", "recipe", "family")},
             **(step if self.index else dict.fromkeys(step)),
@@ -70,9 +73,13 @@ class Spec:
         named = {"trainer.precision": root.get("precision"), "model.weights": root.get("weights")}
         groups = _without(root, "seed", "format", "data", "precision", "weights", "own") | {
             "data": _without(root.get("data", {}), "images"),
-            "prune": _without(self.prune, "levels"),
+            "prune": _without(self.prune, "levels") | self._named_ticket(),
         }
         return flat(groups) | {name: value for name, value in named.items() if value is not None}
+
+    def _named_ticket(self) -> dict[str, str]:
+        arm = self.prune.get("ticket")
+        return {"ticket": f"round {arm['round']} of {arm['recipe'][:6]}"} if arm else {}
 
 
 def _digits(content: dict[str, Any]) -> str:
@@ -129,7 +136,8 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         "model.head": model.name in (*OWN, "custom"),
         "model.frozen_bn": not norms,
         "prune.budget": prune.structure != "channels",
-        "prune.score_images": prune.criterion not in ("snip", "grasp"),
+        "prune.score_images": prune.criterion not in ("snip", "grasp") or prune.ticket is not None,
+        **dict.fromkeys((f"prune.{name}" for name in ("rate", "criterion", "allocation", "head_rate")), prune.ticket is not None),
         "prune.scope": config.finetune == "all" and prune.scope == "all",
         "prune.head": prune.scope == "backbone",
         "data.normalize": config.data.normalize == normalize,
@@ -150,11 +158,15 @@ def effective(config: Config, drawn: Collection[str] = DRAWN) -> dict[str, Any]:
 
 def depth(prune: Prune) -> int:
     """Return the number of the last round of a chain."""
-    once = prune.schedule == "one_shot" or ":" in prune.structure  # a pattern leaves nothing to prune again
+    # a pattern leaves nothing to prune again, nor do the masks of another round
+    once = prune.schedule == "one_shot" or ":" in prune.structure or prune.ticket is not None
     return min(prune.rounds, 1) if once else prune.rounds
 
 
-def chain(config: Config, images: str, precision: str, weights: str | None = None, drawn: Collection[str] = DRAWN) -> list[Spec]:
+def chain(
+    config: Config, images: str, precision: str, weights: str | None = None, drawn: Collection[str] = DRAWN,
+    origin: dict[str, Any] | None = None,
+) -> list[Spec]:  # fmt: skip
     """Return the rounds of an experiment on images, from the dense network on, without controls.
 
     Args:
@@ -162,6 +174,7 @@ def chain(config: Config, images: str, precision: str, weights: str | None = Non
         precision: resolved, see ``training.device``.
         weights: hash of the pretrained weights' file, if there is one.
         drawn: see ``idle``.
+        origin: of the round that ``prune.ticket`` names, see ``origin.content``.
     """
     content = effective(config, drawn)
     step = content.pop("prune", {})
@@ -170,7 +183,7 @@ def chain(config: Config, images: str, precision: str, weights: str | None = Non
         content["precision"] = precision
     if weights is not None:
         content["weights"] = weights
-    return _chain(content, config.prune, step)
+    return _chain(content, config.prune, step, origin)
 
 
 def own_chain(config: Config, own: dict[str, Any], initial: str, function: str | None = None) -> list[Spec]:
@@ -187,13 +200,17 @@ def own_chain(config: Config, own: dict[str, Any], initial: str, function: str |
     return _chain(content, config.prune, step)
 
 
-def _chain(content: dict[str, Any], prune: Prune, step: dict[str, Any]) -> list[Spec]:
+def _chain(content: dict[str, Any], prune: Prune, step: dict[str, Any], origin: dict[str, Any] | None = None) -> list[Spec]:
     """Return round 0, determined by ``content``, and the rounds that the prune step ``step`` leads to."""
-    if prune.schedule == "one_shot" and prune.rounds > 1 and ":" not in prune.structure:
-        step = step | {"levels": prune.rounds}
+    if origin:
+        leads = {"prune": step | {"ticket": origin["ticket"]}, "origin": _without(origin, "ticket")}
+    elif prune.schedule == "one_shot" and prune.rounds > 1 and ":" not in prune.structure:
+        leads = {"prune": step | {"levels": prune.rounds}}
+    else:
+        leads = {"prune": step}
     specs = [Spec(content)]
     for _ in range(depth(prune)):
-        specs.append(Spec({"parent": specs[-1].key, "prune": step}, specs[-1]))
+        specs.append(Spec({"parent": specs[-1].key, **leads}, specs[-1]))
     return specs
 
 

@@ -74,6 +74,11 @@ def save_ticket(folder: Path, ticket: Ticket, start: str) -> None:
     files.write_hashed(folder / TICKET, {name: M.pack(mask) for name, mask in ticket.masks.items()}, about)
 
 
+def load_masks(folder: Path) -> M.Masks:
+    """Return the masks in a round's folder. Raises DataError where the file is damaged or missing."""
+    return _masks(*files.read_hashed(folder / TICKET, FORMAT))
+
+
 def load_ticket(folder: str | Path) -> Ticket:
     """Return the ticket in a round's folder, or in a copy of it: ``masks``, ``start``, ``density``.
 
@@ -85,5 +90,8 @@ def load_ticket(folder: str | Path) -> Ticket:
     rewind, about_start = files.read_tensors(folder / START)
     if about_start != ABOUT_START or of_tensors(rewind)[:16] != about["start"]:
         raise DataError(f"{folder / START} is damaged: it does not match the hash in {TICKET}.")
-    masks = {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}
-    return Ticket(masks, rewind, tuple(channels.from_json(about.get("groups", []))))
+    return Ticket(_masks(bits, about), rewind, tuple(channels.from_json(about.get("groups", []))))
+
+
+def _masks(bits: dict[str, Tensor], about: dict[str, Any]) -> M.Masks:
+    return {name: M.unpack(bits[name], shape) for name, shape in about["shapes"].items()}

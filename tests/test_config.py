@@ -61,7 +61,7 @@ BEYOND: dict[str, tuple[Any, ...]] = {  # values next to the range of a key, whi
     "data.train_per_class": (1,), "data.test_per_class": (0,), "data.render_seed": (-1,), "model.dropout": (-0.1, 1.0),
     "model.width": (0.0, 65.0), "prune.rounds": (-1, 1001), "prune.rate": (0.0, 1.0), "prune.head_rate": (0.0, 1.1),
     "prune.score_images": (0,), "prune.structure": ("columns", "0:4", "'٢:4'"),
-    "prune.rewind": ("0it", "'1٣it'"), "prune.controls": ("twin", "all+reinit"),
+    "prune.ticket": ("''",), "prune.rewind": ("0it", "'1٣it'"), "prune.controls": ("twin", "all+reinit"),
     "prune.control_rounds": ("1+", "'٣'"), "optim.lr": (0.0, "inf"), "optim.weight_decay": (-1.0, "inf"),
     "optim.momentum": (-0.1, 1.0), "optim.gamma": (0.0, 1.0), "optim.warmup": (-1,), "optim.clip": (-1.0, "inf"),
     "score.within": (-0.1, 1.0), "score.at_least": (-0.1, 1.0),

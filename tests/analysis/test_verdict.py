@@ -6,7 +6,7 @@ import pytest
 
 from lth.analysis.statement import text
 from lth.analysis.statistics import mean
-from lth.analysis.verdict import EQUAL, sparsest, verdicts
+from lth.analysis.verdict import EQUAL, OWN, sparsest, verdicts
 from tests.analysis.invent import arm
 
 DENSE = [0.70, 0.80, 0.90]  # seeds differ far more than tickets do
@@ -39,6 +39,7 @@ def test_verdicts(accuracies, stops, expected):
         ({}, "winning"),
         ({"rewind": "500it"}, "matching"),
         ({"pretrained": True}, "matching"),
+        ({"rewind": "sign"}, "matching"),
         ({"retrain": "lr"}, "matching in accuracy"),
         ({"retrain": "finetune", "rewind": "500it"}, "matching in accuracy"),
     ],
@@ -120,6 +121,41 @@ def test_the_dense_network_of_equal_compute_is_met_in_accuracy_alone(accuracies,
     assert v.verdict == "winning", "it is no part of the paper's definition"
     row = " ".join(text(records).split()).partition("| dense network of equal compute (30 epochs) | 3 | - |")[2]
     assert row.split("|")[1].strip() == verdict
+
+
+def elsewhere(accuracies, density=0.5, **changes):
+    """Round 1 of a search that trains masks which round 4 of another search found."""
+    origin = {"recipe": "0123456789ab", "classes": ["a", "b"], "data": "scenes", "rate": 0.5, "levels": 1, "round": 4}
+    masks = {"step": "far", "criterion": None, "allocation": None, "density": density, "origin": origin}
+    return [replace(record, rate=None) for record in arm(1, accuracies, **masks, **changes)]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "verdict", "words"),
+    [
+        (GOOD, "no worse", "beside this data's own ticket no worse at 50.00%"),
+        (BAD, "worse", "beside this data's own ticket less accurate at 50.00%"),
+        ([0.6, 0.9, 0.9], "not shown", "beside this data's own ticket not shown to be no worse at 50.00%"),
+    ],
+)
+def test_a_ticket_found_elsewhere_is_judged_beside_this_datas_own_of_nearest_density(accuracies, verdict, words):
+    own = [*arm(0, DENSE), *arm(3, DENSE), *arm(4, BAD), *arm(3, BAD, rewind="500it", step="late")]  # 51.2% and 40.96%
+    records = [*own, *elsewhere(accuracies), *arm(3, [1.0] * 3, control="reinit")]
+    judged = {v.name: v for v in verdicts(records)}["simple_cnn all, tickets found on a+b, 50% a round, masks of recipe 012345"]
+    assert judged.comparisons[OWN].density == pytest.approx(0.512)
+    assert judged.no_worse(OWN) == verdict
+    assert judged.dense.accuracy == only([*arm(0, DENSE), *elsewhere(accuracies)]).dense.accuracy, "and beside the dense network"
+    assert f"; {words}" in text(records)
+    assert "this data's own ticket (51.20%) | 3 |" in " ".join(text(records).split())
+    assert not any(OWN in v.comparisons for v in verdicts(own)), "which is no comparison of its own tickets"
+
+
+def test_a_ticket_of_another_density_is_not_its_own_beside_one_found_elsewhere():
+    for density, found in ((0.512 / 1.09, True), (0.512 / 1.12, False), (0.512 * 1.12, False)):
+        records = [*arm(0, DENSE), *arm(3, DENSE), *elsewhere(GOOD, density)]
+        assert ("this data's own ticket not run" in text(records)) != found
+    missed = text([*arm(0, DENSE), *elsewhere(BAD)])
+    assert "more seeds would not change that; other densities are other rounds of the search that found the masks" in missed
 
 
 def test_the_nearest_dense_network_of_enough_epochs_is_taken():

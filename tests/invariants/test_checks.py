@@ -26,7 +26,15 @@ def untouched(shapes=FRESH, masks=MASK, scope=("w",), frozen=None):
     return checks.untouched(shapes, FRESH, masks, scope, frozen or w(1), w(1))
 
 
+def origin(masks=MASK, fitting=("w",), kept=None, expected=MASK, whole=MASK):
+    """The masks of another round, of which ``expected`` fit; ``v`` has another shape here."""
+    return checks.origin(masks, {"kept": kept or {"w": 2}, "masks": M.hash_masks(whole)}, fitting, M.hash_masks(expected))
+
+
+OTHER, WIDE = {"w": torch.tensor([True, False, True])}, {"v": torch.ones(4, dtype=torch.bool)}
 HOLDING = {
+    "all masks of another round": origin(),
+    "those of its masks that fit": origin(MASK | WIDE, kept={"w": 2, "v": 1}, whole=MASK | OTHER),
     "exact_count": checks.exact_count(MASK, 2),
     "exact_count in each layer": checks.exact_count(MASK, {"w": 2}),
     "nested in nothing": checks.nested(MASK, None),
@@ -64,6 +72,11 @@ BROKEN = {
     "a weight of the scope without a mask": untouched(scope=("w", "v")),
     "a frozen weight that moved": untouched(frozen=w(2)),
     "another init": checks.init_unchanged(START | w(1, 1, 0), checks.of_tensors(START)[:16]),
+    "other masks than another round's": origin(OTHER),
+    "other masks, though the check says they are the same": origin(OTHER, expected=OTHER),
+    "more weights than another round keeps": origin(kept={"w": 1, "v": 1}),
+    "what does not fit, but is pruned": origin(MASK | {"v": MASK["w"]}, kept={"w": 2, "v": 1}, whole=MASK | OTHER),
+    "a layer that is left dense, though it is no other's": origin(MASK | WIDE, whole=OTHER),
     "ranks that differ": checks.ranks(MASK, False, 2),
     "more weights on paths than kept": checks.layer_collapse(MASK, 0.7),
 }

@@ -3,7 +3,6 @@
 The same words stand on the terminal, in verdict.md, in TensorBoard and on top of the report.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from scipy.stats import binomtest
@@ -45,14 +44,15 @@ def _headline(judged: Sequence[Verdict]) -> str:
 
 def _own(judged: Sequence[Verdict]) -> str:
     """Return how tickets that were found elsewhere do beside those found on the data that they are trained on."""
-    beside: dict[str, list[str]] = defaultdict(list)
-    for v in judged:
-        if OWN in v.comparisons:
-            beside[v.no_worse(OWN)].append(f"{v.density:.2%}")
     said = {"no worse": "no worse", "worse": "less accurate", NOT_SHOWN: "not shown to be no worse"}
-    places = [f"{words} at {', '.join(beside[verdict])}" for verdict, words in said.items() if verdict in beside]
-    each = " (each at its own 95%)" * (sum(map(len, beside.values())) > 1)
+    places = [f"{words} at {where}" for verdict, words in said.items() if (where := _beside_own(judged, verdict))]
+    each = " (each at its own 95%)" * (sum(OWN in v.comparisons for v in judged) > 1)
     return f"beside {OWN} {', '.join(places)}{each}" if places else f"{OWN} not run"
+
+
+def _beside_own(judged: Sequence[Verdict], verdict: str) -> str:
+    """Return the densities at which tickets have a verdict beside this data's own: '50.00%, 25.00%'."""
+    return ", ".join(f"{v.density:.2%}" for v in judged if OWN in v.comparisons and v.no_worse(OWN) == verdict)
 
 
 def _reinit(v: Verdict) -> str:
@@ -91,6 +91,8 @@ def _shown(judged: Sequence[Verdict]) -> str:
     v = best or max(judged, key=lambda v: (len(_better(v)), -v.density))
     if better := _better(v):
         facts.append(f"tickets at {v.density:.2%} of weights are better {', '.join(better)}")
+    if where := _beside_own(judged, "no worse"):
+        facts.append(f"tickets at {where} of weights are no less accurate than {OWN}")
     if not facts:
         return "nothing, neither against the dense network nor against a control."
     return f"{'; '.join(facts)}{' (each at its own 95%)' * (len(facts) > 1 and not best)}."

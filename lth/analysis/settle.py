@@ -24,6 +24,7 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
     seeds = sorted({record.seed for record in records})
     if v:
         why, changes = _more(v, seeds)
+        why += ", also in the search that found the masks" * ("seed" in changes and last.origin is not None)
     elif best and missing(best):
         why = f"run {' and '.join(f'the {name}' for name in missing(best))}"
         kinds = [kind for kind, name in KINDS.items() if name in best.comparisons or name in EXPECTED]
@@ -38,7 +39,7 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
         why, changes = "more seeds would not change that; for denser tickets", {"prune.rate": f"{last.rate / 2:g}"}
     if len(seeds) > 1:
         changes = {"seed": ",".join(map(str, seeds))} | changes
-    chain = {key: setting(last, key) for key in (*SWEPT, *varied) if key not in HASHED}
+    chain = {key: setting(last, key) for key in (*SWEPT, *varied) if key not in HASHED and setting(last, key) is not None}
     return f"{why}: `{command(last.command, changes, {'model': last.model, 'data': last.data} | chain)}`"
 
 

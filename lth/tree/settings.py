@@ -7,7 +7,7 @@ from typing import Any
 
 from lth.config import Config
 from lth.tree.record import Record
-from lth.tree.spec import flat
+from lth.tree.spec import FOUND, flat
 
 # Keys that a record's model, finetune, data, seed and prune step have as fields of their own.
 FIELDS = {"seed", "model.name", "finetune", "data.name", "prune.schedule", "prune.rounds"} | {
@@ -22,8 +22,11 @@ def _defaults() -> dict[str, Any]:
 
 
 def setting(record: Record, key: str) -> Any:
-    """Return the value of a dotted key in a record's chain; None for a key of pruning of a dense network."""
-    if key.startswith("prune.") and not record.round:
+    """Return the value of a dotted key in a record's chain; None for a key of pruning that had no part in it.
+
+    That is any of them for a dense network, and those by which masks are found for masks that were found elsewhere.
+    """
+    if key.startswith("prune.") and (not record.round or (record.origin and key.removeprefix("prune.") in FOUND)):
         return None
     return record.settings.get(key, _defaults().get(key))
 

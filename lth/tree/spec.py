@@ -15,6 +15,7 @@ from lth.errors import UsageError
 from lth.hashes import of_json
 
 FORMAT = 2  # of a round: what its numbers mean and which streams they are drawn from
+FOUND = ("rate", "criterion", "allocation", "head_rate", "score_images")  # keys of prune by which masks are found
 DRAWN = ("val", "test")  # parts that are drawn from the training folder, where a data set has no folders of their own
 
 
@@ -136,8 +137,7 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         "model.head": model.name in (*OWN, "custom"),
         "model.frozen_bn": not norms,
         "prune.budget": prune.structure != "channels",
-        "prune.score_images": prune.criterion not in ("snip", "grasp") or prune.ticket is not None,
-        **dict.fromkeys((f"prune.{name}" for name in ("rate", "criterion", "allocation", "head_rate")), prune.ticket is not None),
+        "prune.score_images": prune.criterion not in ("snip", "grasp"),
         "prune.scope": config.finetune == "all" and prune.scope == "all",
         "prune.head": prune.scope == "backbone",
         "data.normalize": config.data.normalize == normalize,
@@ -145,7 +145,8 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         "data.test_fraction": "test" not in drawn,
         "data.split_seed": not drawn,
     }
-    return {key for key, holds in without_effect.items() if holds}
+    found = {f"prune.{name}" for name in FOUND} if prune.ticket is not None else set()
+    return found | {key for key, holds in without_effect.items() if holds}
 
 
 def effective(config: Config, drawn: Collection[str] = DRAWN) -> dict[str, Any]:

@@ -146,6 +146,7 @@ def test_a_ticket_found_elsewhere_is_judged_beside_this_datas_own_of_nearest_den
     assert judged.no_worse(OWN) == verdict
     assert judged.dense.accuracy == only([*arm(0, DENSE), *elsewhere(accuracies)]).dense.accuracy, "and beside the dense network"
     assert f"; {words}" in text(records)
+    assert ("at 50.00% of weights are no less accurate than this data's own ticket" in text(records)) == (verdict == "no worse")
     assert "this data's own ticket (51.20%) | 3 |" in " ".join(text(records).split())
     assert not any(OWN in v.comparisons for v in verdicts(own)), "which is no comparison of its own tickets"
 

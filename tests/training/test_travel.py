@@ -156,7 +156,7 @@ def test_a_sweep_over_seeds_is_one_command_which_is_judged_beside_this_datas_own
     monkeypatch.setattr(signals, "listen", lambda: None)
     options = (
         f"data=folder data.root={images} data.image_size=8 data.batch_size=16 data.cache={tmp_path}/cache epochs=1"
-        " model=lenet_300_100 trainer=cpu logger=none seed=0,1 prune.rate=0.5 prune.rounds=1"
+        " model=lenet_300_100 trainer=cpu seed=0,1 prune.rate=0.5 prune.rounds=1"
     ).split()
     travels = [f"outputs={tmp_path}/b", f"prune.ticket=null,{tmp_path}/a/rounds/*seed${{seed}}-round01*"]
     for more in ([f"outputs={tmp_path}/a", "data.classes=across+down"], travels, [*travels, "hydra/launcher=local", "--dry-run"]):

@@ -21,6 +21,14 @@ STARTS = ("init", "sign")  # values of prune.rewind that need no rewind checkpoi
 CRITERIA = ("magnitude", "random", "snip", "grasp", "synflow")  # functions of pruning/criteria.py
 # Networks of ours: built for any image size and number of channels, and without pretrained weights.
 OWN = ("simple_cnn", "lenet_300_100", "conv2", "conv4", "conv6", "resnet20")
+# Mean and standard deviation of each channel, of pixels in 0..1.
+NORMALIZE = {
+    "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    "half": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
+    "none": ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0]),
+    "mnist": ([0.1307], [0.3081]),
+    "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+}
 BOUNDS = {"above": operator.gt, "at_least": operator.ge, "below": operator.lt, "at_most": operator.le}
 
 
@@ -77,7 +85,7 @@ class Data(Checked):
     # of training images: none, flip (mirrored), standard (also rotated, scaled and shifted)
     augment: str = choice("none", "flip", "standard")
     # mean and standard deviation of each channel; auto: those that the model expects
-    normalize: str = choice("auto", "imagenet", "half", "none", "mnist", "cifar10")
+    normalize: str = choice("auto", *NORMALIZE)
     on_error: str = choice("fail", "skip", free=True)  # where an image cannot be decoded: end the run, or leave it out
     cache: str = key("${outputs}/cache", "a folder", bool, free=True)  # the folder of decoded pixels and downloads
     cache_limit: float = number(16.0, at_least=0, free=True)  # GB of decoded pixels; larger folders are streamed
@@ -89,23 +97,34 @@ class Data(Checked):
 
 @dataclass
 class Model(Checked):
-    name: str = "simple_cnn"  # a small network of ours, efficientnet_lite0, or any classification network of torchvision
+    name: str = "simple_cnn"  # a small network of ours, efficientnet_lite0, or any classification network of the library
+    library: str = choice("torchvision", "timm")  # that builds networks of other names; timm with model=timm
     dropout: float = number(0.2, at_least=0, below=1)  # simple_cnn only: fraction dropped after each convolution
     width: float = number(1.0, above=0, at_most=64)  # resnet20 only: multiplies its channels
     head: str = choice("linear", "mlp")  # of networks made for transfer; mlp: features -> features / 2 -> ReLU -> classes
     weights: str = key("none", free=True)  # imagenet, none or a .pth or .safetensors file; the hash of the file is in the key
+    # where a file lacks tensors, or has folded BatchNorm into convolutions: end the run, or keep what the seed draws. Not in the
+    # key: a file that refuse takes is taken as a whole by both
+    weights_missing: str = choice("refuse", "fresh", free=True)
     frozen_bn: str = choice("eval", "train")  # mode of BatchNorm in the blocks that are not trained
     target: str | None = None  # custom only: module:function of your own network, as make(classes, channels, image_size)
     version: str = ""  # custom only: of your own network's code: change it when the code changes what the network is
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        ours = self.name in (*OWN, "custom", "efficientnet_lite0")
+        require(self.library != "timm" or not ours, "model.library", "timm", f"torchvision with model.name={self.name}")
         if self.name == "custom":
             named = re.fullmatch(r"[\w.]+:\w+", self.target or "")
             require(named, "model.target", self.target, "module:function with model=custom, such as my_nets:make")
             return
         for name, value in (("target", self.target), ("version", self.version)):
             require(not value, f"model.{name}", value, f"nothing with model={self.name}; it needs model=custom")
+
+    @property
+    def title(self) -> str:
+        """What tables call the network."""
+        return self.target or (f"timm/{self.name}" if self.library == "timm" else self.name)
 
 
 @dataclass
@@ -255,8 +274,9 @@ class Config(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         data, devices, grey = self.data, self.trainer.devices, (*OWN, "custom")
-        here = f"3 with model={self.model.name}; 1 needs one of {', '.join(grey)}"
-        require(data.channels == 3 or self.model.name in grey, "data.channels", data.channels, here)
+        here = f"3 with model={self.model.name}; 1 needs one of {', '.join(grey)}, or model=timm"
+        any_channels = data.channels == 3 or self.model.name in grey or self.model.library == "timm"
+        require(any_channels, "data.channels", data.channels, here)
         alone = devices == 1 or self.prune.rewind in STARTS
         require(alone, "prune.rewind", self.prune.rewind, "init or sign with several trainer.devices")
         require(data.batch_size >= devices, "data.batch_size", data.batch_size, f"at least trainer.devices={devices}")

@@ -30,9 +30,9 @@ class LotteryTicket(pl.Callback):
         target: name of the submodule to prune, log and rewind; empty: the whole LightningModule. Names of parameters, masks
             and ``head`` are relative to it. Several callbacks may have a target each.
         parameters: what is pruned: names of parameters, or a function (name, parameter) -> bool that is asked for each
-            parameter of two or more dimensions, trained or not. ``None``: the weights of Conv and Linear layers that are
-            trained when the first fit starts and get a gradient in round 0; a warning names large or frozen weights that
-            are left out. A frozen weight named here is masked, and stays so when it is unfrozen.
+            parameter of two or more dimensions, trained or not. ``None``: the weights of Conv, Linear and attention layers
+            that are trained when the first fit starts and get a gradient in round 0; a warning names large or frozen weights
+            that are left out. A frozen weight named here is masked, and stays so when it is unfrozen.
         criterion: ``"magnitude"``, ``"random"`` (drawn by torch's seed), or a function (weights, masks) -> scores, dicts by
             name, that is called when a fit ends; the lowest scores of the kept weights are pruned.
         rewind: ``"init"``; or where in round 0 later rounds start from (Frankle et al. 2020): ``"500it"``, after so many

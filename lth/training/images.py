@@ -148,7 +148,7 @@ class ImageTask(Task):
         splits, data = self.splits, self.config.data
         mean, std = normalization(self.normalize, data.channels)
         return {
-            "model": self.config.model.target or self.config.model.name,
+            "model": self.config.model.title,
             "data": data.name if data.classes == "all" else f"{data.name} {'+'.join(splits.classes)}",
             "pretrained": self.config.model.weights != "none",
             **flops.sizes(sum(p.numel() for p in self.network.parameters()), masks, self.layer_flops),

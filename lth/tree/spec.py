@@ -126,7 +126,8 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         drawn: the parts of the data that are drawn from the training folder.
     """
     model, optim, prune = config.model, config.optim, config.prune
-    normalize = "half" if model.name == "efficientnet_lite0" else "imagenet"  # what auto stands for
+    # what auto stands for; of timm's networks it is known to timm alone
+    normalize = None if model.library == "timm" else "half" if model.name == "efficientnet_lite0" else "imagenet"
     norms = config.finetune != "all" and (model.name not in OWN or model.name == "resnet20")
     without_effect = {
         "optim.momentum": optim.name != "sgd",

@@ -77,6 +77,8 @@ class Data(Checked):
     normalize: str = choice("auto", "imagenet", "half", "none", "mnist", "cifar10")
     on_error: str = choice("fail", "skip", free=True)  # where an image cannot be decoded: end the run, or leave it out
     cache: str = key("${outputs}/cache", "a folder", bool, free=True)  # the folder of decoded pixels and downloads
+    # read and hash all images, in place of those alone whose size, time or inode differs from when they were decoded
+    verify: bool = key(False, free=True)
     cache_limit: float = number(16.0, at_least=0, free=True)  # GB of decoded pixels; larger folders are streamed
     workers: int = number(2, at_least=0, free=True)  # processes that decode images of streamed folders
     train_per_class: int = number(300, at_least=2, free=True)  # training images rendered, only for data=scenes

@@ -232,6 +232,8 @@ class Config(Checked):
     finetune: str = "all"  # which layers are trained: all, head, or blocks joined by +, with the head; prune=finetune is a method
     epochs: int = number(30, at_least=1)  # of each round
     outputs: str = key("outputs", "a folder", bool, free=True)  # the folder of rounds, tables and figures
+    # the file of a ticket's trained weights: of their full shapes, or compact: those that the masks keep, without the zeros
+    final: str = choice("dense", "compact", free=True)
     data: Data = field(default_factory=Data)
     features: Features = field(default_factory=Features)
     model: Model = field(default_factory=Model)

@@ -21,6 +21,7 @@ ALL = {
     "report": commands.report,
     "first_sight": files.first_sight,
     "second_start": files.second_start,
+    "disk": files.disk,
     "schedule": sweep.schedule,
     "sweep": sweep.sweep,
 }

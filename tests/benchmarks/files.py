@@ -11,12 +11,16 @@ from statistics import median
 from unittest.mock import patch
 
 import numpy as np
+import torch
 from PIL import Image
 
 from lth.config import Config, Data, Logger, Model
 from lth.data import decoded, folders, scenes
+from lth.models import build
+from lth.pruning import masks as M
 from lth.training.callbacks import Reseed
 from lth.training.search import search
+from lth.tree.ticket import FINAL, START, TICKET, Ticket, save_final, save_start, save_ticket
 from tests.benchmarks.timing import medians, show
 
 SMALL, PHOTOGRAPHS = 70_000, 750  # small files in all, photographs of each class
@@ -87,3 +91,26 @@ def second_start(small: str = "") -> None:
                 except Reached:
                     seconds.append(time.perf_counter() - begin)
     show("small files, from the command to its first step", {"first": seconds[0], "next": median(seconds[2:])}, "next")
+
+
+def disk() -> None:
+    """The tensors of chains of simple_cnn at rate 0.2, with random masks: final=compact against final=dense."""
+    net = build.build(Config(), 6).net
+    state, sizes = {name: tensor.clone() for name, tensor in net.state_dict().items()}, {"dense": [], "compact": []}
+    masks = M.dense({name: state[name] for name in M.prunable(net)})
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        start = save_start(folder, state)
+        for k in range(63):
+            ticket = Ticket(masks, state)
+            save_ticket(folder, ticket, start)
+            for kind, so_far in sizes.items():
+                save_final(folder, ticket.start, masks, {}, compact=kind == "compact")
+                names = (FINAL, TICKET, *(() if k else (START,)))  # one start for the chain
+                so_far.append(sum((folder / name).stat().st_size for name in names))
+            scores = {name: torch.rand(mask.shape) for name, mask in masks.items()}
+            masks = M.keep_top(scores, masks, round(0.8 * M.kept(masks)))
+    print("\ntensors of a chain of simple_cnn at rate 0.2")
+    for rounds in (21, 63):
+        dense, compact = (sum(so_far[:rounds]) / 1e9 for so_far in sizes.values())
+        print(f"  {rounds} rounds: dense {dense:.2f} GB, compact {compact:.2f} GB   {compact / dense:.3f}")

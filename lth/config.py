@@ -88,6 +88,8 @@ class Data(Checked):
     normalize: str = choice("auto", *NORMALIZE)
     on_error: str = choice("fail", "skip", free=True)  # where an image cannot be decoded: end the run, or leave it out
     cache: str = key("${outputs}/cache", "a folder", bool, free=True)  # the folder of decoded pixels and downloads
+    # read and hash all images, in place of those alone whose size, time or inode differs from when they were decoded
+    verify: bool = key(False, free=True)
     cache_limit: float = number(16.0, at_least=0, free=True)  # GB of decoded pixels; larger folders are streamed
     workers: int = number(2, at_least=0, free=True)  # processes that decode images of streamed folders
     train_per_class: int = number(300, at_least=2, free=True)  # training images rendered, only for data=scenes
@@ -262,6 +264,8 @@ class Config(Checked):
     finetune: str = "all"  # which layers are trained: all, head, or blocks joined by +, with the head; prune=finetune is a method
     epochs: int = number(30, at_least=1)  # of each round
     outputs: str = key("outputs", "a folder", bool, free=True)  # the folder of rounds, tables and figures
+    # the file of a ticket's trained weights: of their full shapes, or compact: those that the masks keep, without the zeros
+    final: str = choice("dense", "compact", free=True)
     data: Data = field(default_factory=Data)
     features: Features = field(default_factory=Features)
     model: Model = field(default_factory=Model)

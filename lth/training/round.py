@@ -77,10 +77,10 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
     """
     config, ticket, masks = task.config, start.ticket, start.ticket.masks
     about_network = task.facts(masks)
-    about = {name: about_network.get(name) for name in DESCRIBED} | {"format": "lth-final-1"}
+    about = {name: about_network.get(name) for name in DESCRIBED}
     files.write_bytes(folder / "metrics.csv", metrics.to_csv(result.rows))
     tickets.save_ticket(folder, ticket, init)
-    files.write_tensors(folder / "final.safetensors", tensors(task.network), about)
+    written = tickets.save_final(folder, tensors(task.network), masks, about, compact=config.final == "compact")
     shape, control, origin, line = task.input_shape(), None, None, None
     effective = flow.effective_density(task.network, masks, shape) if shape else None
     if spec.control:
@@ -122,7 +122,7 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
         "effective_density": effective,
         "layers": M.per_layer(masks),
         "layer_weights": {name: mask.numel() for name, mask in masks.items()},
-        "format": about["format"],
+        "format": written,
         "test": test,
         "checks": checked,
         "start": init,

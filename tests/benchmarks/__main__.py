@@ -6,7 +6,7 @@ import sys
 import torch
 
 from lth.training import device
-from tests.benchmarks import commands, epochs, frozen, half, rival, steps, sweep
+from tests.benchmarks import commands, epochs, files, frozen, half, rival, steps, sweep
 
 ALL = {
     "start": commands.start,
@@ -19,6 +19,9 @@ ALL = {
     "frozen": frozen.frozen,
     "half": half.half,
     "report": commands.report,
+    "first_sight": files.first_sight,
+    "second_start": files.second_start,
+    "disk": files.disk,
     "schedule": sweep.schedule,
     "sweep": sweep.sweep,
 }

@@ -15,9 +15,13 @@ def method(record: Record) -> str:
     """Return what is not at its default in how a round was pruned and retrained, or 'magnitude'; '' if dense."""
     if not record.round:
         return ""
+    return _joined("gradual" * record.gradual, _how(record)) or "magnitude"
+
+
+def _how(record: Record) -> str:
     criterion = record.criterion if record.allocation == "global" else f"{record.criterion}, {record.allocation}"
     words = [structure(record), criterion, f"rewind {record.rewind}", RETRAIN.get(record.retrain, record.retrain)]
-    return ", ".join(word for word in words if word not in PLAIN) or "magnitude"
+    return ", ".join(word for word in words if word not in PLAIN)
 
 
 def structure(record: Record) -> str:
@@ -36,9 +40,10 @@ def chains(records: Sequence[Record]) -> dict[str, str]:
     names = {}
     for record in pruned:
         rate = f"{100 * record.rate:g}%"
-        rate = f"one shot to rounds of {rate}" if record.levels > 1 else f"{rate} a round"
-        how = method(record)
-        names[record.step] = _joined(rate, "" if how == "magnitude" else how, _settings(record, keys))
+        once = "gradual" if record.gradual else "one shot" if record.levels > 1 else ""
+        names[record.step] = _joined(
+            f"{once} to rounds of {rate}" if once else f"{rate} a round", _how(record), _settings(record, keys)
+        )
     return names
 
 

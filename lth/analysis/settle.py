@@ -26,7 +26,7 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
         why, changes = _more(v, seeds)
     elif best and missing(best):
         why = f"run {' and '.join(f'the {name}' for name in missing(best))}"
-        kinds = [kind for kind, name in KINDS.items() if name in best.comparisons or name in EXPECTED]
+        kinds = [kind for kind, name in KINDS.items() if name in best.comparisons or EXPECTED.get(name) in missing(best)]
         changes = {"prune.controls": "+".join(kinds), "prune.control_rounds": f"{best.ticket.round}"}
     elif best:
         why = "nothing is open here; for sparser tickets"
@@ -41,7 +41,8 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
 
 def missing(v: Verdict) -> list[str]:
     """Return what the controls are called that a ticket should have and has not."""
-    return [called for name, called in EXPECTED.items() if name not in v.comparisons]
+    accepted = [EQUAL] if v.ticket.gradual else EXPECTED  # as a gradual round has no other control
+    return [EXPECTED[name] for name in accepted if name not in v.comparisons]
 
 
 def _more(v: Verdict, seeds: Sequence[int]) -> tuple[str, dict[str, str]]:

@@ -82,6 +82,6 @@ def _test(accuracy: str, score: str) -> str:
         f"iteration's at most {100 * SLACK:g}% of the dense network's mean (Frankle & Carbin 2019, section 1). p is the larger "
         f"of both one-sided p values; p (Holm), corrected for the densities of the chain, is at most {ALPHA:g}. *Matching* is "
         f"the same of weights rewound to a later checkpoint or to pretrained ones; *matching in {word}* is the {word} alone, of "
-        "networks that start trained. Speed is not compared where an early stop is not seen: the lowest validation loss is the "
-        "last one."
+        "networks that start trained or are pruned while they train. Speed is not compared where an early stop is not seen: the "
+        "lowest validation loss is the last one."
     )

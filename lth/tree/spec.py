@@ -32,7 +32,9 @@ class Spec:
         index: number of the round; a control has that of its ticket.
         prune: what is not at its default in the prune step that leads to it, or to the ticket of a control.
         levels: rounds that the prune step stands for.
-        epochs, finetune: as the key has them.
+        gradual: whether it is pruned while it trains, from the start of round 0; such a round takes the epochs of its levels.
+        epochs: of its training.
+        finetune: as the key has it.
         recipe: what replicates share, hashed: all that determines the dense network of its chain, but the seed.
         family: the recipe without the number of epochs.
     """
@@ -44,7 +46,9 @@ class Spec:
         self.index: int = parent.index + (self.control is None) if parent else 0
         self.prune: dict[str, Any] = parent.prune if parent and self.control else content.get("prune", {})
         self.levels: int = self.prune.get("levels", 1)
-        self.epochs: int = self.root.content.get("epochs", Config.epochs)
+        epochs: int = self.root.content.get("epochs", Config.epochs)
+        self.gradual = self.prune.get("schedule") == "gradual"
+        self.epochs = epochs * (self.levels + 1) if self.gradual else epochs
         self.finetune: str = self.root.content.get("finetune", Config.finetune)
         self.recipe = _digits(_without(self.root.content, "seed", "initial"))
         self.family = _digits(_without(self.root.content, "seed", "initial", "epochs"))
@@ -128,6 +132,7 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         "model.width": model.name != "resnet20",
         "model.head": model.name in (*OWN, "custom"),
         "model.frozen_bn": not norms,
+        **dict.fromkeys(("prune.begin", "prune.end", "prune.every"), prune.schedule != "gradual"),
         "prune.budget": prune.structure != "channels",
         "prune.score_images": prune.criterion not in ("snip", "grasp"),
         "prune.scope": config.finetune == "all" and prune.scope == "all",
@@ -150,7 +155,7 @@ def effective(config: Config, drawn: Collection[str] = DRAWN) -> dict[str, Any]:
 
 def depth(prune: Prune) -> int:
     """Return the number of the last round of a chain."""
-    once = prune.schedule == "one_shot" or ":" in prune.structure  # a pattern leaves nothing to prune again
+    once = prune.schedule != "imp" or ":" in prune.structure  # a pattern leaves nothing to prune again
     return min(prune.rounds, 1) if once else prune.rounds
 
 
@@ -191,6 +196,8 @@ def _chain(content: dict[str, Any], prune: Prune, step: dict[str, Any]) -> list[
     """Return round 0, determined by ``content``, and the rounds that the prune step ``step`` leads to."""
     if prune.schedule == "one_shot" and prune.rounds > 1 and ":" not in prune.structure:
         step = step | {"levels": prune.rounds}
+    if prune.schedule == "gradual":
+        step = step | {"levels": prune.rounds, "schedule": "gradual"}
     specs = [Spec(content)]
     for _ in range(depth(prune)):
         specs.append(Spec({"parent": specs[-1].key, "prune": step}, specs[-1]))
@@ -221,6 +228,6 @@ def controls(prune: Prune, specs: list[Spec]) -> list[Spec]:
 def _control(ticket: Spec, kind: str) -> Spec:
     if kind != "dense":
         return Spec({"parent": ticket.key, "control": kind}, ticket)
-    epochs = ticket.epochs * (ticket.index + 1)  # of all trainings of the ticket's chain
+    epochs = ticket.epochs if ticket.gradual else ticket.epochs * (ticket.index + 1)  # of all trainings of the ticket's chain
     content = _without(ticket.root.content, "epochs")
     return Spec(content | ({"epochs": epochs} if epochs != Config.epochs else {}))

@@ -41,9 +41,8 @@ def chains(records: Sequence[Record]) -> dict[str, str]:
     for record in pruned:
         rate = f"{100 * record.rate:g}%"
         once = "gradual" if record.gradual else "one shot" if record.levels > 1 else ""
-        names[record.step] = _joined(
-            f"{once} to rounds of {rate}" if once else f"{rate} a round", _how(record), _settings(record, keys)
-        )
+        rate = f"{once} to rounds of {rate}" if once else f"{rate} a round"
+        names[record.step] = _joined(rate, _how(record), _settings(record, keys))
     return names
 
 

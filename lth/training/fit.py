@@ -77,14 +77,15 @@ def fit(
     interrupted = checkpoints.load_valid(path) if path else None
     begin, before = interrupted or start.checkpoint, interrupted.progress if interrupted else None
     module, data, first_rate = task.modules(start.seed, begin, epochs, start.constant_rate)
-    masks = (interrupted.masks if interrupted else None) or start.ticket.masks
+    masks = start.ticket.masks | (interrupted.masks if interrupted else {})  # in the order of the network's parameters
     ticket = LotteryTicket(None, target=task.target, masks=masks, init=start.ticket.rewind)
     monitor = Monitor(ticket, begin.state, begin.moments, first_rate)
     if before:
         monitor.resume(before.observed)
     history = History(task.target, task.names, task.images_per_step, path, before, ticket if start.gradual else None)
     restore = Restore(begin, task.target, exactly=interrupted is not None)
-    gradual = [Gradual(ticket, task.config.prune, start.expected)] if start.gradual else []
+    iterations = task.steps_per_epoch and task.steps_per_epoch * epochs
+    gradual = [Gradual(ticket, task.config.prune, start.expected, iterations)] if start.gradual else []
     callbacks = [ticket, restore, *gradual, monitor, Reseed(start.seed, begin.generators), history]
     if rewind:
         callbacks.append(rewind)

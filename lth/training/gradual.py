@@ -22,18 +22,19 @@ class Gradual(pl.Callback):
         ticket: the callback that holds the masks, dense ones at first.
         prune: the prune step.
         final: number of weights that are kept in the end.
+        iterations: of the whole training; None: the Trainer tells, which it cannot where a round goes on in mid-epoch.
 
     Raises:
         UsageError: training is shorter than the time between two prunings.
         InvariantError: masks do not have the scheduled count, or regrow a weight.
     """
 
-    def __init__(self, ticket: LotteryTicket, prune: Prune, final: allocation.Keep) -> None:
-        self.ticket, self.prune, self.final = ticket, prune, final
+    def __init__(self, ticket: LotteryTicket, prune: Prune, final: allocation.Keep, iterations: int | None) -> None:
+        self.ticket, self.prune, self.final, self.iterations = ticket, prune, final, iterations
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.schedule = gradual.schedule(self.prune, int(trainer.estimated_stepping_batches))
+        self.schedule = gradual.schedule(self.prune, self.iterations or int(trainer.estimated_stepping_batches))
         self.dense = gradual.dense(self.ticket.masks, self.final)
 
     @override

@@ -56,10 +56,10 @@ class Checkpoint:
     moments: "State" = field(default_factory=dict)
     generators: "State" = field(default_factory=dict)
     scaler: "State" = field(default_factory=dict)
-    masks: "State" = field(default_factory=dict)
     schedules: list[dict[str, Any]] = field(default_factory=list)
     progress: Progress | None = None
     epoch: int = 0
+    masks: "State" = field(default_factory=dict)
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lth.config import Config
 from lth.tree.record import Record
-from lth.tree.spec import flat
+from lth.tree.spec import GRADUAL, flat
 
 # Keys that a record's model, finetune, data, seed and prune step have as fields of their own.
 FIELDS = {"seed", "model.name", "finetune", "data.name", "prune.schedule", "prune.rounds"} | {
@@ -22,8 +22,8 @@ def _defaults() -> dict[str, Any]:
 
 
 def setting(record: Record, key: str) -> Any:
-    """Return the value of a dotted key in a record's chain; None for a key of pruning of a dense network."""
-    if key.startswith("prune.") and not record.round:
+    """Return the value of a dotted key in a record's chain; None for a key of pruning that is not the record's."""
+    if (key.startswith("prune.") and not record.round) or (key in GRADUAL and not record.gradual):
         return None
     return record.settings.get(key, _defaults().get(key))
 

@@ -15,6 +15,7 @@ from lth.errors import UsageError
 from lth.hashes import of_json
 
 FORMAT = 2  # of a round: what its numbers mean and which streams they are drawn from
+GRADUAL = ("prune.begin", "prune.end", "prune.every")  # keys that have an effect with prune.schedule=gradual alone
 DRAWN = ("val", "test")  # parts that are drawn from the training folder, where a data set has no folders of their own
 
 
@@ -132,7 +133,7 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         "model.width": model.name != "resnet20",
         "model.head": model.name in (*OWN, "custom"),
         "model.frozen_bn": not norms,
-        **dict.fromkeys(("prune.begin", "prune.end", "prune.every"), prune.schedule != "gradual"),
+        **dict.fromkeys(GRADUAL, prune.schedule != "gradual"),
         "prune.budget": prune.structure != "channels",
         "prune.score_images": prune.criterion not in ("snip", "grasp"),
         "prune.scope": config.finetune == "all" and prune.scope == "all",

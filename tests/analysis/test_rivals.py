@@ -5,7 +5,6 @@ from lth.analysis.ends import EARLY_STOP
 from lth.analysis.statement import text
 from tests.analysis.invent import arm
 
-
 DENSE = [0.5, 0.6, 0.7]
 
 

@@ -133,7 +133,8 @@ class Model(Checked):
 class Prune(Checked):
     """A prune step: what is pruned, by which criterion, how much, what follows. The number of rounds is in no key."""
 
-    schedule: str = choice("imp", "one_shot", free=True)  # of pruning, not of the learning rate. imp: train in each round
+    # of pruning, not of the learning rate. imp: a training for each round; gradual: one training, as long as all of these
+    schedule: str = choice("imp", "one_shot", "gradual", free=True)
     rounds: int = number(5, at_least=0, at_most=1000, free=True)  # how many times it is pruned; 0: the dense network alone
     rate: float = number(0.2, above=0, below=1)  # fraction of the remaining weights pruned in a round
     head: bool = True  # whether all layers of the head are pruned, too
@@ -157,6 +158,9 @@ class Prune(Checked):
     retrain: str = choice("rewind", "lr", "finetune")
     # the folder of a finished round, or a pattern that matches one: its masks are trained here, found elsewhere; one round
     ticket: str | None = key(None, "the folder of a finished round", bool, free=True)
+    begin: float = number(0.0, at_least=0, below=1)  # gradual only: the part of the training before pruning begins
+    end: float = number(0.75, above=0, at_most=1)  # gradual only: the part of the training after which nothing is pruned
+    every: int = number(100, at_least=1)  # gradual only: iterations between prunings
     # networks trained beside the tickets, joined by +; all: all but order and sign
     controls: str = text(
         "none",
@@ -176,6 +180,17 @@ class Prune(Checked):
         if self.structure != "weights":
             require(self.ticket is None, "prune.structure", self.structure, "weights with prune.ticket")
             self._check_structure()
+        if self.schedule == "gradual":
+            self._check_gradual()
+
+    def _check_gradual(self) -> None:
+        here = " with prune.schedule=gradual"
+        require(self.ticket is None, "prune.ticket", self.ticket, f"null{here}")
+        only = {"structure": "weights", "scope": "trainable", "criterion": "magnitude", "rewind": "init", "retrain": "rewind"}
+        for name, value in only.items():
+            require(getattr(self, name) == value, f"prune.{name}", getattr(self, name), f"{value}{here}")
+        require(self.controls in ("none", "dense"), "prune.controls", self.controls, f"none or dense{here}")
+        require(self.begin < self.end, "prune.begin", self.begin, f"a number below prune.end={self.end:g}{here}")
 
     def _check_sign(self) -> None:
         require(self.retrain == "rewind", "prune.retrain", self.retrain, "rewind with the signs of the initial weights")
@@ -283,6 +298,8 @@ class Config(Checked):
         require(any_channels, "data.channels", data.channels, here)
         alone = devices == 1 or self.prune.rewind in STARTS
         require(alone, "prune.rewind", self.prune.rewind, "init or sign with several trainer.devices")
+        alone = devices == 1 or self.prune.schedule != "gradual"
+        require(alone, "prune.schedule", self.prune.schedule, "imp or one_shot with several trainer.devices")
         require(data.batch_size >= devices, "data.batch_size", data.batch_size, f"at least trainer.devices={devices}")
 
 

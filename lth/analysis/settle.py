@@ -27,7 +27,7 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
         why += ", also in the search that found the masks" * ("seed" in changes and last.origin is not None)
     elif best and missing(best):
         why = f"run {' and '.join(f'the {name}' for name in missing(best))}"
-        kinds = [kind for kind, name in KINDS.items() if name in best.comparisons or name in EXPECTED]
+        kinds = [kind for kind, name in KINDS.items() if name in best.comparisons or EXPECTED.get(name) in missing(best)]
         changes = {"prune.controls": "+".join(kinds), "prune.control_rounds": f"{best.ticket.round}"}
     elif last.origin:
         why = "nothing is open here" if best else "more seeds would not change that"
@@ -45,7 +45,8 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
 
 def missing(v: Verdict) -> list[str]:
     """Return what the controls are called that a ticket should have and has not."""
-    return [called for name, called in EXPECTED.items() if name not in v.comparisons]
+    accepted = [EQUAL] if v.ticket.gradual else EXPECTED  # as a gradual round has no other control
+    return [EXPECTED[name] for name in accepted if name not in v.comparisons]
 
 
 def _more(v: Verdict, seeds: Sequence[int]) -> tuple[str, dict[str, str]]:

@@ -109,11 +109,23 @@ class LotteryTicket(pl.Callback):
         if mine != (first := trainer.strategy.broadcast(mine)):
             raise InvariantError(f"rank {trainer.global_rank} holds masks {mine[:12]}, rank 0 holds {first[:12]}.")
         self._seed = trainer.strategy.broadcast(torch.initial_seed())
+        self._mask(network)
+        params = dict(network.named_parameters())
+        self._without_gradient = {name: params[name] for name in self.masks} if self._selects and self.round == 0 else {}
+
+    def _mask(self, network: nn.Module) -> None:
         params = dict(network.named_parameters())
         pruned = [(params[name], mask) for name, mask in self.masks.items() if not mask.all()]  # the others cost nothing
         self._pruned = [(p, torch.empty_like(p.data).copy_(mask)) for p, mask in pruned]
-        self._without_gradient = {name: params[name] for name in self.masks} if self._selects and self.round == 0 else {}
         M.multiply_(self._pruned)
+
+    def prune(self, trainer: pl.Trainer, pl_module: pl.LightningModule, masks: M.Masks) -> None:
+        """Go on training with sparser masks: newly pruned weights and the optimisers' moments of them become 0."""
+        self.masks = masks
+        self._mask(self.network(pl_module))
+        states = [(optimizer.state.get(p, {}), p, m) for optimizer in trainer.optimizers for p, m in self._pruned]
+        M.multiply_([(t, m.to(t)) for state, p, m in states for t in state.values() if getattr(t, "shape", None) == p.shape])
+        self._attach(trainer, pl_module)
 
     def _begin_round(self, trainer: pl.Trainer, network: nn.Module) -> None:
         if trainer.ckpt_path is not None and not self._saved:
@@ -131,7 +143,10 @@ class LotteryTicket(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._trained = True
-        self._detach()  # what a learning rate finder attached
+        self._attach(trainer, pl_module)
+
+    def _attach(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._detach()  # what was for other masks, or a learning rate finder attached
         self._hooks = [optimizer.register_step_post_hook(self._after_step) for optimizer in trainer.optimizers]
         if not pl_module.automatic_optimization:  # the module may clip before its optimiser's step begins
             hooks = [(p, lambda p, m=m: M.multiply_([(p.grad, m)])) for p, m in self._pruned if p.requires_grad]

@@ -23,7 +23,10 @@ DENSE, COMPACT = "lth-final-1", "lth-final-compact-1"
 
 @dataclass(frozen=True)
 class Ticket:
-    """Masks by parameter name, bool, True = kept (all True in round 0), and every tensor to rewind to, unmasked."""
+    """Masks by parameter name, bool, True = kept (all True in round 0), and every tensor to rewind to, unmasked.
+
+    A finished gradual round has its last masks; its training started from the unmasked tensors.
+    """
 
     masks: M.Masks
     rewind: dict[str, Tensor]

@@ -94,6 +94,20 @@ def test_speed_is_not_asked_of_a_network_that_starts_trained():
     assert "its weights start trained, so speed is not compared" in shown
 
 
+def test_a_gradual_network_is_judged_by_accuracy_beside_equal_compute_alone():
+    records = [*arm(0, DENSE), *arm(1, GOOD, [5000] * 3, levels=3, epochs=40, settings={"prune.schedule": "gradual"})]
+    headline, shown, _, settle = account(records)
+    assert headline == (
+        "simple_cnn all, gradual to rounds of 20%: subnetwork that matches in accuracy at 51.20% of weights (n = 3); "
+        "dense network of equal compute not run"
+    )
+    assert "it is pruned while it trains, so speed is not compared" in shown
+    assert "run the dense network of equal compute: " in settle
+    assert "prune.controls=dense " in settle
+    equal = arm(0, GOOD, epochs=40, recipe="longer")
+    assert "no worse than the dense network of equal compute" in account([*records, *equal])[0], "40 epochs, not 80"
+
+
 def test_one_seed_asks_for_five():
     headline, shown, missed, settle = account([*arm(0, [0.5]), *arm(1, [0.9], [10], command="seed=0 data=scenes")])
     assert "n = 1" in headline

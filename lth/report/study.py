@@ -155,12 +155,10 @@ def caption(records: Sequence[Record], study: Study, exports: Sequence[Export], 
     text = (
         f"{table.caption(records, accuracy)} Of each chain the sparsest ticket that is shown to win or to match, else the "
         f"sparsest within {100 * WITHIN:g} pp of its dense network in validation accuracy, else the sparsest of all. "
-        f"{table.RUNNING} MFLOPs are theoretical, 2 for a multiplication and an addition; the file is model.safetensors, of a dense network "
-        "computed, 4 bytes a parameter. "
+        f"{table.RUNNING} MFLOPs are theoretical, 2 for a multiplication and an addition. The file is model.safetensors; that of a "
+        "dense network is computed, 4 bytes a parameter. "
     )
-    text += (
-        f"Times: one image, one thread, the first seed, weights of the last epoch; {times}." if times else "No time was measured."
-    )
+    text += f"Times are of one image, on one thread, of the first seed: {times}." if times else "No time was measured."
     for why in dict.fromkeys(study.left_out.values()):
         text += f" Left out: {', '.join(name for name, other in study.left_out.items() if other == why)} ({why.rstrip('.')})."
     return text

@@ -84,15 +84,13 @@ def chosen(config: Config, rows: Rows, records: Sequence[Record], say: Say) -> S
         size = Size(**before.size)
         say(f"budget       {given.budget}: {plan.difference(wanted, size, given.density)}, as chosen before")
         return size
-    costs = estimate.measured(rows, records, lambda line: None)
+    costs = estimate.measured(rows, records, say)
     size, seconds = plan.choose(config, lambda one: estimate.seconds(searches(config, rows, one).values(), records, costs))
     enough = f"{math.ceil(seconds / 60)}min or more here, for {plan.difference(wanted, size, given.density)}"
     require(seconds <= plan.budget(given.budget), "study.budget", given.budget, enough)
     signals.stop("nothing was trained yet")
-    say(
-        f"budget       {given.budget}: {plan.difference(wanted, size, given.density)}; about {duration(seconds)} of training, "
-        "estimated from finished rounds and from some steps of each network"
-    )
+    less, left = plan.difference(wanted, size, given.density), duration(seconds)
+    say(f"budget       {given.budget}: {less}; about {left} of training are left")
     return size
 
 

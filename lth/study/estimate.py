@@ -1,9 +1,9 @@
 """How long a study takes: from finished rounds of its networks, or from a few steps of each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from lth.config import Logger
 from lth.launch.graph import unite
 from lth.training import search
-from lth.training.experiment import ImageExperiment
+from lth.training.experiment import ImageExperiment, Say
 from lth.tree.record import Record
 
 STEPS = 6  # of training that are timed
@@ -37,7 +37,7 @@ def of_record(record: Record, images: Mapping[str, int]) -> Cost:
     return Cost(once, each * (images["train"] + FORWARD * images["val"]))
 
 
-def timed(experiment: ImageExperiment, say: Callable[[str], None]) -> Cost:
+def timed(experiment: ImageExperiment) -> Cost:
     """Train a few steps of a dense network and of a ticket, in a folder that is removed again; return what rounds cost.
 
     Features of frozen blocks are computed for all images, and kept where the study finds them.
@@ -49,24 +49,28 @@ def timed(experiment: ImageExperiment, say: Callable[[str], None]) -> Cost:
     with TemporaryDirectory() as folder:
         prune = replace(config.prune, rounds=1, controls="none", control_rounds="all")
         config = replace(config, epochs=1, outputs=str(Path(folder)), prune=prune, logger=Logger("none"))
-        *_, ticket = search.rounds(replace(experiment, config=config, splits=replace(splits, **few)), say, "timing, ")
+        *_, ticket = search.rounds(replace(experiment, config=config, splits=replace(splits, **few)), _nothing, "timing, ")
     return of_record(ticket, {name: len(getattr(splits, name)) for name in parts})
+
+
+def _nothing(line: str) -> None:
+    """Say nothing."""
 
 
 def _spread(indices: np.ndarray, most: int) -> np.ndarray:
     return indices[np.unique(np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(int))]
 
 
-def measured(rows: Mapping[str, ImageExperiment], records: Sequence[Record], say: Callable[[str], None]) -> dict[str, Cost]:
-    """Return, by family of rounds, what they cost."""
+def measured(rows: Mapping[str, ImageExperiment], records: Sequence[Record], say: Say) -> dict[str, Cost]:
+    """Return, by family of rounds, what they cost, and say it: of finished rounds the median, else of a timing."""
     costs = {}
-    for experiment in rows.values():
+    for name, experiment in rows.items():
         [family] = {spec.family for spec in experiment.tickets()}
         own = [of_record(r, r.images) for r in records if r.family == family and r.images_per_second]
-        if own:
-            costs[family] = Cost(fmean(c.once for c in own), fmean(c.epoch for c in own))
-        else:
-            costs[family] = timed(experiment, say)
+        cost = Cost(median(c.once for c in own), median(c.epoch for c in own)) if own else timed(experiment)
+        basis = f"from {len(own)} finished rounds" if own else f"from {STEPS} steps"
+        say(f"{name}: {cost.epoch:.2g} s an epoch, {cost.once:.2g} s a round beside that ({basis})")
+        costs[family] = cost
     return costs
 
 

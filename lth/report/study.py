@@ -155,8 +155,8 @@ def caption(records: Sequence[Record], study: Study, exports: Sequence[Export], 
     text = (
         f"{table.caption(records, accuracy)} Of each chain the sparsest ticket that is shown to win or to match, else the "
         f"sparsest within {100 * WITHIN:g} pp of its dense network in validation accuracy, else the sparsest of all. "
-        f"{table.RUNNING} MFLOPs are theoretical, 2 for a multiplication and an addition. The file is model.safetensors; that of a "
-        "dense network is computed, 4 bytes a parameter. "
+        f"{table.RUNNING} MFLOPs are theoretical, 2 for a multiplication and an addition. The file is model.safetensors; "
+        "that of a dense network is computed, 4 bytes a parameter. "
     )
     text += f"Times are of one image, on one thread, of the first seed: {times}." if times else "No time was measured."
     for why in dict.fromkeys(study.left_out.values()):

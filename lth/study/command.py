@@ -44,6 +44,7 @@ def run(config: Config, launcher: str = "", options: dict[str, Any] | None = Non
     every = searches(config, rows, size)
     keys = dict.fromkeys(spec.key for experiment in every.values() for spec in experiment.rounds())
     facts = {"rounds": list(keys), "asked": _asked(config, rows), "size": asdict(size), "left_out": left_out}
+    outputs.mkdir(parents=True, exist_ok=True)
     files.write_json(outputs / study.FILE, {"format": study.FORMAT, **facts})
     if launcher:
         for error in sweep.train(list(every.values()), launcher, dict(options or {})):

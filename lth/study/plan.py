@@ -28,15 +28,18 @@ def names(study: Study) -> list[str]:
 
 
 def row(config: Config, name: str) -> Config:
-    """Return the configuration of a row's dense network. Raises UsageError."""
+    """Return the configuration of a row's dense network, with how its tickets are pruned. Raises UsageError.
+
+    The new head of pretrained blocks is not pruned with them: its weights are small, so a global ranking would prune it first.
+    """
     model, _, finetune = name.partition(":")
     changes = {} if model == "custom" else {"target": None, "version": ""}
     if model in (*OWN, "custom"):
         changes["weights"] = "none"
-    dense = replace(config.prune, rounds=0, controls="none")
-    return replace(
-        config, model=replace(config.model, name=model, **changes), finetune=finetune or "all", prune=dense, study=Study()
-    )
+    chosen = replace(config.model, name=model, **changes)
+    head = config.prune.head and (finetune == "head" or chosen.weights == "none")
+    dense = replace(config.prune, rounds=0, controls="none", head=head)
+    return replace(config, model=chosen, finetune=finetune or "all", prune=dense, study=Study())
 
 
 def rounds(size: Size, density: float, structure: str = "weights") -> int:

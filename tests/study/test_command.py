@@ -59,7 +59,7 @@ def test_a_study_ends_in_a_table_a_figure_and_a_section_of_the_report(command, u
     text = (outputs / "study.md").read_text()
     assert "Left out: resnet18:layer3" in text
     assert "| implementation |" in out
-    rows = list(csv.DictReader((outputs / "study.csv").open()))
+    rows = list(csv.DictReader((outputs / "study.csv").read_text().splitlines()))
     assert [row["pruned"].partition(",")[0] for row in rows] == ["dense", "weights", "channels"]
     assert {row["n"] for row in rows} == {"2"}
     assert (outputs / "study.png").read_bytes().startswith(b"\x89PNG")
@@ -69,6 +69,20 @@ def test_a_study_ends_in_a_table_a_figure_and_a_section_of_the_report(command, u
     before = {path: path.stat().st_mtime_ns for path in outputs.glob("rounds/*/round.json")}
     assert command(MODELS, "study.seeds=2")[0] == 0
     assert {path: path.stat().st_mtime_ns for path in outputs.glob("rounds/*/round.json")} == before
+
+
+def test_the_chosen_tickets_are_exported_once_and_measured_beside_their_dense_networks(command, tmp_path, monkeypatch):
+    pytest.importorskip("torch_pruning", reason="the export needs it")
+    monkeypatch.setattr(measure, "SECONDS", 0.1)
+    monkeypatch.setattr(measure, "NEEDED", ("no_such_package",))
+    few = ("study.models=[lenet_300_100]", "study.seeds=1", "study.structures=[weights]", "study.controls=none")
+    code, out, err = command(*few)
+    assert code == 0, err
+    assert out.count("exporting    ") == 1
+    dense, ticket = csv.DictReader((tmp_path / "o/study.csv").read_text().splitlines())
+    assert float(ticket["file, MB"]) < float(dense["file, MB"])
+    assert float(ticket["ms, batch 1"]) > 0 < float(dense["ms, batch 1"])
+    assert "exporting" not in command(*few)[1]
 
 
 def test_a_launcher_trains_the_same_rounds(command, unmeasured, tmp_path):

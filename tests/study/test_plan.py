@@ -42,6 +42,12 @@ def test_a_row_has_the_key_of_the_same_experiment_alone():
     assert (one.model.weights, plan.row(study, "simple_cnn").model.weights) == ("imagenet", "none")
 
 
+def test_the_new_head_of_pretrained_blocks_is_not_pruned_with_them():
+    study = composed("experiment=study")
+    pruned = {name: plan.row(study, name).prune.head for name in plan.names(study.study)}
+    assert [name for name, head in pruned.items() if not head] == ["densenet121:denseblock3", "resnet18:layer3"]
+
+
 @pytest.mark.parametrize(("density", "structure", "expected"), [(0.1, "weights", 5), (0.1, "channels", 3), (0.63, "weights", 1)])
 def test_rounds_lead_to_the_density(density, structure, expected):
     assert plan.rounds(Size(1, 1, 0.37), density, structure) == expected

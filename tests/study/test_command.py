@@ -17,7 +17,8 @@ from lth.study import estimate, measure
 from lth.study.estimate import Cost
 from lth.tree.record import read
 
-SMALL = "experiment=study data=folder data.image_size=20 data.batch_size=16 epochs=1 prune.rate=0.7 trainer=cpu logger=none"
+SMALL = "experiment=study data=folder data.image_size=20 data.batch_size=16 epochs=1 trainer=cpu logger=none"
+SMALL += " prune.rate=0.7 study.density=0.3"  # one round
 MODELS = "study.models=[lenet_300_100,resnet18:layer3]"
 
 
@@ -55,7 +56,7 @@ def test_a_study_ends_in_a_table_a_figure_and_a_section_of_the_report(command, u
     assert code == 0, err
     assert err.count("resnet18:layer3: left out, since the weights of resnet18 could not be downloaded") == 1
     names = trained(outputs)
-    assert len(names) == 2 * (1 + (2 + 1) + (1 + 1)), "dense; tickets of weights and a control; of channels and a control"
+    assert len(names) == 2 * (1 + (1 + 1) + (1 + 1)), "dense; tickets of weights and a control; of channels and a control"
     text = (outputs / "study.md").read_text()
     assert "Left out: resnet18:layer3" in text
     assert "| implementation |" in out
@@ -102,21 +103,21 @@ def test_the_choice_of_a_budget_is_kept_when_the_command_is_repeated(command, un
     asked = ("study.models=[lenet_300_100]", "epochs=4", "study.budget=60min", *fewer)
     code, out, err = command(*asked)
     assert code == 0, err
-    assert "budget       60min: all that is asked for; about 36 min 0 s" in out
+    assert "budget       60min: all that is asked for; about 24 min 0 s" in out
     (tmp_path / "o/study.json").unlink()
     shutil.rmtree(tmp_path / "o/rounds")
     less = [*asked[:2], "study.budget=15min", *fewer]
-    assert "15min: 2 seeds instead of 3, 2 epochs instead of 4; about 12 min 0 s" in command(*less)[1]
+    assert "15min: 2 seeds instead of 3, 3 epochs instead of 4; about 12 min 0 s" in command(*less)[1]
     monkeypatch.setattr(estimate, "timed", lambda experiment: Cost(0.0, 1.0))
-    assert "15min: 2 seeds instead of 3, 2 epochs instead of 4, as chosen before" in command(*less)[1]
-    assert {r.epochs for r in read(tmp_path / "o").records} == {2}
+    assert "15min: 2 seeds instead of 3, 3 epochs instead of 4, as chosen before" in command(*less)[1]
+    assert {r.epochs for r in read(tmp_path / "o").records} == {3}
 
 
 def test_a_dry_run_prints_the_outline_and_trains_nothing(command, tmp_path):
     code, out, _ = command(MODELS, "--dry-run", "study.seeds=1")
     assert code == 0
-    assert "lenet_300_100, weights, seed 2018: 4 rounds of 1 epochs" in out
-    assert "0 finished, 6 to train" in out
+    assert "lenet_300_100, weights, seed 2018: 3 rounds of 1 epochs" in out
+    assert "0 finished, 5 to train" in out
     assert not trained(tmp_path / "o")
 
 

@@ -54,10 +54,9 @@ def parts(found: Found, accuracy: str) -> list[Part]:
     """Return the section of the study whose rounds were found, if there is one."""
     for outputs in sorted({record.folder.parent.parent for record in found.records if record.folder}):
         study = read(outputs, found)
-        records = of(study, found.records) if study else []
-        if records:
-            frame = frame_of(records, cards.read(found), accuracy)
-            text = caption(records, study, cards.read(found), accuracy)
+        if study and chosen(records := of(study, found.records), accuracy):
+            exports = cards.read(found)
+            frame, text = frame_of(records, exports, accuracy), caption(records, study, exports, accuracy)
             return [Part("", text, {"study": figure(records, accuracy)}, to_html(frame))]
     return []
 
@@ -88,7 +87,7 @@ def chosen(records: Sequence[Record], accuracy: str = ends.EARLY_STOP) -> list[t
     """Return the arms that the table shows, each dense network before its chains' ``best``, with their verdicts."""
     arms, judged = pairs.arms(records), verdict.by_chain(records, accuracy)
     result: list[tuple[Arm, Verdict | None]] = []
-    for recipe in dict.fromkeys(record.recipe for record in records if _of_row(record, records)):
+    for recipe in dense(records):
         result.append((arms[recipe, "", 0, ""], None))
         for chain in (chain for chain in judged if chain[0].ticket.recipe == recipe):
             v = best(chain, arms)
@@ -96,10 +95,13 @@ def chosen(records: Sequence[Record], accuracy: str = ends.EARLY_STOP) -> list[t
     return result
 
 
-def _of_row(record: Record, records: Sequence[Record]) -> bool:
-    """Return whether a dense network is one of a row: not one that trained longer, as the control of a ticket."""
-    shorter = min(r.epochs for r in records if r.family == record.family and not r.round)
-    return not record.round and not record.control and record.epochs == shorter
+def dense(records: Sequence[Record]) -> list[str]:
+    """Return the recipes of the rows, in their order: of each family the shortest; longer ones are controls of tickets."""
+    shortest: dict[str, Record] = {}
+    for record in (r for r in records if not r.round and not r.control):
+        other = shortest.setdefault(record.family, record)
+        shortest[record.family] = min(other, record, key=lambda r: r.epochs)
+    return [record.recipe for record in shortest.values()]
 
 
 def structure(record: Record) -> str:
@@ -155,24 +157,26 @@ def caption(records: Sequence[Record], study: Study, exports: Sequence[Export], 
     text = (
         f"{table.caption(records, accuracy)} Of each chain the sparsest ticket that is shown to win or to match, else the "
         f"sparsest within {100 * WITHIN:g} pp of its dense network in validation accuracy, else the sparsest of all. "
-        f"{table.RUNNING} MFLOPs are theoretical, 2 for a multiplication and an addition. The file is model.safetensors; "
-        "that of a dense network is computed, 4 bytes a parameter. "
+        "Train accuracy is the mean over the batches of that epoch, with dropout. MFLOPs are theoretical, 2 for a multiplication "
+        "and an addition. The file is model.safetensors; that of a dense network is computed, 4 bytes a parameter. "
     )
     text += f"Times are of one image, on one thread, of the first seed: {times}." if times else "No time was measured."
     for why in dict.fromkeys(study.left_out.values()):
-        text += f" Left out: {', '.join(name for name, other in study.left_out.items() if other == why)} ({why.rstrip('.')})."
+        rows = ", ".join(name for name, other in study.left_out.items() if other == why)
+        text += f" Left out: {rows} ({why.partition(';')[0].rstrip('.')})."  # what follows may say where files lie
     return text
 
 
 def figure(records: Sequence[Record], accuracy: str = ends.EARLY_STOP) -> Lines:
     """Return the plot of test accuracy against the parameters that remain: a colour a row, a line a chain, from dense on."""
     arms, lines = pairs.arms(records), []
-    dense = [arm for arm, v in chosen(records, accuracy) if v is None]
-    for colour, arm in zip(COLOURS * len(dense), dense):
+    recipes = dense(records)
+    for colour, recipe in zip(COLOURS * len(recipes), recipes):
+        arm = arms[recipe, "", 0, ""]
         record = first(arm)
         chains: dict[str, list[Arm]] = {}
-        for (recipe, _, index, control), other in arms.items():
-            if recipe == record.recipe and index and not control:
+        for (own, _, index, control), other in arms.items():
+            if own == recipe and index and not control:
                 chains.setdefault(structure(first(other)), []).append(other)
         for what, tickets in chains.items() or [("dense", [])]:
             dash, marker = STYLES.get(what, ("", "D"))

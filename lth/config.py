@@ -53,6 +53,12 @@ def text(default: str, accepted: str, pattern: str, free: bool = False) -> Any:
     return key(default, accepted, lambda value: re.fullmatch(pattern, value), free)
 
 
+def kinds(default: str) -> Any:
+    """Return a field that takes controls."""
+    accepted, one = f"none, all, or {', '.join(CONTROLS)}, joined by '+'", "|".join(CONTROLS)
+    return text(default, accepted, rf"none|all|({one})(\+({one}))*", free=True)
+
+
 def require(holds: Any, key: str, value: Any, accepted: str) -> None:
     """Raise one sentence naming the key, the value and what would be accepted, unless ``holds``."""
     if not holds:
@@ -66,7 +72,7 @@ class Checked:
         group = "" if isinstance(self, Config) else f"{type(self).__name__.lower()}."
         for part in fields(self):
             value, rule = getattr(self, part.name), part.metadata
-            if rule and value is not None:  # where None is no value, OmegaConf refuses it
+            if "holds" in rule and value is not None:  # where None is no value, OmegaConf refuses it
                 require(rule["holds"](value), group + part.name, value, rule["accepted"])
 
 
@@ -161,13 +167,7 @@ class Prune(Checked):
     begin: float = number(0.0, at_least=0, below=1)  # gradual only: the part of the training before pruning begins
     end: float = number(0.75, above=0, at_most=1)  # gradual only: the part of the training after which nothing is pruned
     every: int = number(100, at_least=1)  # gradual only: iterations between prunings
-    # networks trained beside the tickets, joined by +; all: all but order and sign
-    controls: str = text(
-        "none",
-        f"none, all, or {', '.join(CONTROLS)}, joined by '+'",
-        r"none|all|({0})(\+({0}))*".format("|".join(CONTROLS)),
-        free=True,
-    )
+    controls: str = kinds("none")  # networks trained beside the tickets, joined by +; all: all but order and sign
     # numbers of the rounds that have controls, joined by +
     control_rounds: str = text("all", "all, or numbers of rounds joined by '+'", r"all|[0-9]+(\+[0-9]+)*", free=True)
 
@@ -274,6 +274,29 @@ class Score(Checked):
 
 
 @dataclass
+class Study(Checked):
+    """A comparison of networks in one command, see lth/study; its rounds are those of ordinary experiments."""
+
+    # networks, each a model.name, or that and a finetune, such as resnet18:layer3; empty: the command is no study
+    models: list[str] = field(default_factory=list, metadata={"key": False})
+    seeds: int = number(3, at_least=1, at_most=100, free=True)  # replicates of each network: seed, seed + 1, ...
+    density: float = number(0.1, at_least=0.0001, below=1, free=True)  # weights remaining in the sparsest tickets, at most
+    # what is pruned together, a chain of tickets each: weights, channels; channels have half as many rounds
+    structures: list[str] = field(default_factory=lambda: ["weights", "channels"], metadata={"key": False})
+    controls: str = kinds("reinit")  # of each chain's last ticket
+    # time for training, from which seeds, epochs and rounds follow
+    budget: str = text("none", "none, or a time such as 30min or 2h", "none|[1-9][0-9]*(s|min|h)", free=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = ("weights", "channels")
+        for odd in (name for name in self.structures if name not in known):
+            require(False, "study.structures", odd, f"a list of {' and '.join(known)}, or of one of them")
+        for odd in (name for name in self.models if not re.fullmatch(r"\w+(:[\w.+]+)?", name)):
+            require(False, "study.models", odd, "names of networks such as resnet18, or resnet18:layer3")
+
+
+@dataclass
 class Config(Checked):
     seed: int = number(2018, at_least=0, below=2**32)  # draws initial weights, data order, augmentation, dropout and controls
     finetune: str = "all"  # which layers are trained: all, head, or blocks joined by +, with the head; prune=finetune is a method
@@ -289,6 +312,7 @@ class Config(Checked):
     trainer: Trainer = field(default_factory=Trainer)
     logger: Logger = field(default_factory=Logger)
     score: Score = field(default_factory=Score)
+    study: Study = field(default_factory=Study)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -39,8 +39,33 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
         why, changes = "more seeds would not change that; for denser tickets", {"prune.rate": f"{last.rate / 2:g}"}
     if len(seeds) > 1:
         changes = {"seed": ",".join(map(str, seeds))} | changes
+    if is_study(last.command):
+        changes = of_study(changes, last)
     chain = {key: setting(last, key) for key in (*SWEPT, *varied) if key not in HASHED and setting(last, key) is not None}
     return f"{why}: `{command(last.command, changes, {'model': last.model, 'data': last.data} | chain)}`"
+
+
+def is_study(recorded: str | None) -> bool:
+    """Return whether a command line is that of a study."""
+    words = shlex.split(recorded or "")
+    named = any(word == "experiment=study" or word.startswith("study.models=") for word in words)
+    return named and "study.models=[]" not in words
+
+
+def of_study(changes: Mapping[str, str], ticket: Record) -> dict[str, str]:
+    """Return changes as a study takes them: its last tickets alone have controls, and what a budget chose is kept."""
+    result = {"study.budget": "none", "epochs": f"{ticket.epochs}", "prune.rate": f"{ticket.rate:g}"}
+    halved = 2 if ticket.settings.get("prune.structure") == "channels" else 1
+    for name, value in changes.items():
+        if name == "seed":
+            result["study.seeds"] = f"{len(value.split(','))}"
+        elif name == "prune.controls":
+            result["study.controls"] = value
+        elif name in ("prune.control_rounds", "prune.rounds"):
+            result["study.density"] = f"{1.001 * (1 - ticket.rate) ** (halved * int(value)):.4g}"  # that many rounds, at most
+        else:
+            result[name] = value
+    return result
 
 
 def missing(v: Verdict) -> list[str]:

@@ -20,6 +20,7 @@ from lth.training.callbacks import History, Reseed
 from lth.training.checkpoint import Restore, SaveProgress, SaveRewind
 from lth.training.start import Start
 from lth.training.task import Task, copied
+from lth.training.together import NoProfiler, Together
 from lth.tree import checkpoint as checkpoints
 from lth.tree import metrics
 
@@ -79,7 +80,7 @@ def fit(
         monitor.resume(before.observed)
     history = History(task.target, task.names, task.images_per_step, path, before)
     restore = Restore(begin, task.target, exactly=interrupted is not None)
-    callbacks = [ticket, restore, monitor, Reseed(start.seed, begin.generators), history]
+    callbacks = [restore, monitor, Reseed(start.seed, begin.generators), history]
     if rewind:
         callbacks.append(rewind)
     if path:
@@ -91,7 +92,7 @@ def fit(
         max_epochs=epochs,
         max_steps=rewind.step if stop else -1,
         reload_dataloaders_every_n_epochs=int(begin.step > 0 and task.steps_per_epoch is not None),  # the first may be shorter
-        callbacks=callbacks,
+        callbacks=[ticket, Together(callbacks)],
         logger=list(loggers),
     )
     with quiet():
@@ -129,6 +130,7 @@ def _trainer(task: Task, **options: Any) -> pl.Trainer:
         "gradient_clip_val": config.optim.clip or None,
         "inference_mode": False,  # metrics live on into the next round, and inference tensors cannot be updated there
         "num_sanity_val_steps": 0,
+        "profiler": NoProfiler(),
         "enable_checkpointing": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,

@@ -53,6 +53,12 @@ class Classifier(pl.LightningModule):
         for block in network.frozen:  # Lightning keeps the mode of each module
             block.eval()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":  # Lightning sets it some 40 times a step, and torch looks for weights in it each time
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, images: Tensor) -> Tensor:
         return self._suffix(images) if self._suffix else self.net(images)
 

@@ -74,7 +74,8 @@ def fit(
     interrupted = checkpoints.load_valid(path) if path else None
     begin, before = interrupted or start.checkpoint, interrupted.progress if interrupted else None
     module, data, first_rate = task.modules(start.seed, begin, epochs, start.constant_rate)
-    ticket = LotteryTicket(None, target=task.target, masks=start.ticket.masks, init=start.ticket.rewind)
+    masks, init = start.ticket.masks, start.ticket.rewind
+    ticket = LotteryTicket(None, target=task.target, masks=masks, init=init, zero_stays=task.zero_stays)
     monitor = Monitor(ticket, begin.state, begin.moments, first_rate)
     if before:
         monitor.resume(before.observed)

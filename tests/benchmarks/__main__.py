@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks [name ...]: all benchmarks, or those named; ``rival=DIR`` reads finished rounds, ``loop=DIR`` MNIST."""
+"""python -m tests.benchmarks [name ...]: all, or those named; ``rival=DIR`` reads finished rounds, ``loop=DIR`` MNIST."""
 
 import platform
 import sys

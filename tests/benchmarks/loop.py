@@ -4,6 +4,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -39,6 +40,12 @@ def cpu(function: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
+def ours(experiment: ImageExperiment) -> float:
+    """Seconds of the dense round: training, tests, checks, files, curves and pictures."""
+    task, [spec], store = experiment.task(lambda line: None), experiment.rounds(), Store(Path(experiment.config.outputs))
+    return cpu(lambda: run(task, store, spec, "", Remaining(EPOCHS)))
+
+
 def forward(experiment: ImageExperiment) -> float:
     """Seconds of the forward passes of a validation, with its batches as floats in memory."""
     conf, splits = experiment.config, experiment.splits
@@ -62,9 +69,8 @@ def loop(root: str) -> None:
     with tempfile.TemporaryDirectory() as folder, patch.object(_EvaluationLoop, "run", timed):
         for k in range(RUNS + 1):
             experiment = ImageExperiment.of(config(root, f"{folder}/{k}", folder))
-            task, [spec], store = experiment.task(lambda line: None), experiment.rounds(), Store(Path(experiment.config.outputs))
-            found["round"].append(cpu(lambda: run(task, store, spec, "", Remaining(EPOCHS))))
-            found["bare"].append(cpu(lambda: bare.train(experiment.config, experiment.splits, Path(folder, f"bare{k}"))))
+            found["round"].append(ours(experiment))
+            found["bare"].append(cpu(partial(bare.train, experiment.config, experiment.splits, Path(folder, f"bare{k}"))))
             found["forward"].append(forward(experiment))
             if k == 0:  # imports, caches
                 found = {name: [] for name in found}

@@ -24,7 +24,7 @@ def stepper(
     optimizer: torch.optim.Optimizer | None = None,
     forward: Callable[[Tensor], Tensor] | None = None,
 ) -> Callable[[], None]:
-    """One training step of Adam; ``masked``: its gradients, as in rounds on images; ``forward``: of the network, if not its own."""
+    """One training step of Adam; ``masked``: its gradients, as in rounds on images; ``forward``: if not the network's own."""
     optimizer = optimizer or build_optimizer(Optim(), parameters(net))
     batch = [(images, torch.randint(0, 6, (len(images),)))]
     params = [p for n, p in net.named_parameters() if n in set(M.prunable(net))]

@@ -39,6 +39,8 @@ class LotteryTicket(pl.Callback):
             optimiser steps as Lightning counts them, or ``"2ep"``, after so many epochs. Only weights and buffers go back.
         masks, init: start from this ticket instead of from a dense round 0; together or not at all. ``init`` is a
             state_dict of the target, or the part of it that is to be rewound.
+        zero_stays: the optimisers leave a weight at zero whose gradients and moments are zero, as Adam, AdamW and SGD do, and
+            have no moments of pruned weights: then the gradients alone are masked in a step, to the same bits.
 
     Raises UsageError where an argument is not accepted (here, or when a fit starts) or a Trainer is reused, InvariantError
     where a checkpoint holds no or damaged masks, or the ranks of a distributed run hold different masks.
@@ -55,10 +57,11 @@ class LotteryTicket(pl.Callback):
         rewind: str = "init",
         masks: M.Masks | None = None,
         init: dict[str, Tensor] | None = None,
+        zero_stays: bool = False,
     ) -> None:
         selection.require_arguments(rate, criterion, rewind, parameters, masks, init)
         self.rate, self.head, self.target, self.parameters = rate, head, target, parameters
-        self.criterion, self.rewind, self.masks = criterion, rewind, masks
+        self.criterion, self.rewind, self.masks, self.zero_stays = criterion, rewind, masks, zero_stays
         self.init = None if init is None else selection.tensors(init)
         self.rewind_state: dict[str, Tensor] | None = None  # the weights at ``rewind``, where that is not the initialisation
         self.round = 0
@@ -157,7 +160,8 @@ class LotteryTicket(pl.Callback):
         M.multiply_([(p.grad, m) for p, m in self._pruned if p.grad is not None])
 
     def _after_step(self, *args: Any) -> None:
-        M.multiply_([(p, m) for p, m in self._pruned if p.requires_grad])  # no optimiser moves a weight that is frozen now
+        if not self.zero_stays:
+            M.multiply_([(p, m) for p, m in self._pruned if p.requires_grad])  # no optimiser moves a weight that is frozen now
         self._without_gradient = {name: p for name, p in self._without_gradient.items() if p.grad is None}
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:

@@ -22,6 +22,7 @@ from lth.training.checkpoint import Restore, SaveProgress, SaveRewind
 from lth.training.gradual import Gradual
 from lth.training.start import Start
 from lth.training.task import Task, copied
+from lth.training.together import NoProfiler, Together
 from lth.tree import checkpoint as checkpoints
 from lth.tree import metrics
 
@@ -77,8 +78,8 @@ def fit(
     interrupted = checkpoints.load_valid(path) if path else None
     begin, before = interrupted or start.checkpoint, interrupted.progress if interrupted else None
     module, data, first_rate = task.modules(start.seed, begin, epochs, start.constant_rate)
-    masks = start.ticket.masks | (interrupted.masks if interrupted else {})  # in the order of the network's parameters
-    ticket = LotteryTicket(None, target=task.target, masks=masks, init=start.ticket.rewind)
+    init, masks = start.ticket.rewind, start.ticket.masks | (interrupted.masks if interrupted else {})  # in the network's order
+    ticket = LotteryTicket(None, target=task.target, masks=masks, init=init, zero_stays=task.zero_stays)
     monitor = Monitor(ticket, begin.state, begin.moments, first_rate)
     if before:
         monitor.resume(before.observed)
@@ -86,7 +87,7 @@ def fit(
     restore = Restore(begin, task.target, exactly=interrupted is not None)
     iterations = task.steps_per_epoch and task.steps_per_epoch * epochs
     gradual = [Gradual(ticket, task.config.prune, start.expected, iterations)] if start.gradual else []
-    callbacks = [ticket, restore, *gradual, monitor, Reseed(start.seed, begin.generators), history]
+    callbacks = [restore, *gradual, monitor, Reseed(start.seed, begin.generators), history]
     if rewind:
         callbacks.append(rewind)
     if path:
@@ -98,7 +99,7 @@ def fit(
         max_epochs=epochs,
         max_steps=rewind.step if stop else -1,
         reload_dataloaders_every_n_epochs=int(begin.step > 0 and task.steps_per_epoch is not None),  # the first may be shorter
-        callbacks=callbacks,
+        callbacks=[ticket, Together(callbacks)],
         logger=list(loggers),
     )
     with quiet():
@@ -136,6 +137,7 @@ def _trainer(task: Task, **options: Any) -> pl.Trainer:
         "gradient_clip_val": config.optim.clip or None,
         "inference_mode": False,  # metrics live on into the next round, and inference tensors cannot be updated there
         "num_sanity_val_steps": 0,
+        "profiler": NoProfiler(),
         "enable_checkpointing": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,

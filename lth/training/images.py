@@ -37,6 +37,8 @@ class ImageTask(Task):
         say: called with one line on the cached features.
     """
 
+    zero_stays = True
+
     def __init__(self, config: Config, splits: Splits, device: Device, weights: Path | None, say: Callable[[str], None]) -> None:
         self.splits = splits
         torch.manual_seed(stream("initialisation", config.seed))

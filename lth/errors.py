@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from importlib.util import find_spec
 
 
 def notice(sentence: str) -> None:
@@ -43,3 +44,15 @@ class NumberError(LthError, ValueError):
 
 class InvariantError(LthError):
     """A round broke one of its invariants; it is not marked as finished."""
+
+
+def require_package(package: str, key: str, extra: str) -> None:
+    """Raise UsageError where an optional package is not installed.
+
+    Args:
+        package: the name by which it is imported.
+        key: what needs it, such as ``hydra/launcher=ray``.
+        extra: of lth, that installs it.
+    """
+    if find_spec(package) is None:
+        raise UsageError(f"{key} needs the package {package}, which is not installed: pip install -e '.[{extra}]'.")

@@ -50,6 +50,12 @@ def _round(spec: Spec, number: int, last: int, seed: int, family: str) -> Round:
     return Round(spec.key, spec.parent.key if spec.parent else None, title, spec.epochs, family, number)
 
 
+def resources(experiments: Sequence[Experiment]) -> tuple[int, bool]:
+    """Return on how many devices the largest round trains, and whether all of them train on the CPU."""
+    trainers = [experiment.config.trainer for experiment in experiments]
+    return max(t.devices for t in trainers), all(t.accelerator == "cpu" for t in trainers)
+
+
 def costs(rounds: Iterable[Round], records: Iterable[Record]) -> tuple[dict[str, float], int]:
     """Return the expected seconds of each round, and how many finished rounds they were measured on.
 

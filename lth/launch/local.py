@@ -12,18 +12,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 
 from lth.config import require
-from lth.launch.graph import Round
+from lth.launch.graph import Round, resources
 from lth.launch.schedule import CRASHED, Ended, Pool
 from lth.launch.work import work
 from lth.training.experiment import Experiment
 
 GRACE = 60.0  # seconds in which a worker that is asked to stop saves its checkpoint
-PRELOADED = [
-    "hydra",
-    "lth.training.round",
-    "lth.training.images",
-    "lth.launch.work",
-]  # by the process that workers are forked from
+PRELOADED = ["hydra", "lth.training.round", "lth.training.images", "lth.launch.work"]  # where workers are forked from
 
 
 @dataclass
@@ -53,8 +48,7 @@ class Local(Pool):
         require(workers is None or workers >= 1, "hydra.launcher.workers", workers, "a number at least 1, or null")
         require(threads >= 1, "hydra.launcher.threads", threads, "a number at least 1")
         self.experiments, self.threads = experiments, threads
-        each = max(experiment.config.trainer.devices for experiment in experiments)
-        on_cpu = all(experiment.config.trainer.accelerator == "cpu" for experiment in experiments)
+        each, on_cpu = resources(experiments)
         gpus = [] if on_cpu else gpus_here()
         count = workers or (len(gpus) // each if gpus else max(1, len(os.sched_getaffinity(0)) // threads))
         if memory is not None:

@@ -4,12 +4,11 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from lth.config import require
-from lth.errors import UsageError
-from lth.launch.graph import Round
+from lth.errors import UsageError, require_package
+from lth.launch.graph import Round, resources
 from lth.launch.schedule import CRASHED, Ended, Pool
 from lth.launch.work import work
 from lth.training.experiment import Experiment
@@ -35,8 +34,7 @@ class Ray(Pool):
         self, experiments: Sequence[Experiment], address: str | None = None, threads: int = 1, gpus: float | None = None,
         memory: float | None = None,
     ) -> None:  # fmt: skip
-        if find_spec("ray") is None:
-            raise UsageError("hydra/launcher=ray needs the package ray, which is not installed: pip install -e '.[ray]'.")
+        require_package("ray", "hydra/launcher=ray", "ray")
         require(threads >= 1, "hydra.launcher.threads", threads, "a number at least 1")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what Ray will do, without its warning
         import ray
@@ -47,8 +45,7 @@ class Ray(Pool):
             ray.init(address or "local", **options)
         except ConnectionError as error:
             raise UsageError(f"hydra.launcher.address={address} is not accepted: {str(error).splitlines()[0]}") from error
-        devices = max(experiment.config.trainer.devices for experiment in experiments)
-        on_cpu = all(experiment.config.trainer.accelerator == "cpu" for experiment in experiments)
+        devices, on_cpu = resources(experiments)
         if gpus is None:
             gpus = 0 if on_cpu or not ray.cluster_resources().get("GPU") else devices
         self.needs = {"CPU": threads * (1 if gpus else devices), "GPU": gpus, "memory": (memory or 0) * 1e9}

@@ -12,20 +12,23 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lth.config import require
-from lth.errors import UsageError
+from lth.errors import UsageError, require_package
 from lth.hashes import of_json
 from lth.launch import sent
-from lth.launch.graph import Round
+from lth.launch.graph import Round, resources
 from lth.launch.schedule import CRASHED, FINISHED, Ended, Engine, Note, Schedule
 from lth.launch.work import work
 from lth.training.experiment import Experiment
 from lth.tree.store import Store
 
+# States of a job that is still to end.
+ALIVE = {
+    "PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED", "REQUEUE_HOLD", "PREEMPTED", "STOPPED",
+}  # fmt: skip
 LOOK = 2.0  # seconds between looks at the queue
 # After srun: 69 another process trains the round, 75 it is saved, 138 and 143 USR1 or TERM came before training began.
 AGAIN = ["code=$?", 'case $code in 69|75|138|143) scontrol requeue "$SLURM_JOB_ID" ;; esac', "exit $code"]
@@ -54,13 +57,10 @@ class Slurm(Engine):
         self, experiments: Sequence[Experiment], partition: str | None = None, time: int = 60, threads: int = 1, gpus: int = 0,
         memory: float | None = None, wait: bool = True, more: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        if find_spec("submitit") is None:
-            raise UsageError(
-                "hydra/launcher=slurm needs the package submitit, which is not installed: pip install -e '.[slurm]'."
-            )
+        require_package("submitit", "hydra/launcher=slurm", "slurm")
         if not shutil.which("sbatch"):
             raise UsageError("hydra/launcher=slurm needs Slurm: there is no command sbatch here.")
-        devices = max(experiment.config.trainer.devices for experiment in experiments)
+        devices, _ = resources(experiments)
         require(devices == 1, "trainer.devices", devices, "1 with hydra/launcher=slurm")
         self.experiments, self.threads, self.waits = experiments, threads, wait
         self.outputs = Path(experiments[0].config.outputs).resolve()
@@ -127,18 +127,7 @@ class Slurm(Engine):
         """Return the number and the state of each round's job."""
         lines = _output("squeue", "--me", "-h", "-t", "all", "-o", "%i %j %T").splitlines()
         jobs = [line.split() for line in lines if line.count(" ") == 2]
-        alive = (
-            "PENDING",
-            "RUNNING",
-            "COMPLETING",
-            "CONFIGURING",
-            "SUSPENDED",
-            "REQUEUED",
-            "REQUEUE_HOLD",
-            "PREEMPTED",
-            "STOPPED",
-        )
-        return {self._names[name]: (job, state) for job, name, state in jobs if name in self._names and state in alive}
+        return {self._names[name]: (job, state) for job, name, state in jobs if name in self._names and state in ALIVE}
 
     @cached_property
     def _names(self) -> dict[str, str]:

@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from lth.errors import Interrupted
 from lth.launch.graph import Round, paths
 
-FINISHED, BUSY, INTERRUPTED, CRASHED = 0, 69, 75, 70  # exit codes; 69: another process trains the round, 70: an unknown error
+# Exit codes of a worker; 69: another process trains the round, 70: an error that nobody foresaw.
+FINISHED, BUSY, INTERRUPTED, CRASHED = 0, 69, Interrupted.exit_code, 70
 AGAIN = 1.0  # seconds until a round that another process trains is looked at again
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from lth.analysis import makespan, naming
 from lth.analysis.makespan import PAUSE, Makespan
+from lth.errors import Interrupted
 from lth.report.details import Part
 from lth.report.plot import COLOURS, GREY, Axis, Line, Lines, brief
 from lth.report.scores import short
@@ -18,7 +19,6 @@ from lth.tree.record import Record
 
 ROWS, HUES = 40, 6  # workers that have a row each, numbers of rounds that have a colour each
 UNITS = {"hours": 3600, "minutes": 60, "seconds": 1}  # each is used from three of it on
-EXITS = {69: "another process trained it", 75: "interrupted"}  # exit codes of lth.launch.work that are no failures
 FAILED, TAN = "failed", "#BBAA88"
 
 
@@ -109,7 +109,7 @@ def _name(a: Attempt, known: Mapping[str, Record], called: Mapping[tuple[str, st
 
 def _facts(a: Attempt) -> str:
     seconds = a.end - a.begin
-    what = EXITS.get(a.exit, f"signal {-a.exit}" if a.exit < 0 else "")
+    what = "interrupted" if a.exit == Interrupted.exit_code else f"signal {-a.exit}" if a.exit < 0 else ""
     return f"{seconds:.1f} seconds, attempt {a.attempt}, exit {a.exit}" + f" ({what})" * bool(what)
 
 

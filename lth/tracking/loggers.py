@@ -1,11 +1,10 @@
 """Lightning's loggers, by the name that ``logger=`` takes. Imports no torch before ``make``."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lth.config import Logger
-from lth.errors import UsageError
+from lth.errors import require_package
 
 PACKAGES = {"wandb": ("wandb",), "mlflow": ("mlflow", "sqlalchemy")}  # by extra of pyproject.toml
 
@@ -13,8 +12,7 @@ PACKAGES = {"wandb": ("wandb",), "mlflow": ("mlflow", "sqlalchemy")}  # by extra
 def require(name: str) -> None:
     """Raise UsageError if a package of a logger is not installed."""
     for package in PACKAGES.get(name, ()):
-        if find_spec(package) is None:
-            raise UsageError(f"logger={name} needs the package {package}, which is not installed: pip install -e '.[{name}]'.")
+        require_package(package, f"logger={name}", name)
 
 
 def make(logger: Logger, folder: Path, outputs: Path) -> list[Any]:

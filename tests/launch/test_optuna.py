@@ -139,7 +139,7 @@ def test_a_mistake_is_one_sentence_and_begins_no_study(here, tmp_path, arguments
 
 def test_without_optuna_one_sentence_says_what_to_install(here, monkeypatch):
     Plugins.instance()  # imports what it finds
-    monkeypatch.setattr(sys.modules["hydra_plugins.lth_optuna"], "find_spec", lambda name: None)
+    monkeypatch.setattr("lth.errors.find_spec", lambda name: None)
     code, _, err = here("prune.rate=interval(0.1,0.5)")
     sentence = "hydra/sweeper=optuna needs the package optuna, which is not installed: pip install -e '.[optuna]'."
     assert (code, err) == (2, f"lth: {sentence}\n")

@@ -6,27 +6,23 @@ from importlib.util import find_spec
 import pytest
 
 from lth.errors import UsageError
-from lth.launch import on_ray, on_slurm, sweep
+from lth.launch import sweep
 from lth.training.experiment import ImageExperiment
 from lth.training.search import search
 from tests.training import finals
 
 
-@pytest.mark.parametrize(
-    ("launcher", "module", "sentence"),
-    [
-        ("ray", on_ray, r"hydra/launcher=ray needs the package ray, .*pip install -e '.\[ray\]'"),
-        ("slurm", on_slurm, r"hydra/launcher=slurm needs the package submitit, .*pip install -e '.\[slurm\]'"),
-    ],
-)
-def test_a_missing_package_is_one_sentence(make_config, monkeypatch, launcher, module, sentence):
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=sentence):
+@pytest.mark.parametrize(("launcher", "package"), [("ray", "ray"), ("slurm", "submitit")])
+def test_a_missing_package_is_one_sentence(make_config, monkeypatch, launcher, package):
+    monkeypatch.setattr("lth.errors.find_spec", lambda name: None)
+    with pytest.raises(
+        UsageError, match=rf"hydra/launcher={launcher} needs the package {package}, .*pip install -e '.\[{launcher}\]'"
+    ):
         sweep.train([ImageExperiment.of(make_config())], launcher, {})
 
 
 def test_where_there_is_no_slurm_one_sentence_says_so(make_config, monkeypatch):
-    monkeypatch.setattr(on_slurm, "find_spec", lambda name: True)
+    monkeypatch.setattr("lth.errors.find_spec", lambda name: True)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UsageError, match="there is no command sbatch here"):
         sweep.train([ImageExperiment.of(make_config())], "slurm", {})

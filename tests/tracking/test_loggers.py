@@ -12,7 +12,7 @@ from lth.training.search import search
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_an_absent_package_is_named_with_the_command_before_any_work(name, make_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(loggers, "find_spec", lambda package: None)
+    monkeypatch.setattr("lth.errors.find_spec", lambda package: None)
     with pytest.raises(UsageError, match=rf"^logger={name} needs the package {name}, .*pip install -e '\.\[{name}\]'\.$"):
         search(make_config(logger=name), say=lambda line: None)
     assert not (tmp_path / "outputs").exists()

@@ -8,7 +8,6 @@ import math
 import shlex
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lth.cli import signals, sweep, usage
 from lth.config import require
-from lth.errors import UsageError
+from lth.errors import UsageError, require_package
 from lth.hashes import of_json
 from lth.launch import ranges
 from lth.launch.study import FILE, SAMPLERS, Study
@@ -61,8 +60,7 @@ class OptunaSweeper(Sweeper):
             self._show(study)
 
     def _check(self) -> None:
-        if find_spec("optuna") is None:
-            raise UsageError("hydra/sweeper=optuna needs the package optuna, which is not installed: pip install -e '.[optuna]'.")
+        require_package("optuna", "hydra/sweeper=optuna", "optuna")
         for name, least in (("n_trials", 1), ("n_jobs", 1), ("seed", 0)):
             value = getattr(self, name)
             require(isinstance(value, int) and value >= least, f"hydra.sweeper.{name}", value, f"a number at least {least}")

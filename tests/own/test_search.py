@@ -156,7 +156,7 @@ def test_a_text_model_that_optimises_by_hand(tmp_path):
         ({"score": "val/acc"}, r"val/acc"),
         ({"rat": 0.2}, "rat is no argument of lth.search; it takes schedule, rounds, rate"),
         ({"rate": 1.5}, "prune.rate=1.5 is not accepted"),
-        ({"rewind": "5it"}, "it takes init, or epochs such as 2ep"),
+        ({"rewind": "5it"}, "it takes init, sign, or epochs such as 2ep"),
         ({"retrain": "finetune"}, "it takes rewind or lr"),
         ({"criterion": "snip"}, "it takes magnitude, random or a function"),
         ({"trainer": {"max_epochs": 3}}, "but those that the search sets"),

@@ -76,7 +76,8 @@ def search(
         say: prints a line.
         prune: keys of ``prune``, with their defaults: rounds (5), rate (0.2; several are one search each), schedule,
             criterion (magnitude, random or a function of (weights, masks)), allocation, rewind (``init``, ``sign`` or epochs
-            such as ``2ep``), retrain (rewind or lr), structure (weights, or n:m such as 2:4), controls, control_rounds.
+            such as ``2ep``), retrain (rewind or lr), structure (weights, or n:m such as 2:4), begin, end, every (of schedule
+            gradual), controls, control_rounds.
 
     Raises:
         UsageError: an argument is not accepted.
@@ -93,6 +94,7 @@ def search(
     if criterion and (not function or "<lambda>" in function):
         raise UsageError("criterion is not accepted: it takes a function with a name of its own, by which keys know it.")
     if criterion:
+        require(prune.get("schedule") != "gradual", "criterion", function, "magnitude with schedule=gradual")
         prune = prune | {"criterion": "magnitude"}
     options = dict(trainer or {})
     accepted = inspect.signature(pl.Trainer.__init__).parameters.keys() - OURS

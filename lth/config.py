@@ -21,6 +21,14 @@ STARTS = ("init", "sign")  # values of prune.rewind that need no rewind checkpoi
 CRITERIA = ("magnitude", "random", "snip", "grasp", "synflow")  # functions of pruning/criteria.py
 # Networks of ours: built for any image size and number of channels, and without pretrained weights.
 OWN = ("simple_cnn", "lenet_300_100", "conv2", "conv4", "conv6", "resnet20")
+# Mean and standard deviation of each channel, of pixels in 0..1.
+NORMALIZE = {
+    "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    "half": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
+    "none": ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0]),
+    "mnist": ([0.1307], [0.3081]),
+    "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+}
 BOUNDS = {"above": operator.gt, "at_least": operator.ge, "below": operator.lt, "at_most": operator.le}
 
 
@@ -45,6 +53,12 @@ def text(default: str, accepted: str, pattern: str, free: bool = False) -> Any:
     return key(default, accepted, lambda value: re.fullmatch(pattern, value), free)
 
 
+def kinds(default: str) -> Any:
+    """Return a field that takes controls."""
+    accepted, one = f"none, all, or {', '.join(CONTROLS)}, joined by '+'", "|".join(CONTROLS)
+    return text(default, accepted, rf"none|all|({one})(\+({one}))*", free=True)
+
+
 def require(holds: Any, key: str, value: Any, accepted: str) -> None:
     """Raise one sentence naming the key, the value and what would be accepted, unless ``holds``."""
     if not holds:
@@ -58,7 +72,7 @@ class Checked:
         group = "" if isinstance(self, Config) else f"{type(self).__name__.lower()}."
         for part in fields(self):
             value, rule = getattr(self, part.name), part.metadata
-            if rule and value is not None:  # where None is no value, OmegaConf refuses it
+            if "holds" in rule and value is not None:  # where None is no value, OmegaConf refuses it
                 require(rule["holds"](value), group + part.name, value, rule["accepted"])
 
 
@@ -77,9 +91,11 @@ class Data(Checked):
     # of training images: none, flip (mirrored), standard (also rotated, scaled and shifted)
     augment: str = choice("none", "flip", "standard")
     # mean and standard deviation of each channel; auto: those that the model expects
-    normalize: str = choice("auto", "imagenet", "half", "none", "mnist", "cifar10")
+    normalize: str = choice("auto", *NORMALIZE)
     on_error: str = choice("fail", "skip", free=True)  # where an image cannot be decoded: end the run, or leave it out
     cache: str = key("${outputs}/cache", "a folder", bool, free=True)  # the folder of decoded pixels and downloads
+    # read and hash all images, in place of those alone whose size, time or inode differs from when they were decoded
+    verify: bool = key(False, free=True)
     cache_limit: float = number(16.0, at_least=0, free=True)  # GB of decoded pixels; larger folders are streamed
     workers: int = number(2, at_least=0, free=True)  # processes that decode images of streamed folders
     train_per_class: int = number(300, at_least=2, free=True)  # training images rendered, only for data=scenes
@@ -89,17 +105,23 @@ class Data(Checked):
 
 @dataclass
 class Model(Checked):
-    name: str = "simple_cnn"  # a small network of ours, efficientnet_lite0, or any classification network of torchvision
+    name: str = "simple_cnn"  # a small network of ours, efficientnet_lite0, or any classification network of the library
+    library: str = choice("torchvision", "timm")  # that builds networks of other names; timm with model=timm
     dropout: float = number(0.2, at_least=0, below=1)  # simple_cnn only: fraction dropped after each convolution
     width: float = number(1.0, above=0, at_most=64)  # resnet20 only: multiplies its channels
     head: str = choice("linear", "mlp")  # of networks made for transfer; mlp: features -> features / 2 -> ReLU -> classes
     weights: str = key("none", free=True)  # imagenet, none or a .pth or .safetensors file; the hash of the file is in the key
+    # where a file lacks tensors, or has folded BatchNorm into convolutions: end the run, or keep what the seed draws. Not in the
+    # key: a file that refuse takes is taken as a whole by both
+    weights_missing: str = choice("refuse", "fresh", free=True)
     frozen_bn: str = choice("eval", "train")  # mode of BatchNorm in the blocks that are not trained
     target: str | None = None  # custom only: module:function of your own network, as make(classes, channels, image_size)
     version: str = ""  # custom only: of your own network's code: change it when the code changes what the network is
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        ours = self.name in (*OWN, "custom", "efficientnet_lite0")
+        require(self.library != "timm" or not ours, "model.library", "timm", f"torchvision with model.name={self.name}")
         if self.name == "custom":
             named = re.fullmatch(r"[\w.]+:\w+", self.target or "")
             require(named, "model.target", self.target, "module:function with model=custom, such as my_nets:make")
@@ -107,12 +129,18 @@ class Model(Checked):
         for name, value in (("target", self.target), ("version", self.version)):
             require(not value, f"model.{name}", value, f"nothing with model={self.name}; it needs model=custom")
 
+    @property
+    def title(self) -> str:
+        """What tables call the network."""
+        return self.target or (f"timm/{self.name}" if self.library == "timm" else self.name)
+
 
 @dataclass
 class Prune(Checked):
     """A prune step: what is pruned, by which criterion, how much, what follows. The number of rounds is in no key."""
 
-    schedule: str = choice("imp", "one_shot", free=True)  # of pruning, not of the learning rate. imp: train in each round
+    # of pruning, not of the learning rate. imp: a training for each round; gradual: one training, as long as all of these
+    schedule: str = choice("imp", "one_shot", "gradual", free=True)
     rounds: int = number(5, at_least=0, at_most=1000, free=True)  # how many times it is pruned; 0: the dense network alone
     rate: float = number(0.2, above=0, below=1)  # fraction of the remaining weights pruned in a round
     head: bool = True  # whether all layers of the head are pruned, too
@@ -136,13 +164,10 @@ class Prune(Checked):
     retrain: str = choice("rewind", "lr", "finetune")
     # the folder of a finished round, or a pattern that matches one: its masks are trained here, found elsewhere; one round
     ticket: str | None = key(None, "the folder of a finished round", bool, free=True)
-    # networks trained beside the tickets, joined by +; all: all but order and sign
-    controls: str = text(
-        "none",
-        f"none, all, or {', '.join(CONTROLS)}, joined by '+'",
-        r"none|all|({0})(\+({0}))*".format("|".join(CONTROLS)),
-        free=True,
-    )
+    begin: float = number(0.0, at_least=0, below=1)  # gradual only: the part of the training before pruning begins
+    end: float = number(0.75, above=0, at_most=1)  # gradual only: the part of the training after which nothing is pruned
+    every: int = number(100, at_least=1)  # gradual only: iterations between prunings
+    controls: str = kinds("none")  # networks trained beside the tickets, joined by +; all: all but order and sign
     # numbers of the rounds that have controls, joined by +
     control_rounds: str = text("all", "all, or numbers of rounds joined by '+'", r"all|[0-9]+(\+[0-9]+)*", free=True)
 
@@ -155,6 +180,17 @@ class Prune(Checked):
         if self.structure != "weights":
             require(self.ticket is None, "prune.structure", self.structure, "weights with prune.ticket")
             self._check_structure()
+        if self.schedule == "gradual":
+            self._check_gradual()
+
+    def _check_gradual(self) -> None:
+        here = " with prune.schedule=gradual"
+        require(self.ticket is None, "prune.ticket", self.ticket, f"null{here}")
+        only = {"structure": "weights", "scope": "trainable", "criterion": "magnitude", "rewind": "init", "retrain": "rewind"}
+        for name, value in only.items():
+            require(getattr(self, name) == value, f"prune.{name}", getattr(self, name), f"{value}{here}")
+        require(self.controls in ("none", "dense"), "prune.controls", self.controls, f"none or dense{here}")
+        require(self.begin < self.end, "prune.begin", self.begin, f"a number below prune.end={self.end:g}{here}")
 
     def _check_sign(self) -> None:
         require(self.retrain == "rewind", "prune.retrain", self.retrain, "rewind with the signs of the initial weights")
@@ -238,11 +274,36 @@ class Score(Checked):
 
 
 @dataclass
+class Study(Checked):
+    """A comparison of networks in one command, see lth/study; its rounds are those of ordinary experiments."""
+
+    # networks, each a model.name, or that and a finetune, such as resnet18:layer3; empty: the command is no study
+    models: list[str] = field(default_factory=list, metadata={"key": False})
+    seeds: int = number(3, at_least=1, at_most=100, free=True)  # replicates of each network: seed, seed + 1, ...
+    density: float = number(0.1, at_least=0.0001, below=1, free=True)  # weights remaining in the sparsest tickets, at most
+    # what is pruned together, a chain of tickets each: weights, channels; channels have half as many rounds
+    structures: list[str] = field(default_factory=lambda: ["weights", "channels"], metadata={"key": False})
+    controls: str = kinds("reinit")  # of each chain's last ticket
+    # time for training, from which seeds, epochs and rounds follow
+    budget: str = text("none", "none, or a time such as 30min or 2h", "none|[1-9][0-9]*(s|min|h)", free=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = ("weights", "channels")
+        for odd in (name for name in self.structures if name not in known):
+            require(False, "study.structures", odd, f"a list of {' and '.join(known)}, or of one of them")
+        for odd in (name for name in self.models if not re.fullmatch(r"\w+(:[\w.+]+)?", name)):
+            require(False, "study.models", odd, "names of networks such as resnet18, or resnet18:layer3")
+
+
+@dataclass
 class Config(Checked):
     seed: int = number(2018, at_least=0, below=2**32)  # draws initial weights, data order, augmentation, dropout and controls
     finetune: str = "all"  # which layers are trained: all, head, or blocks joined by +, with the head; prune=finetune is a method
     epochs: int = number(30, at_least=1)  # of each round
     outputs: str = key("outputs", "a folder", bool, free=True)  # the folder of rounds, tables and figures
+    # the file of a ticket's trained weights: of their full shapes, or compact: those that the masks keep, without the zeros
+    final: str = choice("dense", "compact", free=True)
     data: Data = field(default_factory=Data)
     features: Features = field(default_factory=Features)
     model: Model = field(default_factory=Model)
@@ -251,14 +312,18 @@ class Config(Checked):
     trainer: Trainer = field(default_factory=Trainer)
     logger: Logger = field(default_factory=Logger)
     score: Score = field(default_factory=Score)
+    study: Study = field(default_factory=Study)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         data, devices, grey = self.data, self.trainer.devices, (*OWN, "custom")
-        here = f"3 with model={self.model.name}; 1 needs one of {', '.join(grey)}"
-        require(data.channels == 3 or self.model.name in grey, "data.channels", data.channels, here)
+        here = f"3 with model={self.model.name}; 1 needs one of {', '.join(grey)}, or model=timm"
+        any_channels = data.channels == 3 or self.model.name in grey or self.model.library == "timm"
+        require(any_channels, "data.channels", data.channels, here)
         alone = devices == 1 or self.prune.rewind in STARTS
         require(alone, "prune.rewind", self.prune.rewind, "init or sign with several trainer.devices")
+        alone = devices == 1 or self.prune.schedule != "gradual"
+        require(alone, "prune.schedule", self.prune.schedule, "imp or one_shot with several trainer.devices")
         require(data.batch_size >= devices, "data.batch_size", data.batch_size, f"at least trainer.devices={devices}")
 
 

@@ -30,6 +30,8 @@ def job(cfg: DictConfig) -> float:
     """Run one experiment and return what sweepers optimise, see ``search.score``; NaN if it failed."""
     try:
         chosen = usage.config(cfg)
+        if chosen.study.models:
+            return _study(chosen)
         if usage.dry():
             from lth.launch import jobs
 
@@ -54,6 +56,17 @@ def job(cfg: DictConfig) -> float:
     except Exception as error:
         sweep.failed(error)
         return math.nan
+
+
+def _study(chosen: config.Config) -> float:
+    from lth.study import command
+
+    usage.refuse_sweep(command.ONE)
+    if usage.dry():
+        command.outline(chosen)
+        return math.nan
+    signals.listen()
+    return command.run(chosen)
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ NEEDED = {"custom": ["model.target=my_nets:make"]}  # keys that a choice cannot 
 def test_every_choice_composes_and_is_the_one_of_its_name(path: Path):
     group = path.parent.name
     chosen = composed(f"{group}={path.stem}", *NEEDED.get(path.stem, ()))
-    if group in ("data", "model", "optim", "logger", "score") and path.stem != "torchvision":
+    if group in ("data", "model", "optim", "logger", "score") and path.stem not in ("torchvision", "timm"):
         assert getattr(chosen, group).name == path.stem
 
 
@@ -60,10 +60,12 @@ BEYOND: dict[str, tuple[Any, ...]] = {  # values next to the range of a key, whi
     "data.workers": (-1,),
     "data.train_per_class": (1,), "data.test_per_class": (0,), "data.render_seed": (-1,), "model.dropout": (-0.1, 1.0),
     "model.width": (0.0, 65.0), "prune.rounds": (-1, 1001), "prune.rate": (0.0, 1.0), "prune.head_rate": (0.0, 1.1),
-    "prune.score_images": (0,), "prune.structure": ("columns", "0:4", "'٢:4'"),
-    "prune.ticket": ("''",), "prune.rewind": ("0it", "'1٣it'"), "prune.controls": ("twin", "all+reinit"),
+    "prune.score_images": (0,), "prune.begin": (-0.1, 1.0), "prune.end": (0.0, 1.1), "prune.every": (0,),
+    "prune.structure": ("columns", "0:4", "'٢:4'"), "prune.ticket": ("''",),
+    "prune.rewind": ("0it", "'1٣it'"), "prune.controls": ("twin", "all+reinit"),
     "prune.control_rounds": ("1+", "'٣'"), "optim.lr": (0.0, "inf"), "optim.weight_decay": (-1.0, "inf"),
     "optim.momentum": (-0.1, 1.0), "optim.gamma": (0.0, 1.0), "optim.warmup": (-1,), "optim.clip": (-1.0, "inf"),
+    "study.seeds": (0, 101), "study.density": (0.0, 1.0), "study.controls": ("twin",), "study.budget": ("abc", "0min"),
     "score.within": (-0.1, 1.0), "score.at_least": (-0.1, 1.0),
     "trainer.devices": (0,), "trainer.checkpoint_minutes": (-1.0,), "trainer.val_check_interval": (-1,),
 }  # fmt: skip
@@ -90,6 +92,8 @@ MISTAKES = [  # arguments; what the sentence says
     ("prune.head=maybe", "prune.head=maybe: .*not a valid bool"), ("optim.milestones=x", "optim.milestones=x: "),
     ("optim.milestones=[0.7,0.2]", "rising fractions"), ("optim.milestones=[0.5,1.0]", "rising fractions"),
     ("prune.head_rate=0.5", "1 unless prune.allocation=layerwise"), ("model.target=my_nets:make", "needs model=custom"),
+    ("study.structures=[columns]", r"study.structures=columns is not accepted: it takes a list of weights and channels"),
+    ("study.models=[res-net]", "study.models=res-net is not accepted: it takes names of networks such as resnet18, or"),
     ("model.version=2", "needs model=custom"), ("model=custom", "model.target=None .* such as my_nets:make"),
     ("data.channels=1 model=resnet18", "it takes 3 with model=resnet18; 1 needs one of simple_cnn"),
     ("data.channels=1 model=efficientnet_lite0", "3 with model=efficientnet_lite0"),

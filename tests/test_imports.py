@@ -14,14 +14,15 @@ GROUND = {"config", "errors", "internet", "hashes", "seeds"}
 BASE = {"data", "models", "pruning", *GROUND}
 ALLOWED = {
     "__main__": GROUND,
-    "run": {"__version__", "launch", "training", "tracking", "cli", *GROUND},
+    "run": {"__version__", "study", "launch", "training", "tracking", "cli", *GROUND},
     "api": {"launch", "training", "tracking", "tree", "cli", *BASE},
-    "plugins": {"launch", "cli", *GROUND},
+    "plugins": {"study", "launch", "cli", *GROUND},
     "verify": {"invariants", "cli", *GROUND},
     "board": {"cli", *GROUND},
     "report": {"report", "analysis", "tree", "cli", *GROUND},
     "predict": {"export", "tree", "data", "cli", *GROUND},
     "export": {"export", "training", "tree", "cli", "__version__", *BASE},
+    "study": {"study", "launch", "export", "training", "analysis", "report", "tree", "cli", *BASE},
     "launch": {"launch", "training", "tracking", "tree", "cli", *BASE},
     "training": {"training", "tracking", "invariants", "analysis", "report", "tree", "cli", *BASE},
     "tracking": {"tracking", "analysis", "report", "tree", "data", *GROUND},

@@ -20,10 +20,14 @@ def method(record: Record) -> str:
     """Return what is not at its default in how a round was pruned and retrained, or 'magnitude'; '' if dense."""
     if not record.round:
         return ""
+    return _joined("gradual" * record.gradual, _how(record)) or "magnitude"
+
+
+def _how(record: Record) -> str:
     criterion = record.criterion if record.allocation == "global" else f"{record.criterion}, {record.allocation}"
     criterion = f"masks of recipe {record.origin['recipe'][:6]}" if record.origin else criterion
     words = [structure(record), criterion, f"rewind {record.rewind}", RETRAIN.get(record.retrain, record.retrain)]
-    return ", ".join(word for word in words if word not in PLAIN) or "magnitude"
+    return ", ".join(word for word in words if word not in PLAIN)
 
 
 def structure(record: Record) -> str:
@@ -41,14 +45,14 @@ def chains(records: Sequence[Record]) -> dict[str, str]:
     keys = [key for key in varied(pruned) if key.startswith("prune.") and key not in NAMED_OTHERWISE]
     names = {}
     for record in pruned:
-        how = method(record)
-        pruned_by = _origin(record.origin) if record.origin else _rate(record.rate, record.levels)
-        names[record.step] = _joined(pruned_by, "" if how == "magnitude" else how, _settings(record, keys))
+        pruned_by = _origin(record.origin) if record.origin else _rate(record.rate, record.levels, record.gradual)
+        names[record.step] = _joined(pruned_by, _how(record), _settings(record, keys))
     return names
 
 
-def _rate(rate: float, levels: int) -> str:
-    return f"one shot to rounds of {100 * rate:g}%" if levels > 1 else f"{100 * rate:g}% a round"
+def _rate(rate: float, levels: int, gradual: bool = False) -> str:
+    once = "gradual" if gradual else "one shot" if levels > 1 else ""
+    return f"{once} to rounds of {100 * rate:g}%" if once else f"{100 * rate:g}% a round"
 
 
 def _origin(origin: dict) -> str:

@@ -38,7 +38,7 @@ class Comparison:
     seeds: list[int]
     dropped: list[int]  # seeds that are in one arm alone
     censored: int  # of the 2n rounds, those with their early stop in their last validation
-    speed: bool  # whether early stops are compared: every one was seen, and the ticket does not start trained
+    speed: bool  # whether early stops are compared: every one was seen, and the ticket was trained in isolation
     accuracy: Mean
     iterations: Mean  # of early stop; fewer is better
     other_stop: float  # the other arm's mean early-stop iteration
@@ -67,7 +67,7 @@ def compare(ticket: Arm, other: Arm, end: str) -> Comparison:
         seeds=seeds,
         dropped=dropped,
         censored=censored,
-        speed=not censored and first(ticket).retrain == "rewind",
+        speed=not censored and first(ticket).isolated,
         accuracy=_difference(one, two, end),
         iterations=_difference(one, two, STOP),
         other_stop=fmean(record.early_stop_iteration for record in two),

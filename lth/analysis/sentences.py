@@ -34,7 +34,7 @@ def _headline(judged: Sequence[Verdict]) -> str:
     place = f"{best.called} at {best.density:.2%} of weights" if best else f"no {judged[0].called} is shown"
     n = max(v.dense.accuracy.n for v in judged if not best or v is best)
     parts = [f"{judged[0].name}: {place} (n = {n})"]
-    for control, compared in ((REINIT, _reinit), (EQUAL, _equal)):
+    for control, compared in ((REINIT, _reinit), (EQUAL, _equal))[judged[0].ticket.gradual :]:  # no other start to compare
         # where no ticket is shown, the control is that of the sparsest ticket that has it
         beside = [v for v in judged if control in v.comparisons and (not best or v is best)]
         at = f" at {beside[-1].density:.2%}" if beside and not best else ""
@@ -85,7 +85,8 @@ def _shown(judged: Sequence[Verdict]) -> str:
         by = f"{delay.value:+z.0f} of {v.dense.other_stop:.0f} iterations, at most {delay.bounds[1]:+z.0f}"
         facts.append(f"early stop is no later than the dense network's at {v.density:.2%} ({by})")
     if best and best.at_most == IN_ACCURACY:
-        facts.append("its weights start trained, so speed is not compared")
+        why = "it is pruned while it trains" if best.ticket.gradual else "its weights start trained"
+        facts.append(f"{why}, so speed is not compared")
     if worse := [v for v in tested if v.verdict not in (NOT_SHOWN, *CALLED)]:
         facts.append(f"at {worse[0].density:.2%} of weights {_fails(worse[0])}")
     v = best or max(judged, key=lambda v: (len(_better(v)), -v.density))

@@ -27,7 +27,7 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
         why += ", also in the search that found the masks" * ("seed" in changes and last.origin is not None)
     elif best and missing(best):
         why = f"run {' and '.join(f'the {name}' for name in missing(best))}"
-        kinds = [kind for kind, name in KINDS.items() if name in best.comparisons or name in EXPECTED]
+        kinds = [kind for kind, name in KINDS.items() if name in best.comparisons or EXPECTED.get(name) in missing(best)]
         changes = {"prune.controls": "+".join(kinds), "prune.control_rounds": f"{best.ticket.round}"}
     elif last.origin:
         why = "nothing is open here" if best else "more seeds would not change that"
@@ -39,13 +39,39 @@ def sentence(judged: Sequence[Verdict], records: Sequence[Record], varied: Seque
         why, changes = "more seeds would not change that; for denser tickets", {"prune.rate": f"{last.rate / 2:g}"}
     if len(seeds) > 1:
         changes = {"seed": ",".join(map(str, seeds))} | changes
+    if is_study(last.command):
+        changes = of_study(changes, last)
     chain = {key: setting(last, key) for key in (*SWEPT, *varied) if key not in HASHED and setting(last, key) is not None}
     return f"{why}: `{command(last.command, changes, {'model': last.model, 'data': last.data} | chain)}`"
 
 
+def is_study(recorded: str | None) -> bool:
+    """Return whether a command line is that of a study."""
+    words = shlex.split(recorded or "")
+    named = any(word == "experiment=study" or word.startswith("study.models=") for word in words)
+    return named and "study.models=[]" not in words
+
+
+def of_study(changes: Mapping[str, str], ticket: Record) -> dict[str, str]:
+    """Return changes as a study takes them: its last tickets alone have controls, and what a budget chose is kept."""
+    result = {"study.budget": "none", "epochs": f"{ticket.epochs}", "prune.rate": f"{ticket.rate:g}"}
+    halved = 2 if ticket.settings.get("prune.structure") == "channels" else 1
+    for name, value in changes.items():
+        if name == "seed":
+            result["study.seeds"] = f"{len(value.split(','))}"
+        elif name == "prune.controls":
+            result["study.controls"] = value
+        elif name in ("prune.control_rounds", "prune.rounds"):
+            result["study.density"] = f"{1.001 * (1 - ticket.rate) ** (halved * int(value)):.4g}"  # that many rounds, at most
+        else:
+            result[name] = value
+    return result
+
+
 def missing(v: Verdict) -> list[str]:
     """Return what the controls are called that a ticket should have and has not."""
-    return [called for name, called in EXPECTED.items() if name not in v.comparisons]
+    accepted = [EQUAL] if v.ticket.gradual else EXPECTED  # as a gradual round has no other control
+    return [EXPECTED[name] for name in accepted if name not in v.comparisons]
 
 
 def _more(v: Verdict, seeds: Sequence[int]) -> tuple[str, dict[str, str]]:

@@ -1,10 +1,10 @@
 """The verdicts in words and tables, for files, pages and terminals. ``accuracy``: one of ``ends.ENDS``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
-from lth.analysis import ends, sentences, table, verdict
+from lth.analysis import ends, rivals, sentences, table, verdict
 from lth.analysis.ends import EARLY_STOP
 from lth.analysis.pairs import Comparison
 from lth.analysis.statistics import ALPHA
@@ -35,9 +35,10 @@ def brief(records: Sequence[Record], accuracy: str = EARLY_STOP) -> list[str]:
 
 
 def details(records: Sequence[Record], accuracy: str = EARLY_STOP) -> str:
-    """Return Markdown: for each chain a table, a row a density and comparison; then what the test is."""
+    """Return Markdown: for each chain a table, a row a density and comparison; ``rivals.parts``; then what the test is."""
     parts = verdict.by_chain(records, accuracy)
-    return "\n\n".join([*map(_part, parts), _test(accuracy, ends.score(records))]) if parts else ""
+    beside = rivals.parts(records, accuracy)
+    return "\n\n".join([*map(_part, parts), *beside, _test(accuracy, ends.score(records))]) if parts else ""
 
 
 def _part(judged: list[Verdict]) -> str:
@@ -60,18 +61,14 @@ def _row(v: Verdict, name: str, c: Comparison) -> dict[str, str]:
         "against": name + about.get(name, ""),
         "n": str(len(c.seeds)),
         "seeds in one arm alone": ", ".join(map(str, c.dropped)),
-        f"{v.word} less it{unit}": _signed(c.accuracy.value, gain, lambda x: v.points(x, unit=False)),
+        f"{v.word} less it{unit}": table.signed(c.accuracy.value, gain, lambda x: v.points(x, unit=False)),
         "verdict": verdicts.get(name, c.accuracy_verdict),
-        "early-stop iteration less it": f"{_signed(c.iterations.value, delay)} of {c.other_stop:.0f}",
+        "early-stop iteration less it": f"{table.signed(c.iterations.value, delay)} of {c.other_stop:.0f}",
         "early stop is": c.iterations_verdict if control else "",
         "early stops not seen": f"{c.censored} of {2 * len(c.seeds)}",
         "p": f"{v.p:.3f}" if tested else "",
         "p (Holm)": f"{v.p_corrected:.3f}" if tested else "",
     }
-
-
-def _signed(mean: float, interval: tuple[float, float] | None, form: Callable[[float], str] = "{:+z.0f}".format) -> str:
-    return f"{form(mean)} [{', '.join(map(form, interval))}]" if interval else form(mean)
 
 
 def _test(accuracy: str, score: str) -> str:
@@ -83,6 +80,6 @@ def _test(accuracy: str, score: str) -> str:
         f"iteration's at most {100 * SLACK:g}% of the dense network's mean (Frankle & Carbin 2019, section 1). p is the larger "
         f"of both one-sided p values; p (Holm), corrected for the densities of the chain, is at most {ALPHA:g}. *Matching* is "
         f"the same of weights rewound to a later checkpoint, to pretrained ones or to signs alone; *matching in {word}* is the "
-        f"{word} alone, of networks that start trained. Speed is not compared where an early stop is not seen: the lowest "
-        "validation loss is the last one."
+        f"{word} alone, of networks that start trained or are pruned while they train. Speed is not compared where an early stop "
+        "is not seen: the lowest validation loss is the last one."
     )

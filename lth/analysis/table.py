@@ -83,6 +83,8 @@ def _facts(records: Sequence[Record]) -> dict[str, Callable[[Record], str]]:
         "data": lambda r: r.data,
         "rate": lambda r: f"{r.rate:g}" if r.rate else "",
         "rounds at once": lambda r: str(r.levels) if r.round else "",
+        # where a round may stand for several, its number does not tell what it cost
+        **({"epochs in all": lambda r: str(r.epochs_in_all)} if any(r.levels > 1 for r in records) else {}),
         **{key: lambda r, key=key: "" if setting(r, key) is None else str(setting(r, key)) for key in varied(records)},
         "method": naming.method,
         "control": lambda r: r.control or "-",
@@ -105,6 +107,11 @@ def mean(values: Sequence[float | None], form: str = "{:.3f}") -> str:
     """Return the mean ± standard deviation (n - 1) of the values that are not None; '' without any."""
     known = [value for value in values if value is not None]
     return " ± ".join([form.format(f(known)) for f, least in ((fmean, 1), (stdev, 2)) if len(known) >= least])
+
+
+def signed(mean: float, interval: tuple[float, float] | None, form: Callable[[float], str] = "{:+z.0f}".format) -> str:
+    """Return a difference and, in brackets, its interval; z: no -0."""
+    return f"{form(mean)} [{', '.join(map(form, interval))}]" if interval else form(mean)
 
 
 def markdown(frame: pd.DataFrame) -> str:

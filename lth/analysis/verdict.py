@@ -50,9 +50,10 @@ class Verdict:
 
         Only weights rewound to a random initialisation can be a winning ticket (Frankle & Carbin 2019); from a later checkpoint
         or from pretrained weights they are a matching subnetwork (Frankle et al. 2020, arXiv 1912.05671). A fine-tuned or
-        learning-rate-rewound network starts trained, so how soon it stops says nothing: its accuracy alone is compared.
+        learning-rate-rewound network starts trained, and a gradual one dense, so how soon it stops says nothing: its accuracy
+        alone is compared.
         """
-        if self.ticket.retrain != "rewind":
+        if not self.ticket.isolated:
             return IN_ACCURACY
         return MATCHING if self.ticket.rewind != "init" or self.ticket.pretrained else WINNING
 
@@ -137,7 +138,7 @@ def _equal(ticket: Arm, arms: dict[pairs.Key, Arm]) -> Arm:
     """Return the dense network that trained as long as the ticket's chain, or the least longer, if any."""
     record = pairs.first(ticket)
     dense = [arm for (_, _, index, _), arm in arms.items() if index == 0]
-    longer = [arm for arm in dense if pairs.first(arm).epochs >= record.epochs * (record.round + 1)]
+    longer = [arm for arm in dense if pairs.first(arm).epochs >= record.epochs_in_all]
     alike = [arm for arm in longer if pairs.first(arm).family == record.family and ticket.keys() & arm.keys()]
     return min(alike, key=lambda arm: pairs.first(arm).epochs, default={})
 

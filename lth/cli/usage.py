@@ -8,6 +8,7 @@ import shlex
 import sys
 from typing import NoReturn
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -37,6 +38,14 @@ def prepare() -> None:
 
 def _refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:
     raise UsageError(f"the command line is not accepted: {message}; --help shows what is.")
+
+
+def refuse_sweep(why: str) -> None:
+    """Raise UsageError where the command line sweeps a key."""
+    words = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
+    for word, parsed in zip(words, OverridesParser.create().parse_overrides(words)):
+        if parsed.is_sweep_override():
+            raise UsageError(f"{word} is not accepted: {why}.")
 
 
 def config(cfg: DictConfig) -> Config:

@@ -1,18 +1,13 @@
 """Batches on the device: uint8 pixels to normalised floats, and augmentation with draws of each image's own."""
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NORMALIZE = {
-    "imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
-    "half": ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
-    "none": ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0]),
-    "mnist": ([0.1307], [0.3081]),
-    "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
-}
+from lth.config import NORMALIZE
 
 
 def normalization(name: str, channels: int) -> tuple[list[float], list[float]]:
@@ -23,9 +18,17 @@ def normalization(name: str, channels: int) -> tuple[list[float], list[float]]:
 
 def to_float(pixels: Tensor, mean: list[float], std: list[float]) -> Tensor:
     """uint8 (n, h, w, channels) in 0..255 -> float32 (n, channels, h, w), (pixel / 255 - mean) / std, channels_last in memory."""
-    scale = torch.tensor([1 / (255 * s) for s in std], device=pixels.device).view(1, -1, 1, 1)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std)], device=pixels.device).view(1, -1, 1, 1)
-    return torch.addcmul(shift, pixels.permute(0, 3, 1, 2), scale)
+    _, _, width, channels = pixels.shape
+    scale, shift = _of_row(tuple(mean), tuple(std), width, pixels.device)
+    rows = pixels.reshape(-1, width * channels).to(torch.float32, copy=True)
+    return torch.addcmul(shift, rows, scale, out=rows).view(pixels.shape).permute(0, 3, 1, 2)
+
+
+@lru_cache(16)
+def _of_row(mean: tuple[float, ...], std: tuple[float, ...], width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the factor and the summand of each value of a row: with those of a channel, torch goes pixel by pixel."""
+    scale, shift = [1 / (255 * s) for s in std], [-m / s for m, s in zip(mean, std)]
+    return torch.tensor(scale * width, device=device), torch.tensor(shift * width, device=device)
 
 
 def coins(n: int, seed: int) -> Tensor:

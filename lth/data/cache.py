@@ -22,18 +22,23 @@ META = "meta.json"
 Meta = dict[str, Any]
 
 
-def load_or_build(folder: Path, build: Callable[[Path], Meta | None], before: Callable[[], None] = lambda: None) -> Meta | None:
-    """Return the metadata of a cache folder, which is built where it is missing or damaged.
+def load_or_build(
+    folder: Path,
+    build: Callable[[Path], Meta | None],
+    before: Callable[[], None] = lambda: None,
+    outdated: Callable[[Meta], str] = lambda meta: "",
+) -> Meta | None:
+    """Return the metadata of a cache folder, which is built where it is missing, damaged or outdated.
 
     ``build`` fills the folder that it is called with and returns its metadata, or None: then nothing is cached. ``before`` is
-    called before building; it may raise.
+    called before building; it may raise. ``outdated`` returns what of an intact folder does not hold any more, or ''.
     """
-    if meta := _read(folder):
+    if meta := _read(folder, outdated):
         return meta
     before()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
-        return _read(folder) or _build(folder, build)
+        return _read(folder, outdated) or _build(folder, build)
 
 
 def write_array(path: Path, parts: Iterable[np.ndarray]) -> None:
@@ -41,10 +46,11 @@ def write_array(path: Path, parts: Iterable[np.ndarray]) -> None:
     count = 0
     with open(path, "wb") as file:
         for part in parts:
-            header = np.lib.format.header_data_from_array_1_0(np.ascontiguousarray(part))
+            part = np.ascontiguousarray(part)
             if not count:
+                header = np.lib.format.header_data_from_array_1_0(part)
                 np.lib.format.write_array_header_1_0(file, header)
-            file.write(part.tobytes())
+            file.write(part.data)
             count += len(part)
         if count:
             file.seek(0)  # numpy pads the header, so that it can be rewritten with another length of the array
@@ -62,15 +68,16 @@ def shown(items: Iterable[Any], total: int, what: str) -> Iterable[Any]:
     return tqdm(items, f"lth: {what}", total, delay=1, leave=False, mininterval=interval, file=sys.stderr)
 
 
-def _read(folder: Path) -> Meta | None:
-    """Return the metadata of an intact folder; a damaged one is logged."""
+def _read(folder: Path, outdated: Callable[[Meta], str]) -> Meta | None:
+    """Return the metadata of an intact folder; a damaged or outdated one is logged."""
     if not folder.is_dir():
         return None
+    why = "is damaged"
     with suppress(ValueError, KeyError, TypeError, OSError):
         meta = json.loads((folder / META).read_bytes())
-        if meta["crc32"] == _checksums(folder):
+        if meta["crc32"] == _checksums(folder) and not (why := outdated(meta)):
             return meta
-    notice(f"{folder} is damaged; it is discarded and generated again.")
+    notice(f"{folder} {why}; it is discarded and generated again.")
     return None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from lth.config import require
 from lth.errors import DataError
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}  # of images
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")  # of images
 PARTS = {
     "train": ("train", "training", "seg_train"),
     "val": ("val", "valid", "validation", "seg_val"),
@@ -90,13 +90,13 @@ def list_images(root: Path, wanted: str = "all") -> tuple[list[str], list[str], 
     classes, names, labels = chosen_classes(root, wanted), [], []
     for label, name in enumerate(classes):
         of_class = []
-        for folder, inner, files in os.walk(root / name):
+        for folder, inner, files in os.walk(f"{root}/{name}"):
             inner[:] = [d for d in inner if not d.startswith(".")]
-            start = os.path.relpath(folder, root)
-            of_class += [os.path.join(start, file) for file in files if _is_image(file)]
+            start = folder.removeprefix(f"{root}/")
+            of_class += [f"{start}/{file}" for file in files if _is_image(file)]
         if not of_class:
             raise DataError(f"the class folder {root / name} holds no image.")
-        names += sorted(of_class, key=lambda path: path.split("/"))
+        names += sorted(of_class, key=lambda path: path.replace("/", "\0"))  # folder by folder
         labels += [label] * len(of_class)
     for name in names:
         if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
@@ -105,4 +105,4 @@ def list_images(root: Path, wanted: str = "all") -> tuple[list[str], list[str], 
 
 
 def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")

@@ -62,4 +62,5 @@ def _skipped(splits: Splits) -> list[str]:
 
 
 def _hashes(images: Decoded, indices: np.ndarray | slice = slice(None)) -> list[bytes]:
-    return [file_hash.tobytes() for file_hash in images.file_hashes[indices]]
+    content = images.file_hashes[indices].tobytes()
+    return [content[i : i + 32] for i in range(0, len(content), 32)]

@@ -4,6 +4,10 @@ The classes share their light, colours and parts (ridges, trees, water, houses),
 worse than a small convolutional network, which does well, not perfectly. Coordinates are fractions of the picture, y downwards.
 """
 
+import multiprocessing
+import os
+import signal
+import sys
 from collections.abc import Iterable
 from itertools import pairwise, product
 from pathlib import Path
@@ -22,6 +26,8 @@ LEAVES = [(50, 85, 35), (80, 100, 40), (35, 65, 50), (140, 95, 40)]
 WATER = [(30, 80, 120), (50, 110, 130), (70, 90, 110)]
 ICE = [(220, 235, 245), (185, 215, 235), (170, 180, 190)]
 SKY = [(90, 140, 210), (170, 185, 200), (215, 190, 160), (120, 120, 150)]
+SHARE = 100  # pictures that are worth another process
+Picture = tuple[int, int, int]  # part, class, number
 Colours = list[tuple[int, int, int]]
 Edge = tuple[float, float, float]  # of a house: x, top, foot
 X = np.linspace(0, 1, 61)
@@ -198,14 +204,43 @@ def render(name: str, rng: np.random.Generator, size: int = 150) -> np.ndarray:
 
 
 def write(counts: tuple[int, int], seed: int, root: Path) -> dict:
-    """Write ``counts`` (training, test) pictures of each class below ``root``; returns no metadata.
+    """Write ``counts`` (training, test) pictures of each class below ``root``, on all cores; returns no metadata.
 
     Picture n of a class in a part depends on those and the seed alone: a larger set begins with the smaller one.
     """
     pictures = [(p, c, n) for p, count in enumerate(counts) for c in range(len(CLASSES)) for n in range(count)]
-    for p, c, n in shown(pictures, len(pictures), f"rendering {len(pictures):,} images"):
+    # Elsewhere a process starts by importing the caller's script, which may not be made for it.
+    cores = min(os.cpu_count() or 1, 1 + len(pictures) // SHARE) if sys.platform == "linux" else 1
+    first, *others = (pictures[k::cores] for k in range(cores))
+    fork = multiprocessing.get_context("fork") if others else None
+    helpers = [fork.Process(target=_help, args=(part, seed, root, os.getpid()), daemon=True) for part in others]
+    try:
+        for helper in helpers:
+            helper.start()
+        _write(shown(first, len(first), f"rendering {len(pictures):,} images"), seed, root)
+        for helper, part in zip(helpers, others):
+            helper.join()
+            if helper.exitcode:  # again, here, where an error is seen
+                _write(part, seed, root)
+    finally:
+        for helper in helpers:
+            if helper.is_alive():
+                helper.kill()
+    return {}
+
+
+def _write(pictures: Iterable[Picture], seed: int, root: Path) -> None:
+    for p, c, n in pictures:
         folder = root / PARTS[p] / CLASSES[c]
         folder.mkdir(parents=True, exist_ok=True)
         pixels = render(CLASSES[c], np.random.default_rng([seed, p, c, n]))
         Image.fromarray(pixels).save(folder / f"{n}.jpg", quality=85)
-    return {}
+
+
+def _help(pictures: list[Picture], seed: int, root: Path, parent: int) -> None:
+    """Write a share of the pictures, for as long as the parent lives; fail without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and stops its helpers
+    try:
+        _write((picture for picture in pictures if os.getppid() == parent), seed, root)
+    except Exception:
+        os._exit(1)

@@ -80,5 +80,6 @@ def stratified(
             raise DataError(f"the class {classes[label]} has a single image to train on; at least 2 are needed to hold one out.")
         count = min(max(1, round(fraction * len(of_class))), len(of_class) - 1)
         part.append(np.random.default_rng(stream(name, seed, int(label))).permutation(of_class)[:count])
-    chosen = np.sort(np.concatenate(part))
-    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+    held = np.zeros(len(labels), bool)
+    held[np.concatenate(part)] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)

@@ -3,14 +3,16 @@
 The ``Monitor`` applies them while a round is trained, ``lth.verify`` applies them to what its files hold.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from lth.config import Prune
 from lth.errors import InvariantError
 from lth.hashes import differing, of_tensors
 from lth.pruning import allocation
+from lth.pruning import gradual as schedules
 from lth.pruning import masks as M
 from lth.tree.ticket import Ticket
 
@@ -139,15 +141,29 @@ def origin(masks: M.Masks, of: Mapping[str, Any], fitting: Collection[str], expe
     return {"holds": holds, "masks": mine, "dense": dense, "left": left}
 
 
+def gradual(prune: Prune, rows: Sequence[Mapping[str, Any]], masks: M.Masks, expected: allocation.Keep) -> Entry:
+    """At each validation as many weights were kept as the cubic schedule asks for, from a dense start on.
+
+    Args:
+        rows: of metrics.csv, with the density.
+        expected: number of weights that the schedule keeps in the end.
+    """
+    plan, dense = schedules.schedule(prune, int(rows[-1]["iteration"])), schedules.dense(masks, expected)
+    due = [allocation.total(plan.keep(dense, expected, int(row["iteration"]))) / M.size(masks) for row in rows]
+    off = [int(row["iteration"]) for row, density in zip(rows, due) if row.get("density") != density]
+    return {"holds": not off, "off_schedule": off, "prunings": plan.times, "last_pruning": plan.last}
+
+
 def of_round(
     ticket: Ticket, weights: State, *, parent: M.Masks | None, expected: allocation.Keep, start: Entry, revived: list[int],
     shapes: dict, fresh: dict, scope: Collection[str], frozen: Collection[str] = (), init: str, ranks: Entry,
     effective_density: float | None, control: Entry | None, structure: Entry | None = None, origin: Entry | None = None,
+    gradual: Entry | None = None,
 ) -> dict[str, Entry]:  # fmt: skip
     """Return the ``checks`` of a round; what only the running training shows is given as entries.
 
     Args:
-        ticket: its masks as their file holds them, and the weights that it started from.
+        ticket: its masks as their file holds them, and the weights that it started from, before masking.
         weights: the final ones, as their file holds them.
         parent: the masks that it was pruned from; of a control: None.
         expected: number of weights that the schedule asks for.
@@ -157,6 +173,7 @@ def of_round(
         control: of a control, what ``checks.control`` returns.
         structure: what ``pruning.structure.check`` returns.
         origin: of a round with another round's masks, what ``checks.origin`` returns.
+        gradual: of a round that is pruned while it trains, what ``checks.gradual`` returns; its start is the unmasked one.
 
     Raises:
         InvariantError: one does not hold.
@@ -175,7 +192,8 @@ def of_round(
         "ranks": ranks,
         "layer_collapse": layer_collapse(masks, effective_density),
     }
-    entries |= {n: e for n, e in (("control", control), ("structure", structure), ("origin", origin)) if e}
+    more = {"control": control, "structure": structure, "origin": origin, "gradual": gradual}
+    entries |= {name: entry for name, entry in more.items() if entry}
     require(entries)
     return entries
 

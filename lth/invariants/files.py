@@ -32,6 +32,7 @@ class Round:
         self.ticket = tickets.load_ticket(record.folder)
         self.weights, self.about = tickets.load_final(record.folder)
         self.own = "own" in spec.root.content  # a module of one's own, of which files show less
+        self.rows = metrics.read(record.folder / "metrics.csv")
         self.prune = Prune(**{n: value for n, value in spec.prune.items() if n not in ("levels", "function", "ticket")})
 
 
@@ -42,7 +43,7 @@ def check(record: Record, spec: Spec, root: Record, parent: tuple[Record, Spec] 
     require_intact(record)
     it, before = Round(record, spec, root), Round(*parent, root) if parent else None
     shown = spec.facts() | {"name": record.folder.name} | {name: getattr(root, name) for name in CHAIN}
-    shown |= _sizes(it) | metrics.scores(metrics.read(record.folder / "metrics.csv"))
+    shown |= _sizes(it) | metrics.scores(it.rows)
     _same(vars(record), shown)
     if not it.own:
         per_epoch = root.iterations // root.epochs
@@ -115,11 +116,13 @@ def _invariants(it: Round, parent: Round | None, store: Store) -> None:
         control=checks.control(kind, ticket, parent.ticket, ticket.rewind.keys(), kind == "order") if kind else None,
         origin=origin,
         structure=structure.check(it.prune, it.spec.levels, ticket.groups, masks, before) if it.spec.index else None,
+        gradual=checks.gradual(it.prune, it.rows, masks, keep) if it.spec.gradual else None,
     )
     for name, entry in entries.items():
         seen = {number: value for number, value in entry.items() if number not in UNSEEN}
         _same(recorded[name], seen, f"the check {name} in round.json")
-    if before and it.prune.criterion == "magnitude" and "function" not in it.spec.prune and not it.spec.origin:
+    found_otherwise = "function" in it.spec.prune or it.spec.origin or it.spec.gradual
+    if before and it.prune.criterion == "magnitude" and not found_otherwise:
         expected = _magnitude_masks(it, parent, before, keep)
         odd = [name for name, mask in masks.items() if not mask.equal(expected[name])]
         _require(not odd, f"the masks of {', '.join(odd)} are not those of its parent's largest final weights.")

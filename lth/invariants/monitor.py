@@ -13,7 +13,7 @@ from lth.tree.checkpoint import moments
 
 
 class Monitor(pl.Callback):
-    """Checks the state that training starts from, and after each epoch that pruned weights are 0.
+    """Checks the state that training starts from, after each epoch that pruned weights are 0, and the masks of all ranks.
 
     Stands after the callbacks that set the state.
 
@@ -28,7 +28,7 @@ class Monitor(pl.Callback):
         self.start: checks.Entry = {}
         self.ranks: checks.Entry = {}
         self.revived: list[int] = []
-        self.trained: M.Masks = {}
+        self.trained: set[str] = set()
 
     def observed(self) -> dict[str, Any]:
         """Return what ``checks.of_round`` needs, and ``resume`` in the next process of an interrupted round."""
@@ -40,17 +40,21 @@ class Monitor(pl.Callback):
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        network, masks = self.ticket.network(pl_module), self.ticket.masks
+        network = self.ticket.network(pl_module)
         state = {name: t for name, t in network.state_dict().items() if isinstance(t, Tensor)}
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         entry = checks.start(state, self.state, moments(trainer.optimizers, network), self.moments, lr, self.lr)
         self.start = self.start if self.start and entry["holds"] else entry
-        trained = {name for name, p in network.named_parameters() if p.requires_grad}  # the others are compared in the end
-        self.trained = {name: mask for name, mask in masks.items() if name in trained and not mask.all()}
-        mine = M.hash_masks(masks)
-        same = trainer.strategy.reduce_boolean_decision(mine == trainer.strategy.broadcast(mine))
-        self.ranks = checks.ranks(masks, bool(same), trainer.world_size)
+        self.trained = {name for name, p in network.named_parameters() if p.requires_grad}  # the others are compared in the end
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.revived.append(M.revived(self.ticket.network(pl_module).state_dict(), self.trained))
+        masks = {name: mask for name, mask in self.ticket.masks.items() if name in self.trained and not mask.all()}
+        self.revived.append(M.revived(self.ticket.network(pl_module).state_dict(), masks))
+
+    @override
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        masks = self.ticket.masks
+        mine = M.hash_masks(masks)
+        same = trainer.strategy.reduce_boolean_decision(mine == trainer.strategy.broadcast(mine))
+        self.ranks = checks.ranks(masks, bool(same), trainer.world_size)

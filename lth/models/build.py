@@ -2,17 +2,16 @@
 
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
-from torchvision import models as zoo
 
-from lth.config import Config, Data, Model, require
+from lth.config import Config, Data, Model
 from lth.errors import UsageError
-from lth.models import blocks, efficientnet_lite0, small, weights
+from lth.models import blocks, efficientnet_lite0, libraries, small, weights
 
 
 @dataclass(frozen=True)
@@ -22,10 +21,11 @@ class Network:
     net: nn.Module  # its state_dict keys are those of every file that lth writes
     head: str = "head"  # name of the submodule that gives the logits
     normalize: str = "imagenet"  # of the images that it was made for, a name in lth.data.augment.NORMALIZE
+    bodies: Collection[str] = blocks.BODIES  # whose children are blocks
     frozen: tuple[nn.Module, ...] = ()  # the blocks that stay in eval mode
 
 
-# By model.name: of the number of classes, config.data and config.model; other names are torchvision's.
+# By model.name: of the number of classes, config.data and config.model; other names are those of a library.
 NETWORKS: dict[str, Callable[[int, Data, Model], Network]] = {
     "simple_cnn": lambda n, data, model: Network(small.simple_cnn(n, data.image_size, data.channels, model.dropout)),
     "lenet_300_100": lambda n, data, model: Network(small.lenet_300_100(n, data.image_size, data.channels)),
@@ -47,10 +47,10 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Net
         UsageError: there is no such network or block.
         DataError: the weights do not fit.
     """
-    network = NETWORKS.get(config.model.name, _torchvision)(classes, config.data, config.model)
-    frozen = blocks.train_only(network.net, config.finetune, network.head)
+    network = NETWORKS.get(config.model.name, _of_library)(classes, config.data, config.model)
+    frozen = blocks.train_only(network.net, config.finetune, network.head, network.bodies)
     if weights_file is not None:
-        weights.load(network.net, weights_file, network.head)
+        weights.load(network.net, weights_file, network.head, fresh=config.model.weights_missing == "fresh")
     if config.model.frozen_bn == "train":
         return network
     for block in frozen:
@@ -59,21 +59,22 @@ def build(config: Config, classes: int, weights_file: Path | None = None) -> Net
 
 
 def check(config: Config, weights_file: Path | None = None) -> None:
-    """Raise the errors of ``build``, without draws; only a custom network gets memory."""
-    with torch.random.fork_rng(devices=[]), torch.device("cpu" if config.model.name == "custom" else "meta"):
-        build(config, 2, weights_file)
+    """Raise the errors of ``build``, without draws; only a network that cannot do without, as a custom one, gets memory."""
+    try:
+        _check(config, weights_file, "cpu" if config.model.name == "custom" else "meta")
+    except NotImplementedError:  # it reads tensors while it is built, as RegNet does
+        _check(config, weights_file, "cpu")
 
 
-def _torchvision(classes: int, data: Data, model: Model) -> Network:
-    """Return torchvision's network with a new head in place of its last Linear."""
-    accepted = sorted(set(zoo.list_models(module=zoo)) - {"googlenet", "inception_v3"})
-    require(model.name in accepted, "model.name", model.name, f"one of {', '.join(accepted)}")
-    net = zoo.get_model(model.name, weights=None)
-    linear = [path for path, module in net.named_modules() if isinstance(module, nn.Linear)]
-    require(bool(linear), "model.name", model.name, "a network with a linear classifier to replace")
-    features = net.get_submodule(linear[-1]).in_features
-    net.set_submodule(linear[-1], blocks.head(features, classes, model.head))
-    return Network(net, linear[-1])
+def _check(config: Config, weights_file: Path | None, device: str) -> None:
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        network = build(config, 2, weights_file)
+        if config.model.name not in NETWORKS:
+            libraries.require_runs(network.net.to(device), 2, config.data, config.model)
+
+
+def _of_library(classes: int, data: Data, model: Model) -> Network:
+    return Network(*libraries.build(classes, data, model), blocks.LIBRARY_BODIES)
 
 
 def _custom(target: str, classes: int, channels: int, image_size: int) -> Network:

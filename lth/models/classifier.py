@@ -53,6 +53,12 @@ class Classifier(pl.LightningModule):
         for block in network.frozen:  # Lightning keeps the mode of each module
             block.eval()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_current_fx_name":  # Lightning sets it some 40 times a step, and torch looks for weights in it each time
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, images: Tensor) -> Tensor:
         return self._suffix(images) if self._suffix else self.net(images)
 
@@ -65,8 +71,8 @@ class Classifier(pl.LightningModule):
         logits = self(images)
         loss = F.cross_entropy(logits, labels)
         with torch.no_grad():
-            correct = (logits.argmax(1) == labels).sum()
-            self.sums += torch.stack([loss * len(labels), correct, torch.tensor(len(labels), device=loss.device)])
+            for total, part in zip(self.sums.unbind(), (loss * len(labels), (logits.argmax(1) == labels).sum(), len(labels))):
+                total.add_(part)  # in place: fewer small operations than one on a stack of them
         return loss
 
     def train_metrics(self) -> dict[str, float]:

@@ -3,6 +3,7 @@
 The cut is made in the graph of the forward, traced by torch.fx, so stock networks stay stock.
 """
 
+import inspect
 import operator
 
 import torch
@@ -13,7 +14,9 @@ from lth import hashes
 from lth.models.blocks import evaluating
 
 DRAWS = ("dropout", "stochastic", "rand", "bernoulli")  # in the names of functions that draw
-VARYING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, StochasticDepth)  # in training mode
+VARYING = (  # in training mode
+    nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.MultiheadAttention, nn.RNNBase, StochasticDepth,
+)  # fmt: skip
 
 
 class Cut(nn.Module):
@@ -39,6 +42,12 @@ class Tracer(fx.Tracer):
         return not any(True for _ in module.children()) or super().is_leaf_module(module, qualified_name)
 
 
+def trace(net: nn.Module, tracer: fx.Tracer) -> fx.Graph:
+    """Return the graph of a forward with its options, such as timm's ``attn_mask``, at their defaults."""
+    options = {name: p.default for name, p in inspect.signature(net.forward).parameters.items() if p.default is not p.empty}
+    return tracer.trace(net, options or None)
+
+
 def cut(net: nn.Module) -> Cut | None:
     """Cut ``net``, in training mode with its frozen blocks in eval mode, after the last constant operation.
 
@@ -47,9 +56,9 @@ def cut(net: nn.Module) -> Cut | None:
     state = torch.get_rng_state()
     try:
         # Functional dropout reads ``training`` while it is traced, so each mode has a graph of its own.
-        training = fx.GraphModule(net, Tracer().trace(net))
+        training = fx.GraphModule(net, trace(net, Tracer()))
         with evaluating(net):
-            evaluation = fx.GraphModule(net, Tracer().trace(net))
+            evaluation = fx.GraphModule(net, trace(net, Tracer()))
     except Exception:  # nothing is cut where fx cannot follow a forward
         return None
     drawn = not torch.equal(state, torch.get_rng_state())  # a draw became a constant of the graph
@@ -85,8 +94,9 @@ def _changes(traced: fx.GraphModule, node: fx.Node) -> bool:
         return node.op == "output" or any(word in target for word in DRAWS)
     module = traced.get_submodule(target)
     foreign = not type(module).__module__.startswith("torch")  # may draw, too
-    varies = module.training and (foreign or isinstance(module, VARYING))
-    return varies or any(p.requires_grad for p in module.parameters())
+    drops = getattr(module, "p", getattr(module, "dropout", 1)) != 0  # BatchNorm has neither
+    varies = foreign or (isinstance(module, VARYING) and drops)
+    return (module.training and varies) or any(p.requires_grad for p in module.parameters())
 
 
 def _split(traced: fx.GraphModule, last: str) -> tuple[fx.GraphModule, fx.GraphModule]:

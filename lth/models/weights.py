@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lth.config import OWN, Model, require
-from lth.errors import DataError, UsageError, notice
+from lth.errors import DataError, UsageError, notice, notice_once
 from lth.internet import reachable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-HOST = "download.pytorch.org"
+HOST, HUB = "download.pytorch.org", "huggingface.co"  # of torchvision's weights, of timm's
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")  # norm.1.weight, today norm1.weight
 
 
@@ -34,6 +34,8 @@ def locate(model: Model) -> Path | None:
         path = Path(model.weights).expanduser()
         require(path.is_file(), "model.weights", model.weights, "imagenet, none, or a .pth or .safetensors file")
         return path
+    if model.library == "timm":
+        return _from_hub(model.name)
     require(model.name not in (*OWN, "custom"), "model.weights", "imagenet", f"none or a file with model={model.name}")
     return _packaged() if model.name == "efficientnet_lite0" else _downloaded(model.name)
 
@@ -73,9 +75,24 @@ def _downloaded(name: str) -> Path:
     return path
 
 
-def _absent(name: str, path: Path) -> DataError:
+def _from_hub(name: str) -> Path:
+    from lth.models.libraries import timm_config
+
+    repository = timm_config(name).hf_hub_id
+    require(repository, "model.weights", "imagenet", f"none or a file: timm has no weights of {name}")
+    try:
+        from huggingface_hub import hf_hub_download  # timm needs it
+
+        return Path(hf_hub_download(repository, "model.safetensors", local_files_only=not reachable(HUB)))
+    except Exception as error:  # no network, no such file; the package raises many kinds
+        raise _absent(name) from error
+
+
+def _absent(name: str, path: Path | None = None) -> DataError:
+    """Return what is raised where weights cannot be had; ``path``: where the file may be put."""
+    put = f"put the file {path.name} into {path.parent}, " if path else ""
     return DataError(
-        f"the weights of {name} could not be downloaded from {HOST}; put the file {path.name} into {path.parent}, "
+        f"the weights of {name} could not be downloaded from {HOST if path else HUB}; {put}"
         "name a file with model.weights=FILE, or train from random ones with model.weights=none."
     )
 
@@ -99,8 +116,11 @@ def read(path: Path) -> "dict[str, Tensor]":
     return state
 
 
-def load(net: "nn.Module", path: Path, head: str) -> None:
+def load(net: "nn.Module", path: Path, head: str, *, fresh: bool = False) -> None:
     """Load the weights of ``path`` into ``net``; its ``head`` stays random unless the file has all of it.
+
+    Args:
+        fresh: whether the file may lack tensors, and have folded BatchNorm into convolutions; one line says what.
 
     Raises DataError naming every missing, unexpected and misshapen key.
     """
@@ -108,8 +128,25 @@ def load(net: "nn.Module", path: Path, head: str) -> None:
     own_head = {name: tensor for name, tensor in live.items() if name.startswith(f"{head}.")}
     if any(name not in state or state[name].shape != tensor.shape for name, tensor in own_head.items()):
         state = {name: tensor for name, tensor in state.items() if not name.startswith(f"{head}.")} | own_head
+    if fresh:
+        state = _completed(state, net, path)
     try:
         net.load_state_dict(state, assign=next(net.parameters()).is_meta)
     except RuntimeError as error:
         problems = "; ".join(line.strip(" .\t") for line in str(error).splitlines()[1:])
+        if "Missing key" in problems:
+            problems += "; model.weights_missing=fresh takes files that lack tensors"
+        if "size mismatch" in problems and "pos_embed" in problems:
+            problems += "; embeddings of positions need the data.image_size that the weights were trained on"
         raise DataError(f"the weights {path} do not fit {type(net).__name__}: {problems}.") from error
+
+
+def _completed(state: "dict[str, Tensor]", net: "nn.Module", path: Path) -> "dict[str, Tensor]":
+    from lth.models import incomplete
+
+    state, folded = incomplete.unfolded(state, net)
+    if folded:
+        notice_once(f"the weights {path} have {len(folded)} BatchNorm folded into the layers before, whose biases they start as.")
+    if parts := incomplete.missing(state, net):
+        notice_once(f"the weights {path} lack {', '.join(parts)}: what is lacking starts as the seed draws it.")
+    return net.state_dict() | state

@@ -30,15 +30,17 @@ class LotteryTicket(pl.Callback):
         target: name of the submodule to prune, log and rewind; empty: the whole LightningModule. Names of parameters, masks
             and ``head`` are relative to it. Several callbacks may have a target each.
         parameters: what is pruned: names of parameters, or a function (name, parameter) -> bool that is asked for each
-            parameter of two or more dimensions, trained or not. ``None``: the weights of Conv and Linear layers that are
-            trained when the first fit starts and get a gradient in round 0; a warning names large or frozen weights that
-            are left out. A frozen weight named here is masked, and stays so when it is unfrozen.
+            parameter of two or more dimensions, trained or not. ``None``: the weights of Conv, Linear and attention layers
+            that are trained when the first fit starts and get a gradient in round 0; a warning names large or frozen weights
+            that are left out. A frozen weight named here is masked, and stays so when it is unfrozen.
         criterion: ``"magnitude"``, ``"random"`` (drawn by torch's seed), or a function (weights, masks) -> scores, dicts by
             name, that is called when a fit ends; the lowest scores of the kept weights are pruned.
         rewind: ``"init"``; or where in round 0 later rounds start from (Frankle et al. 2020): ``"500it"``, after so many
             optimiser steps as Lightning counts them, or ``"2ep"``, after so many epochs. Only weights and buffers go back.
         masks, init: start from this ticket instead of from a dense round 0; together or not at all. ``init`` is a
             state_dict of the target, or the part of it that is to be rewound.
+        zero_stays: the optimisers leave a weight at zero whose gradients and moments are zero, as Adam, AdamW and SGD do, and
+            have no moments of pruned weights: then the gradients alone are masked in a step, to the same bits.
 
     Raises UsageError where an argument is not accepted (here, or when a fit starts) or a Trainer is reused, InvariantError
     where a checkpoint holds no or damaged masks, or the ranks of a distributed run hold different masks.
@@ -55,10 +57,11 @@ class LotteryTicket(pl.Callback):
         rewind: str = "init",
         masks: M.Masks | None = None,
         init: dict[str, Tensor] | None = None,
+        zero_stays: bool = False,
     ) -> None:
         selection.require_arguments(rate, criterion, rewind, parameters, masks, init)
         self.rate, self.head, self.target, self.parameters = rate, head, target, parameters
-        self.criterion, self.rewind, self.masks = criterion, rewind, masks
+        self.criterion, self.rewind, self.masks, self.zero_stays = criterion, rewind, masks, zero_stays
         self.init = None if init is None else selection.tensors(init)
         self.rewind_state: dict[str, Tensor] | None = None  # the weights at ``rewind``, where that is not the initialisation
         self.round = 0
@@ -109,11 +112,23 @@ class LotteryTicket(pl.Callback):
         if mine != (first := trainer.strategy.broadcast(mine)):
             raise InvariantError(f"rank {trainer.global_rank} holds masks {mine[:12]}, rank 0 holds {first[:12]}.")
         self._seed = trainer.strategy.broadcast(torch.initial_seed())
+        self._mask(network)
+        params = dict(network.named_parameters())
+        self._without_gradient = {name: params[name] for name in self.masks} if self._selects and self.round == 0 else {}
+
+    def _mask(self, network: nn.Module) -> None:
         params = dict(network.named_parameters())
         pruned = [(params[name], mask) for name, mask in self.masks.items() if not mask.all()]  # the others cost nothing
         self._pruned = [(p, torch.empty_like(p.data).copy_(mask)) for p, mask in pruned]
-        self._without_gradient = {name: params[name] for name in self.masks} if self._selects and self.round == 0 else {}
         M.multiply_(self._pruned)
+
+    def prune(self, trainer: pl.Trainer, pl_module: pl.LightningModule, masks: M.Masks) -> None:
+        """Go on training with sparser masks: newly pruned weights and the optimisers' moments of them become 0."""
+        self.masks = masks
+        self._mask(self.network(pl_module))
+        states = [(optimizer.state.get(p, {}), p, m) for optimizer in trainer.optimizers for p, m in self._pruned]
+        M.multiply_([(t, m.to(t)) for state, p, m in states for t in state.values() if getattr(t, "shape", None) == p.shape])
+        self._attach(trainer, pl_module)
 
     def _begin_round(self, trainer: pl.Trainer, network: nn.Module) -> None:
         if trainer.ckpt_path is not None and not self._saved:
@@ -131,7 +146,10 @@ class LotteryTicket(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._trained = True
-        self._detach()  # what a learning rate finder attached
+        self._attach(trainer, pl_module)
+
+    def _attach(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._detach()  # what was for other masks, or a learning rate finder attached
         self._hooks = [optimizer.register_step_post_hook(self._after_step) for optimizer in trainer.optimizers]
         if not pl_module.automatic_optimization:  # the module may clip before its optimiser's step begins
             hooks = [(p, lambda p, m=m: M.multiply_([(p.grad, m)])) for p, m in self._pruned if p.requires_grad]
@@ -142,7 +160,8 @@ class LotteryTicket(pl.Callback):
         M.multiply_([(p.grad, m) for p, m in self._pruned if p.grad is not None])
 
     def _after_step(self, *args: Any) -> None:
-        M.multiply_([(p, m) for p, m in self._pruned if p.requires_grad])  # no optimiser moves a weight that is frozen now
+        if not self.zero_stays:
+            M.multiply_([(p, m) for p, m in self._pruned if p.requires_grad])  # no optimiser moves a weight that is frozen now
         self._without_gradient = {name: p for name, p in self._without_gradient.items() if p.grad is None}
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:

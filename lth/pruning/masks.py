@@ -16,16 +16,19 @@ from torch import Tensor, nn
 from lth.errors import InvariantError, NumberError
 
 Masks = dict[str, Tensor]
+LAYERS = (nn.Linear, nn.modules.conv._ConvNd, nn.MultiheadAttention)
+WEIGHTS = {"weight", "in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"}  # theirs that may be pruned
 
 
 def prunable(module: nn.Module, *, spare: Collection[str] = (), scope: str = "trainable") -> list[str]:
-    """Return the names of the weights that may be pruned: of Conv and Linear layers, in parameter order.
+    """Return the names of the weights that may be pruned: of Conv and Linear layers and the projections of
+    attention, in parameter order.
 
     ``spare`` names submodules that are left out, with all layers inside: ``fc`` spares ``fc.2.weight``, not ``fc2.weight``;
     AttributeError where there is no such submodule. ``scope``: ``trainable``, or with frozen weights too.
     """
-    kinds = (nn.Linear, nn.modules.conv._ConvNd)
-    layers = {id(m.weight) for m in module.modules() if isinstance(m, kinds)}
+    layers = [m for m in module.modules() if isinstance(m, LAYERS)]
+    layers = {id(p) for m in layers for name, p in m.named_parameters(recurse=False) if name in WEIGHTS}
     layers -= {id(p) for name in spare for p in module.get_submodule(name).parameters()}  # by identity: weights may be tied
     weights = ((name, p) for name, p in module.named_parameters() if id(p) in layers)
     return [name for name, p in weights if p.requires_grad or scope != "trainable"]

@@ -65,7 +65,8 @@ def select(network: nn.Module, parameters: Choice | None = None, head: bool | st
         spared = [] if head else names[-1:]
     masks = M.dense({name: params[name] for name in names if name not in spared})
     if not masks:
-        raise UsageError("nothing is prunable: there is no trained Conv or Linear weight, or parameters= and head= leave none.")
+        layers = "Conv, Linear or attention"
+        raise UsageError(f"nothing is prunable: there is no trained {layers} weight, or parameters= and head= leave none.")
     if parameters is None:
         _warn_of_others(network, [*masks, *spared])
         if head is False:
@@ -85,12 +86,12 @@ def _chosen(network: nn.Module, parameters: Choice) -> list[str]:
 
 
 def _warn_of_others(network: nn.Module, names: Collection[str]) -> None:
-    """Name the large weights, and the frozen ones of Conv and Linear layers, that are not pruned by default."""
+    """Name the large weights, and the frozen ones of Conv, Linear and attention layers, that are not pruned by default."""
     params, layers = dict(network.named_parameters()), M.prunable(network, scope="all")
     large = LARGE * sum(p.numel() for p in params.values())
     others = [n for n, p in params.items() if n not in names and (n in layers or (p.ndim >= 2 and p.numel() > large))]
     if others:
-        what = f"{some(others)}, which are no trained Conv or Linear weights"
+        what = f"{some(others)}, which are no trained Conv, Linear or attention weights"
         rank_zero_warn(f"LotteryTicket does not prune {what}. parameters= names what is pruned.")
 
 

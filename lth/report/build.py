@@ -12,7 +12,7 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from lth.analysis import ends, table
-from lth.report import schedule, sections
+from lth.report import schedule, sections, study
 from lth.report.details import Part
 from lth.report.draw import draw, saved
 from lth.report.interactive import spec
@@ -40,6 +40,8 @@ def files(
         rows = table.markdown(sections.results(records, accuracy))
         tables.append(f"{name}: {table.caption(records, accuracy)}\n\n{rows}\n")
         blocks.append((name, (yield from _parts(sections.of_data(name, records, found, accuracy)))))
+    if parts := study.parts(found, accuracy):
+        blocks.insert(0, ("Study", (yield from _parts(parts))))
     yield "results.md", "\n".join([*tables, f"{table.RUNNING}\n"]).encode()
     if parts := schedule.parts(attempts, found.records):
         blocks.append(("Schedule", (yield from _parts(parts))))

@@ -119,7 +119,8 @@ def histogram(label: str, both: Sequence[Arm], found: Found) -> Part:
             masks, *states = files
             kept = {name: np.unpackbits(bits, count=states[0][name].size).astype(bool) for name, bits in masks.items()}
             for state, when, dash in zip(states, ("before training", "after training"), ("--", "-")):
-                weights = np.concatenate([state[name].ravel()[mask] for name, mask in kept.items()])
+                flat = [(state[name].ravel(), mask) for name, mask in kept.items()]  # a compact file holds the kept ones alone
+                weights = np.concatenate([values[mask] if values.size == mask.size else values for values, mask in flat])
                 limits = np.quantile(weights, (0.0005, 0.9995))
                 shares, edges = np.histogram(weights, 80, limits, density=True)
                 lines.append(Line(f"{short(record)}, {when}", (edges[:-1] + edges[1:]) / 2, shares, colour, dash))

@@ -46,14 +46,14 @@ def saved(figure: Figure, form: str = "png") -> bytes:
 
 @matplotlib.rc_context(STYLE)
 def gallery(images: np.ndarray, titles: Sequence[str], columns: int = 4) -> Figure:
-    """Return images, uint8 (n, h, w, 1 or 3), in a grid with a title each."""
-    rows = -(-len(images) // columns)
-    figure = Figure(figsize=(1.9 * columns, 2.3 * rows), dpi=100, layout="constrained")
-    for i, (image, title) in enumerate(zip(images, titles), start=1):
-        axes = figure.add_subplot(rows, columns, i)
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-        axes.set_title(title, loc="center")
-        axes.axis("off")
+    """Return images, uint8 (n, size, size, 1 or 3), in a grid with a title each; small ones are enlarged."""
+    images = images.repeat(zoom := max(1, 160 // images.shape[1]), axis=1).repeat(zoom, axis=2)
+    rows, width, height = -(-len(images) // columns), images.shape[2] + 30, images.shape[1] + 60  # pixels, with margins
+    figure = Figure(figsize=(width * columns / 100, height * rows / 100), dpi=100)
+    for i, (image, title) in enumerate(zip(images, titles)):
+        x, y = i % columns * width + 15, (rows - 1 - i // columns) * height + 10
+        figure.figimage(image.squeeze(), x, y, cmap="gray", vmin=0, vmax=255)  # axes would take most of the time
+        figure.text((x + width / 2 - 15) / columns / width, (y + height - 55) / rows / height, title, ha="center", va="bottom")
     return figure
 
 
@@ -101,7 +101,7 @@ def _heat(plot: Heat) -> Figure:
     scale = LinearSegmentedColormap.from_list("heat", BLUES)
     image = axes.imshow(plot.z, cmap=scale, vmin=0, vmax=100, aspect="auto")
     for (i, j), value in np.ndenumerate(plot.z) if max(rows, columns) <= 20 else ():
-        axes.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=7)
+        axes.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=7).set_in_layout(False)  # measuring takes long
     _axis(axes.xaxis, plot.x)
     _axis(axes.yaxis, plot.y)
     axes.set_title(plot.title, wrap=True)

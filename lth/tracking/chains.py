@@ -80,7 +80,7 @@ def verdict(outputs: Path, text: str) -> None:
 def _name(last: Spec, record: Record) -> str:
     """Return ``simple_cnn-seed0-rate0.2-3f2a1b``; what is not default in how the chain is pruned stands before its hash."""
     prune = {name: value for name, value in last.content["prune"].items() if name != "levels"}
-    how = [prune[name] for name in ("criterion", "allocation", "rewind", "retrain") if name in prune]
+    how = [prune[name] for name in ("schedule", "criterion", "allocation", "rewind", "retrain") if name in prune]
     chain = of_json([last.recipe, prune])[:6]
     arm = prune.get("ticket")  # whose masks another round found
     rate = f"ticket{arm['round']}of{arm['recipe'][:6]}" if arm else f"rate{prune.get('rate', Prune.rate):g}"

@@ -12,6 +12,7 @@ import torch
 from typing_extensions import override
 
 from lth.errors import NumberError
+from lth.pruning.callback import LotteryTicket
 from lth.seeds import stream
 from lth.training.task import Names, State, copied, tensors
 from lth.tree import checkpoint, metrics
@@ -37,15 +38,17 @@ class History(pl.Callback):
         batch: images of a step, on average, over all ranks; None where that is not known.
         path: the file of the checkpoint of this round, if there may be one.
         before: what an earlier process recorded of this round.
+        pruned: the callback whose density rows record, where it changes.
 
     Raises:
         NumberError: a number is not finite; the sentence names the iteration and the last good checkpoint.
     """
 
     def __init__(
-        self, target: str, names: Names, batch: float | None, path: Path | None, before: checkpoint.Progress | None
-    ) -> None:
-        self.target, self.names, self.batch, self.path = target, names, batch, path
+        self, target: str, names: Names, batch: float | None, path: Path | None, before: checkpoint.Progress | None,
+        pruned: LotteryTicket | None = None,
+    ) -> None:  # fmt: skip
+        self.target, self.names, self.batch, self.path, self.pruned = target, names, batch, path, pruned
         self.rows: list[metrics.Row] = before.rows if before else []
         self.weights: dict[int, State] = before.weights if before else {}
         self.seconds = before.seconds if before else 0.0  # of earlier processes
@@ -88,7 +91,7 @@ class History(pl.Callback):
             "images_per_second": (iteration - self._step) * self.batch / self._trained if self.batch else None,
             "seconds": self.elapsed(),
         }
-        self.rows.append(row)
+        self.rows.append(row | ({"density": self.pruned.density} if self.pruned else {}))
         ends = {metrics.end_point(self.rows, name)["iteration"] for name in metrics.END_POINTS}
         if iteration in ends:
             network = pl_module.get_submodule(self.target)

@@ -191,6 +191,6 @@ class SaveProgress(pl.Callback):
             return
         history = self.history
         progress = Progress(history.rows, history.weights, self.monitor.observed(), sums, history.elapsed(), self.sessions)
-        checkpoints.save(self.path, replace(here, progress=progress))
+        checkpoints.save(self.path, replace(here, progress=progress, masks=self.monitor.ticket.masks))
         self.last = time.monotonic()
         signals.stop(f"saved at iteration {here.step}")

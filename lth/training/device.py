@@ -64,12 +64,15 @@ def prepare(deterministic: bool) -> None:
     """Set up the process before it trains.
 
     glibc keeps freed memory from then on, so that a step's large buffers cost no page faults (several times faster steps).
+    Without a GPU, torch does not look for one in each step of Adam, as Lightning would have it.
     ``deterministic`` has torch compute the same bits each time, or raise RuntimeError where an operation cannot.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # glibc alone has it
         trim_threshold, mmap_max = -1, -4  # from malloc.h
         mallopt(mmap_max, 0)
         mallopt(trim_threshold, 2**31 - 1)
+    if _accelerator() == "cpu":
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
         import torch

@@ -13,13 +13,16 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
 from lth.invariants.monitor import Monitor
+from lth.pruning import masks as M
 from lth.pruning.callback import LotteryTicket
 from lth.tracking.progress import Progress
 from lth.tracking.remaining import Remaining
 from lth.training.callbacks import History, Reseed
 from lth.training.checkpoint import Restore, SaveProgress, SaveRewind
+from lth.training.gradual import Gradual
 from lth.training.start import Start
 from lth.training.task import Task, copied
+from lth.training.together import NoProfiler, Together
 from lth.tree import checkpoint as checkpoints
 from lth.tree import metrics
 
@@ -42,6 +45,7 @@ class Result:
     Args:
         rows: of metrics.csv.
         scores: fields of a record.
+        masks: at the end; a gradual round's are sparser than those that it started with.
         predicted: the class of each test image, int64 (n,), or None.
         observed: by the monitor of the invariants.
         seconds: that earlier processes spent on it.
@@ -49,6 +53,7 @@ class Result:
 
     rows: list[metrics.Row]
     scores: dict[str, Any]
+    masks: M.Masks
     predicted: np.ndarray | None
     observed: dict[str, Any]
     seconds: float
@@ -73,13 +78,16 @@ def fit(
     interrupted = checkpoints.load_valid(path) if path else None
     begin, before = interrupted or start.checkpoint, interrupted.progress if interrupted else None
     module, data, first_rate = task.modules(start.seed, begin, epochs, start.constant_rate)
-    ticket = LotteryTicket(None, target=task.target, masks=start.ticket.masks, init=start.ticket.rewind)
+    init, masks = start.ticket.rewind, start.ticket.masks | (interrupted.masks if interrupted else {})  # in the network's order
+    ticket = LotteryTicket(None, target=task.target, masks=masks, init=init, zero_stays=task.zero_stays)
     monitor = Monitor(ticket, begin.state, begin.moments, first_rate)
     if before:
         monitor.resume(before.observed)
-    history = History(task.target, task.names, task.images_per_step, path, before)
+    history = History(task.target, task.names, task.images_per_step, path, before, ticket if start.gradual else None)
     restore = Restore(begin, task.target, exactly=interrupted is not None)
-    callbacks = [ticket, restore, monitor, Reseed(start.seed, begin.generators), history]
+    iterations = task.steps_per_epoch and task.steps_per_epoch * epochs
+    gradual = [Gradual(ticket, task.config.prune, start.expected, iterations)] if start.gradual else []
+    callbacks = [restore, *gradual, monitor, Reseed(start.seed, begin.generators), history]
     if rewind:
         callbacks.append(rewind)
     if path:
@@ -91,18 +99,18 @@ def fit(
         max_epochs=epochs,
         max_steps=rewind.step if stop else -1,
         reload_dataloaders_every_n_epochs=int(begin.step > 0 and task.steps_per_epoch is not None),  # the first may be shorter
-        callbacks=callbacks,
+        callbacks=[ticket, Together(callbacks)],
         logger=list(loggers),
     )
     with quiet():
         trainer.fit(module, data)
         if stop:
-            return Result(history.rows, {}, None, monitor.observed(), history.seconds)
+            return Result(history.rows, {}, ticket.masks, None, monitor.observed(), history.seconds)
         if not history.rows or history.rows[-1]["iteration"] != trainer.global_step:
             trainer.validate(module, data, verbose=False)  # the last validation was before the last step
         scores = _test(trainer, task, module, data, history)
     facts, predicted = task.tested(module)
-    return Result(history.rows, scores | facts, predicted, monitor.observed(), history.seconds)
+    return Result(history.rows, scores | facts, ticket.masks, predicted, monitor.observed(), history.seconds)
 
 
 @contextmanager
@@ -129,6 +137,7 @@ def _trainer(task: Task, **options: Any) -> pl.Trainer:
         "gradient_clip_val": config.optim.clip or None,
         "inference_mode": False,  # metrics live on into the next round, and inference tensors cannot be updated there
         "num_sanity_val_steps": 0,
+        "profiler": NoProfiler(),
         "enable_checkpointing": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,

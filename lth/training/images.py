@@ -37,6 +37,8 @@ class ImageTask(Task):
         say: called with one line on the cached features.
     """
 
+    zero_stays = True
+
     def __init__(self, config: Config, splits: Splits, device: Device, weights: Path | None, say: Callable[[str], None]) -> None:
         self.splits = splits
         torch.manual_seed(stream("initialisation", config.seed))
@@ -148,7 +150,7 @@ class ImageTask(Task):
         splits, data = self.splits, self.config.data
         mean, std = normalization(self.normalize, data.channels)
         return {
-            "model": self.config.model.target or self.config.model.name,
+            "model": self.config.model.title,
             "data": data.name if data.classes == "all" else f"{data.name} {'+'.join(splits.classes)}",
             "pretrained": self.config.model.weights != "none",
             **flops.sizes(sum(p.numel() for p in self.network.parameters()), masks, self.layer_flops),

@@ -32,6 +32,8 @@ class Prefix:
         self.features: dict[str, Features] | None = None
         usable = config.features.cache and config.data.augment in ("none", "flip") and bool(network.frozen)
         self.cut = cut.cut(network.net) if usable else None
+        if usable and self.cut is None:
+            say("features: not cached, no constant start of the forward was found; the frozen blocks run at each step")
         self.hash = ""  # of the prefix that ``features`` are of
         if self.cut is None:
             self._require_float32()

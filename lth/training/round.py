@@ -45,7 +45,8 @@ def run(task: Task, store: Store, spec: Spec, title: str, remaining: Remaining) 
     """
     config, begin = task.config, time.perf_counter()
     start = plan(spec, task, store, _rewind(task, store, spec))
-    title = f"{title}, {start.ticket.density:.1%} of weights{f', {spec.control}' if spec.control else ''}"
+    to = "gradual to " * start.gradual
+    title = f"{title}, {to}{start.density:.1%} of weights{f', {spec.control}' if spec.control else ''}"
     rewind = None
     if spec.parent is None and config.prune.rounds and config.prune.rewind not in STARTS:
         rewind = _save_rewind(task, store, spec, stop=False)
@@ -54,7 +55,7 @@ def run(task: Task, store: Store, spec: Spec, title: str, remaining: Remaining) 
         return None
     name = _readable(task, spec, start)
     folder = store.start_over(spec.key, name)
-    settings = OmegaConf.to_yaml(OmegaConf.structured(replace(config, epochs=spec.epochs)))
+    settings = OmegaConf.to_yaml(OmegaConf.structured(replace(config, epochs=spec.root.epochs)))
     files.write_bytes(folder / "config.yaml", settings.encode())
     init = tickets.save_start(folder, start.ticket.rewind, store.read(spec.parent.key) if spec.parent else None)
     logging = loggers.make(config.logger, folder, store.outputs)
@@ -75,12 +76,13 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
     Raises:
         InvariantError: an invariant does not hold; the round is not finished then.
     """
-    config, ticket, masks = task.config, start.ticket, start.ticket.masks
+    config, masks = task.config, result.masks
+    ticket = replace(start.ticket, masks=masks)
     about_network = task.facts(masks)
-    about = {name: about_network.get(name) for name in DESCRIBED} | {"format": "lth-final-1"}
+    about = {name: about_network.get(name) for name in DESCRIBED}
     files.write_bytes(folder / "metrics.csv", metrics.to_csv(result.rows))
     tickets.save_ticket(folder, ticket, init)
-    files.write_tensors(folder / "final.safetensors", tensors(task.network), about)
+    written = tickets.save_final(folder, tensors(task.network), masks, about, compact=config.final == "compact")
     shape, control, origin, line = task.input_shape(), None, None, None
     effective = flow.effective_density(task.network, masks, shape) if shape else None
     if spec.control:
@@ -103,6 +105,7 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
         control=control,
         origin=origin,
         structure=structure.check(config.prune, spec.levels, ticket.groups, masks, parent) if spec.index else None,
+        gradual=checks.gradual(config.prune, result.rows, masks, start.expected) if start.gradual else None,
     )
     if spec.control == "order":
         line = task.line(tickets.load_final(store.valid(spec.parent.key))[0])
@@ -122,7 +125,7 @@ def record(task: Task, store: Store, spec: Spec, start: Start, result: Result, f
         "effective_density": effective,
         "layers": M.per_layer(masks),
         "layer_weights": {name: mask.numel() for name, mask in masks.items()},
-        "format": about["format"],
+        "format": written,
         "test": test,
         "checks": checked,
         "start": init,
@@ -140,7 +143,7 @@ def _readable(task: Task, spec: Spec, start: Start) -> str:
     """Return what stands before the key in a folder's name; for people only."""
     config, control = task.config, f"-{spec.control}" if spec.control else ""
     data = "own" if "own" in spec.root.content else config.data.name
-    density = f"kept{start.ticket.density:.4f}"
+    density = f"kept{start.density:.4f}"
     return f"{config.model.name}-{data}-seed{config.seed}-round{spec.index:02d}-{density}{control}"
 
 

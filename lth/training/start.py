@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lth.config import Prune
 from lth.errors import UsageError, notice_once
-from lth.pruning import allocation, channels, criteria, structure
+from lth.pruning import allocation, channels, criteria, gradual, structure
 from lth.pruning import masks as M
 from lth.seeds import stream
 from lth.training import travel
@@ -27,24 +27,31 @@ class Start:
     """What a round's training starts from.
 
     Args:
-        ticket: its masks, and its weights before masking.
+        ticket: its masks, and its weights before masking; of a gradual round the dense masks.
         checkpoint: position in the schedule, masked weights, optimiser state and generators.
         seed: of data order, augmentation and dropout.
-        expected: number of weights that the ticket is to keep.
+        expected: number of weights that the ticket is to keep, over all layers or in each; a gradual round in the end.
         parent: the ticket of the round that it was pruned from.
         original: of a control, the ticket that it changes.
         fitting: where ``prune.ticket`` names another round, those of its masks that fit.
         constant_rate: whether it trains at the schedule's last learning rate throughout.
+        gradual: whether it is pruned while it trains.
     """
 
     ticket: Ticket
     checkpoint: Checkpoint
     seed: int
-    expected: int
+    expected: allocation.Keep
     parent: Ticket | None = None
     original: Ticket | None = None
     fitting: M.Masks | None = None
     constant_rate: bool = False
+    gradual: bool = False
+
+    @property
+    def density(self) -> float:
+        """kept / prunable in the end, in (0, 1]."""
+        return allocation.total(self.expected) / M.size(self.ticket.masks)
 
 
 def plan(spec: Spec, task: Task, store: Store, rewind: Checkpoint) -> Start:
@@ -77,6 +84,10 @@ def _pruned(spec: Spec, task: Task, parent: Ticket, folder: Path, rewind: Checkp
             f"prune.scope={prune.scope} with prune.head={str(prune.head).lower()} and finetune={spec.finetune} leaves "
             "nothing to prune; prune.head=true or another scope does."
         )
+    if spec.gradual:
+        ticket = Ticket(before, parent.rewind)
+        position = replace(rewind, state=ticket.start)
+        return Start(ticket, position, task.config.seed, keeps(task, before, spec.levels), parent=parent, gradual=True)
     trained, _ = tickets.load_final(folder)
     weights = trained if prune.retrain != "rewind" else rewind.state or parent.rewind
     if prune.rewind == "sign" and spec.parent.index == 0:
@@ -187,6 +198,8 @@ def require_weights(task: Task) -> None:
                 f"it takes at most {k - 1}."
             )
         before = left
+    if prune.schedule == "gradual" and prune.rounds and task.steps_per_epoch:
+        gradual.schedule(prune, task.steps_per_epoch * task.config.epochs * (prune.rounds + 1))
 
 
 def _require_channels(task: Task) -> None:

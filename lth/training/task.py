@@ -69,6 +69,7 @@ class Task(ABC):
     """
 
     options: Mapping[str, Any] = {}  # arguments of pl.Trainer, beside those that the configuration gives
+    zero_stays = False  # whether the optimisers leave pruned weights at zero, see ``LotteryTicket``
     tests = True  # whether there is a test part
     splits: Splits | None = None  # of images
     criterion: criteria.Function | None = None  # in place of the one that the configuration names

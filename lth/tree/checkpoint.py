@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     State = dict[str, Tensor]
 
 FORMAT = "lth-checkpoint-1"
-PARTS = ("state", "moments", "generators", "scaler")  # of tensors
+PARTS = ("state", "moments", "generators", "scaler", "masks")  # of tensors
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,9 @@ class Checkpoint:
 
     ``state``: every tensor of the network's state_dict. ``moments``: the optimisers' state, ``<parameter>/<name>``, empty
     for fresh ones. ``generators``: the states of torch's generators by device type, from which the rest of the epoch draws;
-    empty at the start of an epoch, which seeds them. ``scaler``: the loss scaler's state, scalars. ``schedules``: state_dicts of
-    the learning-rate schedulers of a module of one's own, plain values.
+    empty at the start of an epoch, which seeds them. ``scaler``: the loss scaler's state, scalars. ``masks``: of an interrupted
+    round, which may be pruned while it trains. ``schedules``: state_dicts of the learning-rate schedulers of a module of one's
+    own, plain values.
     """
 
     step: int
@@ -59,6 +60,7 @@ class Checkpoint:
     schedules: list[dict[str, Any]] = field(default_factory=list)
     progress: Progress | None = None
     epoch: int = 0
+    masks: "State" = field(default_factory=dict)
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:

@@ -10,6 +10,7 @@ Row = dict[str, Any]
 
 SCORES = ("train_loss", "train_acc", "val_loss", "val_acc")
 COLUMNS = ("epoch", "iteration", *SCORES, "lr", "images_per_second", "seconds")
+DENSITY = "density"  # a column of rounds that are pruned while they train
 # The first row with the lowest validation loss (Frankle & Carbin 2019, section 2) or the highest validation accuracy.
 END_POINTS: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "early_stop": lambda row: float(row["val_loss"]),
@@ -18,8 +19,8 @@ END_POINTS: dict[str, Callable[[Mapping[str, Any]], float]] = {
 
 
 def end_point(rows: Sequence[Row], name: str) -> Row:
-    """Return the row of one of END_POINTS."""
-    return min(rows, key=END_POINTS[name])
+    """Return the row of one of END_POINTS, among those of the last density: before, it was another network."""
+    return min((row for row in rows if row.get(DENSITY) == rows[-1].get(DENSITY)), key=END_POINTS[name])
 
 
 def scores(rows: Sequence[Row]) -> Row:
@@ -35,7 +36,8 @@ def scores(rows: Sequence[Row]) -> Row:
 def to_csv(rows: Sequence[Row]) -> bytes:
     """Return the rows as a CSV file; what a row lacks is empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    columns = (*COLUMNS, DENSITY) if DENSITY in rows[-1] else COLUMNS
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()

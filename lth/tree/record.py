@@ -44,7 +44,7 @@ class Record:
     seed: int
     epochs: int
     rate: float | None = None
-    levels: int = 1  # rounds that its prune step stands for; above 1 for one-shot pruning
+    levels: int = 1  # rounds that its prune step stands for; above 1 for one-shot and gradual pruning
     criterion: str | None = None
     allocation: str | None = None
     rewind: str | None = None
@@ -129,6 +129,21 @@ class Record:
             if not isinstance(value, _kinds()[name]) or (isinstance(value, float) and not math.isfinite(value)):
                 raise ValueError(f"{name}={value!r} is not accepted")
         return cls(**known, folder=folder)
+
+    @property
+    def gradual(self) -> bool:
+        """Whether it was pruned while it trained, without its parent's weights."""
+        return bool(self.round) and self.settings.get("prune.schedule") == "gradual"
+
+    @property
+    def isolated(self) -> bool:
+        """Whether its masks were trained alone from weights that were rewound."""
+        return self.retrain == "rewind" and not self.gradual
+
+    @property
+    def epochs_in_all(self) -> int:
+        """Epochs of all trainings that it needed: of its chain, or of the one training of a gradual round."""
+        return self.epochs if self.gradual else self.epochs * (self.round + 1)
 
     @property
     def held(self) -> bool:

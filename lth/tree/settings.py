@@ -7,7 +7,7 @@ from typing import Any
 
 from lth.config import Config
 from lth.tree.record import Record
-from lth.tree.spec import FOUND, flat
+from lth.tree.spec import FOUND, GRADUAL, flat
 
 # Keys that a record's model, finetune, data, seed and prune step have as fields of their own.
 FIELDS = {"seed", "model.name", "finetune", "data.name", "prune.schedule", "prune.rounds"} | {
@@ -24,9 +24,12 @@ def _defaults() -> dict[str, Any]:
 def setting(record: Record, key: str) -> Any:
     """Return the value of a dotted key in a record's chain; None for a key of pruning that had no part in it.
 
-    That is any of them for a dense network, and those by which masks are found for masks that were found elsewhere.
+    That is any of them for a dense network, those by which masks are found for masks that were found elsewhere, and those of
+    gradual pruning for other ways.
     """
-    if key.startswith("prune.") and (not record.round or (record.origin and key.removeprefix("prune.") in FOUND)):
+    part = not key.startswith("prune.") or record.round > 0
+    found = not (record.origin and key.removeprefix("prune.") in FOUND)
+    if not (part and found and (record.gradual or key not in GRADUAL)):
         return None
     return record.settings.get(key, _defaults().get(key))
 

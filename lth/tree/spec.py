@@ -16,6 +16,7 @@ from lth.hashes import of_json
 
 FORMAT = 2  # of a round: what its numbers mean and which streams they are drawn from
 FOUND = ("rate", "criterion", "allocation", "head_rate", "score_images")  # keys of prune by which masks are found
+GRADUAL = ("prune.begin", "prune.end", "prune.every")  # keys that have an effect with prune.schedule=gradual alone
 DRAWN = ("val", "test")  # parts that are drawn from the training folder, where a data set has no folders of their own
 
 
@@ -34,7 +35,9 @@ class Spec:
         prune: what is not at its default in the prune step that leads to it, or to the ticket of a control.
         origin: of masks that another round found, what is of one seed, see ``origin.content``; else None.
         levels: rounds that the prune step stands for.
-        epochs, finetune: as the key has them.
+        gradual: whether it is pruned while it trains, from the start of round 0; such a round takes the epochs of its levels.
+        epochs: of its training.
+        finetune: as the key has it.
         recipe: what replicates share, hashed: all that determines the dense network of its chain, but the seed.
         family: the recipe without the number of epochs.
     """
@@ -47,7 +50,9 @@ class Spec:
         self.prune: dict[str, Any] = parent.prune if parent and self.control else content.get("prune", {})
         self.origin: dict[str, Any] | None = parent.origin if parent and self.control else content.get("origin")
         self.levels: int = self.prune.get("levels", 1)
-        self.epochs: int = self.root.content.get("epochs", Config.epochs)
+        epochs: int = self.root.content.get("epochs", Config.epochs)
+        self.gradual = self.prune.get("schedule") == "gradual"
+        self.epochs = epochs * (self.levels + 1) if self.gradual else epochs
         self.finetune: str = self.root.content.get("finetune", Config.finetune)
         self.recipe = _digits(_without(self.root.content, "seed", "initial"))
         self.family = _digits(_without(self.root.content, "seed", "initial", "epochs"))
@@ -126,7 +131,8 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         drawn: the parts of the data that are drawn from the training folder.
     """
     model, optim, prune = config.model, config.optim, config.prune
-    normalize = "half" if model.name == "efficientnet_lite0" else "imagenet"  # what auto stands for
+    # what auto stands for; of timm's networks it is known to timm alone
+    normalize = None if model.library == "timm" else "half" if model.name == "efficientnet_lite0" else "imagenet"
     norms = config.finetune != "all" and (model.name not in OWN or model.name == "resnet20")
     without_effect = {
         "optim.momentum": optim.name != "sgd",
@@ -136,6 +142,7 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         "model.width": model.name != "resnet20",
         "model.head": model.name in (*OWN, "custom"),
         "model.frozen_bn": not norms,
+        **dict.fromkeys(GRADUAL, prune.schedule != "gradual"),
         "prune.budget": prune.structure != "channels",
         "prune.score_images": prune.criterion not in ("snip", "grasp"),
         "prune.scope": config.finetune == "all" and prune.scope == "all",
@@ -160,7 +167,7 @@ def effective(config: Config, drawn: Collection[str] = DRAWN) -> dict[str, Any]:
 def depth(prune: Prune) -> int:
     """Return the number of the last round of a chain."""
     # a pattern leaves nothing to prune again, nor do the masks of another round
-    once = prune.schedule == "one_shot" or ":" in prune.structure or prune.ticket is not None
+    once = prune.schedule != "imp" or ":" in prune.structure or prune.ticket is not None
     return min(prune.rounds, 1) if once else prune.rounds
 
 
@@ -203,12 +210,13 @@ def own_chain(config: Config, own: dict[str, Any], initial: str, function: str |
 
 def _chain(content: dict[str, Any], prune: Prune, step: dict[str, Any], origin: dict[str, Any] | None = None) -> list[Spec]:
     """Return round 0, determined by ``content``, and the rounds that the prune step ``step`` leads to."""
+    leads = {"prune": step}
     if origin:
         leads = {"prune": step | {"ticket": origin["ticket"]}, "origin": _without(origin, "ticket")}
     elif prune.schedule == "one_shot" and prune.rounds > 1 and ":" not in prune.structure:
         leads = {"prune": step | {"levels": prune.rounds}}
-    else:
-        leads = {"prune": step}
+    elif prune.schedule == "gradual":
+        leads = {"prune": step | {"levels": prune.rounds, "schedule": "gradual"}}
     specs = [Spec(content)]
     for _ in range(depth(prune)):
         specs.append(Spec({"parent": specs[-1].key, **leads}, specs[-1]))
@@ -239,6 +247,6 @@ def controls(prune: Prune, specs: list[Spec]) -> list[Spec]:
 def _control(ticket: Spec, kind: str) -> Spec:
     if kind != "dense":
         return Spec({"parent": ticket.key, "control": kind}, ticket)
-    epochs = ticket.epochs * (ticket.index + 1)  # of all trainings of the ticket's chain
+    epochs = ticket.epochs if ticket.gradual else ticket.epochs * (ticket.index + 1)  # of all trainings of the ticket's chain
     content = _without(ticket.root.content, "epochs")
     return Spec(content | ({"epochs": epochs} if epochs != Config.epochs else {}))

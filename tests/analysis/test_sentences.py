@@ -7,9 +7,10 @@ import pytest
 
 from lth.analysis.ends import EARLY_STOP
 from lth.analysis.sentences import accounts
-from lth.analysis.settle import command
+from lth.analysis.settle import command, is_study, of_study
 from lth.analysis.statement import brief, text
 from lth.analysis.verdict import verdicts
+from lth.study.plan import Size, rounds
 from tests.analysis.invent import arm
 from tests.analysis.test_verdict import BAD, DENSE, GOOD
 
@@ -94,6 +95,20 @@ def test_speed_is_not_asked_of_a_network_that_starts_trained():
     assert "its weights start trained, so speed is not compared" in shown
 
 
+def test_a_gradual_network_is_judged_by_accuracy_beside_equal_compute_alone():
+    records = [*arm(0, DENSE), *arm(1, GOOD, [5000] * 3, levels=3, epochs=40, settings={"prune.schedule": "gradual"})]
+    headline, shown, _, settle = account(records)
+    assert headline == (
+        "simple_cnn all, gradual to rounds of 20%: subnetwork that matches in accuracy at 51.20% of weights (n = 3); "
+        "dense network of equal compute not run"
+    )
+    assert "it is pruned while it trains, so speed is not compared" in shown
+    assert "run the dense network of equal compute: " in settle
+    assert "prune.controls=dense " in settle
+    equal = arm(0, GOOD, epochs=40, recipe="longer")
+    assert "no worse than the dense network of equal compute" in account([*records, *equal])[0], "40 epochs, not 80"
+
+
 def test_one_seed_asks_for_five():
     headline, shown, missed, settle = account([*arm(0, [0.5]), *arm(1, [0.9], [10], command="seed=0 data=scenes")])
     assert "n = 1" in headline
@@ -162,3 +177,30 @@ def test_another_score_has_its_name_and_its_unit():
     tuned = account([replace(r, retrain="finetune") if r.round else r for r in records])
     assert "subnetwork that matches in r2 at 80.00%" in tuned[0]
     assert "one seed shows nothing;" in account([replace(r, images={}, censored=True) for r in records if not r.seed])[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"seed": "5,6,7,8", "epochs": "24"}, "epochs=24 study.budget=none prune.rate=0.2 study.seeds=4"),
+        ({"prune.controls": "reinit+dense", "prune.control_rounds": "2"}, "study.controls=reinit+dense study.density=0.6406"),
+        ({"prune.rounds": "4"}, "study.density=0.41"),
+        ({"prune.rate": "0.1"}, "prune.rate=0.1"),
+    ],
+)
+def test_what_settles_a_study_is_a_command_of_it(changes, expected):
+    line = command("experiment=study epochs=30", of_study(changes, arm(1, [0.5])[0]), {})
+    assert line.startswith("python -m lth.run experiment=study ")
+    assert set(expected.split()) <= set(line.split())
+
+
+def test_a_study_is_told_by_its_command():
+    lines = ["experiment=study", "study.models=[a,b]", "experiment=study study.models=[]", "outputs=study", None]
+    assert [is_study(line) for line in lines] == [True, True, False, False, False]
+
+
+def test_densities_of_a_study_lead_to_the_round_that_is_meant():
+    for structure, k in (("weights", 3), ("channels", 3)):
+        ticket = arm(k, [0.5], rate=0.37, settings={"prune.structure": structure})[0]
+        density = float(of_study({"prune.rounds": f"{k}"}, ticket)["study.density"])
+        assert rounds(Size(1, 1, 0.37), density, structure) == k

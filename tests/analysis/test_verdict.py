@@ -9,6 +9,7 @@ from lth.analysis.statistics import mean
 from lth.analysis.verdict import EQUAL, OWN, sparsest, verdicts
 from tests.analysis.invent import arm
 
+GRADUAL = {"settings": {"prune.schedule": "gradual"}, "levels": 3}
 DENSE = [0.70, 0.80, 0.90]  # seeds differ far more than tickets do
 GOOD, BAD = [0.701, 0.801, 0.902], [0.6, 0.7, 0.8]
 
@@ -42,10 +43,11 @@ def test_verdicts(accuracies, stops, expected):
         ({"rewind": "sign"}, "matching"),
         ({"retrain": "lr"}, "matching in accuracy"),
         ({"retrain": "finetune", "rewind": "500it"}, "matching in accuracy"),
+        (GRADUAL, "matching in accuracy"),
     ],
 )
 def test_what_a_ticket_starts_from_says_what_it_may_be_called(start, expected):
-    """Weights that start trained stop at once: that is no speed, and none is asked of them."""
+    """Weights that start trained stop at once: that is no speed, and none is asked of them; nor of weights that start dense."""
     assert only([*arm(0, DENSE), *arm(1, GOOD, [50] * 3, **start)]).verdict == expected
     late = only([*arm(0, DENSE), *arm(1, GOOD, [5000] * 3, **start)]).verdict
     assert late == {"winning": "not winning", "matching": "not matching"}.get(expected, expected)

@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks [name ...]: all benchmarks, or those named; ``rival=DIR`` reads the finished rounds of a folder."""
+"""python -m tests.benchmarks [name ...]: all, or those named; ``rival=DIR`` reads finished rounds, ``loop=DIR`` MNIST."""
 
 import platform
 import sys
@@ -6,7 +6,7 @@ import sys
 import torch
 
 from lth.training import device
-from tests.benchmarks import commands, epochs, frozen, half, rival, steps, sweep
+from tests.benchmarks import commands, epochs, files, frozen, half, loop, rival, steps, sweep
 
 ALL = {
     "start": commands.start,
@@ -19,10 +19,13 @@ ALL = {
     "frozen": frozen.frozen,
     "half": half.half,
     "report": commands.report,
+    "first_sight": files.first_sight,
+    "second_start": files.second_start,
+    "disk": files.disk,
     "schedule": sweep.schedule,
     "sweep": sweep.sweep,
 }
-FOLDERS = {"rival": rival.rival}  # they read finished rounds, and train for long
+FOLDERS = {"rival": rival.rival, "loop": loop.loop}  # they read finished rounds, or images, and train for long
 
 if __name__ == "__main__":
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")

@@ -24,14 +24,13 @@ def stepper(
     optimizer: torch.optim.Optimizer | None = None,
     forward: Callable[[Tensor], Tensor] | None = None,
 ) -> Callable[[], None]:
-    """One training step of Adam, with our two multiplications or without; ``forward``: of the network, if not its own."""
+    """One training step of Adam; ``masked``: its gradients, as in rounds on images; ``forward``: if not the network's own."""
     optimizer = optimizer or build_optimizer(Optim(), parameters(net))
     batch = [(images, torch.randint(0, 6, (len(images),)))]
     params = [p for n, p in net.named_parameters() if n in set(M.prunable(net))]
     multipliers = [torch.empty_like(p.data).copy_(torch.rand_like(p) < 0.5) for p in params]
     if masked:
         optimizer.register_step_pre_hook(lambda *_: M.multiply_([(p.grad, m) for p, m in zip(params, multipliers)]))
-        optimizer.register_step_post_hook(lambda *_: M.multiply_(list(zip(params, multipliers))))
     return lambda: train(forward or net, optimizer, batch)
 
 

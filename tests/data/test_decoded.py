@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +54,31 @@ def test_the_hash_keeps_its_value_as_it_is_in_the_key_of_every_round(tmp_path):
     images = load(write_images(tmp_path / "a", 1), tmp_path)
     images = replace(images, names=["a/0.png", "b/1.png"], file_hashes=np.array([[0] * 32, [255] * 32], np.uint8))
     assert images.hash == "84e3b14d6c4f5451.1"
+
+
+@pytest.mark.parametrize(("age", "verify", "seen"), [(9, False, False), (9, True, True), (0, False, True)])
+def test_a_file_of_the_same_size_time_and_inode_is_trusted_but_a_young_one_or_on_request(tmp_path, capsys, age, verify, seen):
+    root, cache, then = write_images(tmp_path / "a", 2), tmp_path / "cache", time.time_ns() - age * 10**9
+    (root / "down" / "000.png").write_bytes(b"skipped, so that the hashes are not in the order of all files")
+    for file in root.rglob("*.png"):
+        os.utime(file, ns=(then, then))
+    first, path = load(root, cache, on_error="skip"), root / "plain" / "000.png"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    os.utime(path, ns=(then, then))
+    again = load(root, cache, on_error="skip", verify=verify)
+    assert (again.hash != first.hash) == ("plain/000.png has other contents" in capsys.readouterr().err) == seen
+    assert load(root, cache, on_error="skip").hash == again.hash
+
+
+def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_is_another(tmp_path):
+    root = write_images(tmp_path / "a", 2)
+    path, hashes = root / "down" / "001.png", []
+    for byte in (b"!", b"?"):
+        os.utime(path, (9, 9))
+        hashes.append(load(root, tmp_path / "cache").hash)
+        (root / "new").write_bytes(path.read_bytes()[:-1] + byte)
+        os.replace(root / "new", path)
+    assert hashes[0] != hashes[1]
 
 
 def test_files_that_cannot_be_decoded_are_named_up_to_ten_or_skipped(tmp_path):

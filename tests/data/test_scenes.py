@@ -1,5 +1,7 @@
 """The drawn scenes: the same on every run, complete or absent, and not solved by colour alone."""
 
+import multiprocessing
+import os
 from itertools import combinations
 from pathlib import Path
 
@@ -35,6 +37,18 @@ def test_a_set_is_class_folders_of_jpegs_and_begins_with_the_smaller_set(tmp_pat
     assert all(small[path] != other[path] for path in small)
     with Image.open(next((tmp_path / "small").rglob("*.jpg"))) as image:
         assert (image.format, image.size, image.mode) == ("JPEG", (150, 150), "RGB")
+
+
+def test_helpers_draw_the_same_pictures_and_one_that_fails_is_done_again(tmp_path, monkeypatch):
+    write((2, 1), 0, tmp_path / "alone")
+    monkeypatch.setattr(scenes, "SHARE", 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    write((2, 1), 0, tmp_path / "helped")
+    drawn, here = scenes.render, os.getpid()
+    monkeypatch.setattr(scenes, "render", lambda *args: drawn(*args) if os.getpid() == here else 1 / 0)
+    write((2, 1), 0, tmp_path / "failed")
+    assert contents(tmp_path / "alone") == contents(tmp_path / "helped") == contents(tmp_path / "failed")
+    assert not multiprocessing.active_children()
 
 
 def test_a_set_is_rendered_once_and_a_killed_rendering_again(tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ EXPERIMENTS = (
     {"rounds": 2, "allocation": "layerwise", "head_rate": 0.5},
     {"rounds": 1, "allocation": "erk", "head": False},
     {"rounds": 1, "criterion": "random", "scope": "backbone"},
+    {"rounds": 2, "schedule": "gradual", "rate": 0.3, "every": 3},
 )
 TICKET = {"round": 2, "control": None, "allocation": "global", "retrain": "rewind", "rewind": "init", "rate": 0.2}
 

@@ -107,6 +107,14 @@ def weights(subject: Subject, change: Any) -> dict[str, torch.Tensor]:
     return {n: t for n, t in (subject.final | {name: new}).items() if t is not None}
 
 
+def density(subject: Subject) -> str:
+    """Forge the density of the first validation; return what verify says."""
+    path = subject.folder / "metrics.csv"
+    header, row, rest = path.read_text().split("\n", 2)
+    path.write_text(f"{header}\n{row.rpartition(',')[0]},1.0\n{rest}")
+    return subject.forge()
+
+
 MORE, FEWER, REGROWN, LAST = (False, True, 1), (True, True, 1), (False, False, 1), (True, True, -1)
 DENSE = dict.fromkeys(("control", "allocation", "retrain", "rewind", "rate")) | {"round": 0, "epochs": 2}
 FORGERIES = {  # fields of the round, what is forged (None: what the same forger does to a valid round), what verify says
@@ -133,6 +141,11 @@ FORGERIES = {  # fields of the round, what is forged (None: what the same forger
     ),
     "tensor": ({}, lambda s: s.forge(weights=weights(s, lambda t, m: None)), "'untouched' does not hold: changed="),
     "type": ({}, lambda s: s.forge(weights=weights(s, lambda t, m: t.double())), "'untouched' does not hold: changed="),
+    "gradual": ({"round": 1, "rate": 0.3}, lambda s: s.forge(), ""),
+    "gradual start": ({"round": 1, "rate": 0.3}, lambda s: s.forge(moved(s)), "'start' does not hold: differing="),
+    "gradual count": ({"round": 1, "rate": 0.3}, lambda s: s.forge(exchanged(s, FEWER)), "'exact_count' does not hold: kept="),
+    "gradual schedule": ({"round": 1, "rate": 0.3}, density, "'gradual' does not hold: off_schedule=[7], prunings=10"),
+    "gradual end": ({"round": 1, "rate": 0.3}, lambda s: s.forge(early_stop_epoch=1), "early_stop_epoch=1, and it should be "),
     "dense": (DENSE, lambda s: s.forge(exchanged(s, FEWER)), "'exact_count' does not hold"),
     "test": ({}, lambda s: s.forge(test_acc=0.5), "do not follow from its confusion matrix"),
     "hashes": ({}, lambda s: s.write(s.facts | {"files": {}}), "round.json holds no hash of config.yaml, final.safetensors"),

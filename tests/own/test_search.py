@@ -58,6 +58,36 @@ def test_a_regression_is_searched_and_extended(tmp_path, monkeypatch):
     assert not module.training
 
 
+def stopped_at_every_epoch(search, monkeypatch):
+    """Return what a search returns in the end, and how often it was stopped."""
+    monkeypatch.setattr(SaveProgress, "_due", lambda saver: signals._asked.append("SIGTERM") or True)
+    stops = 0
+    while True:
+        try:
+            return search(), stops
+        except Interrupted:
+            signals._asked.clear()
+            stops += 1
+
+
+@pytest.mark.parametrize("search", [tables, texts])
+def test_it_is_pruned_gradually_and_resumed_to_the_bit(search, tmp_path, monkeypatch):
+    gradual = {"schedule": "gradual", "rounds": 2, "rate": 0.3, "every": 5}
+    dense, record = search(tmp_path / "whole", **gradual)
+    assert record.kept == M.kept_after(record.prunable, 0.3, 2)
+    assert (record.held, record.epochs, record.iterations) == (True, 3 * dense.epochs, 3 * dense.iterations)
+    assert record.early_stop_iteration >= record.checks["gradual"]["last_pruning"]
+    assert stopped_at_every_epoch(lambda: search(tmp_path / "parts", **gradual), monkeypatch)[1] == 4 * dense.epochs - 2
+    assert finals(tmp_path / "parts") == finals(tmp_path / "whole")
+    assert verify(tmp_path / "parts", lambda line: None) == 0
+    with pytest.raises(UsageError, match="criterion=ones is not accepted: it takes magnitude with schedule=gradual"):
+        search(tmp_path, criterion=ones, **gradual)
+
+
+def ones(weights, masks):
+    return {name: torch.ones_like(weights[name]) for name in masks}
+
+
 def test_what_may_change_a_result_changes_the_key(tmp_path):
     key = tables(tmp_path, rounds=0)[0].key
     changes = [
@@ -89,14 +119,7 @@ def test_its_controls_are_rewound_verified_and_reported(searched, tmp_path):
 @pytest.mark.parametrize("search", [tables, texts])
 def test_a_search_that_is_stopped_at_every_epoch_ends_with_the_same_bits(search, tmp_path, monkeypatch):
     expected = search(tmp_path / "whole")
-    monkeypatch.setattr(SaveProgress, "_due", lambda saver: signals._asked.append("SIGTERM") or True)
-    stops, records = 0, None
-    while records is None:
-        try:
-            records = search(tmp_path / "parts")
-        except Interrupted:
-            signals._asked.clear()
-            stops += 1
+    records, stops = stopped_at_every_epoch(lambda: search(tmp_path / "parts"), monkeypatch)
     assert stops == sum(r.epochs - 1 for r in records)
     assert finals(tmp_path / "parts") == finals(tmp_path / "whole")
     assert [(r.early_stop_iteration, r.test_acc) for r in records] == [(r.early_stop_iteration, r.test_acc) for r in expected]

@@ -34,7 +34,8 @@ STEP = {"prune.rate": st.floats(0.01, 0.99), "prune.head": st.booleans(), "prune
         "prune.criterion": st.sampled_from(["magnitude", "snip"]), "prune.allocation": st.sampled_from(["global", "erk"]),
         "prune.structure": st.just("weights"), "prune.budget": st.sampled_from(["channels", "flops"]),
         "prune.score_images": st.integers(1, 9), "prune.retrain": st.sampled_from(["rewind", "lr"]),
-        "prune.rewind": st.sampled_from(["init", "init"])}  # fmt: skip
+        "prune.rewind": st.sampled_from(["init", "init"]), "prune.begin": st.floats(0, 0.4), "prune.end": st.floats(0.5, 1),
+        "prune.every": st.integers(1, 500)}  # fmt: skip
 FREE = {
     "data.on_error": st.sampled_from(["fail", "skip"]),
     "outputs": st.text("ab/", min_size=1), "data.root": st.text("ab", min_size=1),
@@ -72,7 +73,7 @@ def test_the_tables_name_every_field_that_is_in_a_key():
     kinds = {f"{part}.": kind for part, kind in KINDS.items()} | {"": Config}
     fields = [(part, f) for part, kind in kinds.items() for f in dataclasses.fields(kind) if f.metadata.get("key", True)]
     names = {part + f.name for part, f in fields if not dataclasses.is_dataclass(f.type)}
-    apart = {"prune.head_rate", "model.target", "model.version"}  # of one allocation, of custom networks
+    apart = {"prune.head_rate", "model.target", "model.version", "model.library"}  # of one allocation, of networks not ours
     assert names - apart == set(DETERMINING) | set(STEP)
 
 

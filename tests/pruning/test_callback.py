@@ -91,6 +91,33 @@ def test_weights_stay_zero_with_an_optimiser_that_still_has_momentum_for_them():
     assert watch.revived == 0
 
 
+@pytest.mark.parametrize("optimiser", ["sgd", "nesterov", "adam", "adamw"])
+def test_where_zero_stays_masked_gradients_alone_give_the_same_bits(optimiser):
+    trained, masks = [], {"body.4.weight": torch.rand(8, 64, generator=torch.Generator().manual_seed(1)) < 0.3}
+    for zero_stays in (False, True):
+        torch.manual_seed(0)
+        module = Plain(optimiser)
+        ticket = LotteryTicket(None, masks=masks, init=module.state_dict(), zero_stays=zero_stays)
+        watch = AfterEachStep(ticket)
+        fit(module, ticket, watch)
+        assert (watch.revived, watch.moments) == (0, 0)
+        trained.append(module.state_dict())
+    assert all(torch.equal(t.view(torch.uint8), trained[1][name].view(torch.uint8)) for name, t in trained[0].items() if t.dim())
+
+
+def test_where_zero_does_not_stay_weights_have_to_be_masked():
+    module = Plain("sgd")
+    stale = module.configure_optimizers()
+    for p in module.parameters():
+        stale.state[p]["momentum_buffer"] = torch.ones_like(p)
+    module.configure_optimizers = lambda: stale
+    masks = {"body.4.weight": torch.zeros(8, 64, dtype=torch.bool)}
+    ticket = LotteryTicket(None, masks=masks, init=module.state_dict(), zero_stays=True)
+    watch = AfterEachStep(ticket)
+    fit(module, ticket, watch, epochs=1)
+    assert watch.revived == 3 * 8 * 64
+
+
 def test_the_gradient_is_masked_before_it_is_clipped():
     module, ticket = Plain("sgd"), LotteryTicket(rate=0.9)
     fit(module, ticket, epochs=1)

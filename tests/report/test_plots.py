@@ -66,7 +66,7 @@ def test_no_name_of_a_class_upsets_a_figure(name):
     assert draw.saved(draw.draw(heat))
     assert draw.saved(draw.draw(lines), "svg")
     gallery = draw.gallery(np.zeros((2, 5, 5, 3), np.uint8), ["plain", name])
-    assert [axes.get_title() for axes in gallery.axes] == ["plain", name]
+    assert [text.get_text() for text in gallery.texts] == ["plain", name]
     assert draw.saved(gallery)
     texts = interactive.spec(lines)["layout"]["xaxis"]["ticktext"]
     assert all(len(text) <= 40 and "\n" not in text for text in texts)

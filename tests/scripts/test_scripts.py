@@ -27,11 +27,12 @@ densities 0.6400 0.2500
 resumed   0.6400 0.2500
 """,
     "b4_what_is_pruned": """\
-warning: LotteryTicket does not prune rnn.weight_ih_l0, rnn.weight_hh_l0, attention.in_proj_weight, \
-normed.parametrizations.weight.original1, which are no trained Conv or Linear weights. parameters= names what is pruned.
+warning: LotteryTicket does not prune rnn.weight_ih_l0, rnn.weight_hh_l0, \
+normed.parametrizations.weight.original1, which are no trained Conv, Linear or attention weights. \
+parameters= names what is pruned.
 warning: LotteryTicket does not prune ema.0.weight, ema.2.weight: without a gradient in round 0 they are a copy that the \
 module keeps, or not used. parameters= names what is pruned.
-density 0.2500 of head.0.weight, head.2.weight, attention.out_proj.weight
+density 0.2500 of head.0.weight, head.2.weight, attention.in_proj_weight, attention.out_proj.weight
 zero where pruned: True
 density 0.2500 of rnn.weight_ih_l0, rnn.weight_hh_l0, attention.in_proj_weight, attention.out_proj.weight, \
 normed.parametrizations.weight.original1

@@ -17,7 +17,7 @@ from lth.analysis import table
 from lth.data.split import prepare
 from lth.errors import DataError
 from lth.invariants.verify import verify
-from lth.models import build
+from lth.models import libraries
 from lth.pruning import criteria
 from lth.training import connectivity, images
 from lth.training.device import Device
@@ -74,15 +74,16 @@ def vit() -> VisionTransformer:
 @pytest.mark.parametrize(("name", "make"), [("swin_t", swin), ("vit_b_16", vit)])
 def test_attention_networks_have_exact_parameters_and_flops(make_config, monkeypatch, tmp_path, name, make):
     networks, built = [], images.build
-    monkeypatch.setattr(build.zoo, "get_model", lambda name, weights: make())
+    monkeypatch.setattr(libraries.zoo, "get_model", lambda name, **options: make())
     monkeypatch.setattr(images, "build", lambda *args: networks.append(built(*args)) or networks[-1])
-    dense, ticket = run(make_config(rounds=1, model=name, epochs=1, logger="tensorboard"))
+    dense, _, ticket = run(make_config(rounds=2, model=name, epochs=1, logger="tensorboard"))
     assert dense.parameters == sum(p.numel() for p in networks[0].net.parameters())
     assert dense.effective_density == 1
     assert 0 < ticket.effective_density <= ticket.density
     whole = dense.layer_flops
     assert dense.flops == dense.flops_remaining == sum(whole.values())
     assert ticket.flops_remaining == round(sum(flops * ticket.layers.get(layer, 1) for layer, flops in whole.items()))
+    assert set(ticket.layers) == set(whole) - {"attention"}, "all weights that are multiplied are pruned"
     assert min(whole[layer] for layer in ticket.layers) > 0
     row = next(line for line in table.layers(ticket).splitlines() if " attention " in line)
     products = str(whole["attention"])
@@ -99,8 +100,11 @@ def test_a_network_that_cannot_be_followed_has_no_effective_density_and_one_sent
     make_config, monkeypatch, tmp_path, capsys
 ):
     errors.notice_once.cache_clear()
-    rounded = Rounded(nn.Sequential(nn.Flatten(), nn.Linear(1200, 4)), nn.Linear(4, 10))
-    monkeypatch.setattr(build.zoo, "get_model", lambda name, weights: rounded)
+
+    def rounded(name, weights):
+        return Rounded(nn.Sequential(nn.Flatten(), nn.Linear(1200, 4)), nn.Linear(4, 10))
+
+    monkeypatch.setattr(libraries.zoo, "get_model", rounded)
     records = run(make_config(rounds=1, model="resnet18", epochs=1, logger="tensorboard"))
     assert [record.effective_density for record in records] == [None, None]
     printed = [line for line in capsys.readouterr().err.splitlines() if "effective density" in line]

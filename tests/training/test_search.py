@@ -221,10 +221,12 @@ def test_the_count_is_exact_for_every_criterion_and_allocation(make_config, crit
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_of_prune_runs(images, tmp_path, choice):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", [*small(images, tmp_path), "epochs=2", f"prune={choice}", "prune.rounds=2", "logger=none"])
+        cfg = compose(
+            "config", [*small(images, tmp_path), "epochs=2", f"prune={choice}", "prune.rounds=2", "prune.every=2", "logger=none"]
+        )
     config = OmegaConf.to_object(cfg)
     records = run(config)
-    assert len(records) == (2 if choice == "n_m" else {"imp": 3, "one_shot": 2}[config.prune.schedule])
+    assert len(records) == (2 if choice == "n_m" else {"imp": 3, "one_shot": 2, "gradual": 2}[config.prune.schedule])
     weights = {"channels": records[-1].kept, "n_m": records[0].prunable // 2}  # tests/training/test_structure.py counts channels
     assert records[-1].kept == weights.get(choice, M.kept_after(records[0].prunable, 0.2, 2))
     assert held(records)

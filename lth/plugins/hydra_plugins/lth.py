@@ -12,7 +12,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from lth.cli import usage
+from lth.cli import sweep, usage
 from lth.config import Config
 
 
@@ -29,10 +29,25 @@ class GraphLauncher(Launcher):
         from lth.launch import jobs
 
         configs = [self._compose(overrides) for overrides in job_overrides]
+        if isinstance(configs[0], Config) and configs[0].study.models:
+            self._study(configs[0])
+            return [JobReturn(job_overrides[0], status=JobStatus.COMPLETED, _return_value=math.nan)]
         if usage.dry():
             jobs.plan(configs, initial_job_idx)
         scores = [math.nan] * len(configs) if usage.dry() else jobs.run(configs, self.name, dict(self.options), initial_job_idx)
         return [JobReturn(overrides, status=JobStatus.COMPLETED, _return_value=s) for overrides, s in zip(job_overrides, scores)]
+
+    def _study(self, config: Config) -> None:
+        from lth.study import command
+
+        try:
+            usage.refuse_sweep(command.ONE)
+            if usage.dry():
+                command.outline(config)
+            else:
+                command.run(config, self.name, dict(self.options))
+        except Exception as error:
+            sweep.failed(error)
 
     def _compose(self, overrides: Sequence[str]) -> Config | Exception:
         """Return the configuration of a job, or why there is none, which does not stop the other jobs."""

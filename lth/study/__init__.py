@@ -1,0 +1,1 @@
+"""A study: several networks, dense and as tickets, compared by one command."""

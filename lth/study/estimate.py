@@ -1,0 +1,80 @@
+"""How long a study takes: from finished rounds of its networks, or from a few steps of each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from lth.config import Logger
+from lth.launch.graph import unite
+from lth.training import search
+from lth.training.experiment import ImageExperiment, Say
+from lth.tree.record import Record
+
+STEPS = 6  # of training that are timed
+FORWARD = 1 / 3  # the time of an image that is scored, by that of one that is trained on
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a round: ``once``, for its start, tests and files, and for each epoch."""
+
+    once: float
+    epoch: float
+
+    def of(self, epochs: int) -> float:
+        return self.once + epochs * self.epoch
+
+
+def of_record(record: Record, images: Mapping[str, int]) -> Cost:
+    """Return what rounds cost that have as many ``images`` (train, val, test) as given, by a record of fewer or as many."""
+    each, own = 1 / record.images_per_second, record.images
+    epoch = each * (own["train"] + FORWARD * own["val"])
+    once = max(0.0, record.seconds - record.epochs * epoch) + each * (images["test"] - own["test"])  # scored up to 3 times
+    return Cost(once, each * (images["train"] + FORWARD * images["val"]))
+
+
+def timed(experiment: ImageExperiment) -> Cost:
+    """Train a few steps of a dense network and of a ticket, in a folder that is removed again; return what rounds cost.
+
+    Features of frozen blocks are computed for all images, and kept where the study finds them.
+    """
+    splits, config = experiment.splits, experiment.config
+    count = config.data.batch_size
+    parts = {"train": STEPS * count, "val": count, "test": count}
+    few = {name: _spread(getattr(splits, name), most) for name, most in parts.items()}
+    with TemporaryDirectory() as folder:
+        prune = replace(config.prune, rounds=1, controls="none", control_rounds="all")
+        config = replace(config, epochs=1, outputs=str(Path(folder)), prune=prune, logger=Logger("none"))
+        *_, ticket = search.rounds(replace(experiment, config=config, splits=replace(splits, **few)), _nothing, "timing, ")
+    return of_record(ticket, {name: len(getattr(splits, name)) for name in parts})
+
+
+def _nothing(line: str) -> None:
+    """Say nothing."""
+
+
+def _spread(indices: np.ndarray, most: int) -> np.ndarray:
+    return indices[np.unique(np.linspace(0, len(indices) - 1, min(most, len(indices))).astype(int))]
+
+
+def measured(rows: Mapping[str, ImageExperiment], records: Sequence[Record], say: Say) -> dict[str, Cost]:
+    """Return, by family of rounds, what they cost, and say it: of finished rounds the median, else of a timing."""
+    costs = {}
+    for name, experiment in rows.items():
+        [family] = {spec.family for spec in experiment.tickets()}
+        own = [of_record(r, r.images) for r in records if r.family == family and r.images_per_second]
+        cost = Cost(median(c.once for c in own), median(c.epoch for c in own)) if own else timed(experiment)
+        basis = f"from {len(own)} finished rounds" if own else f"from {STEPS} steps"
+        say(f"{name}: {cost.epoch:.2g} s an epoch, {cost.once:.2g} s a round beside that ({basis})")
+        costs[family] = cost
+    return costs
+
+
+def seconds(experiments: Sequence[ImageExperiment], records: Sequence[Record], costs: Mapping[str, Cost]) -> float:
+    """Return how long the rounds take that are not finished."""
+    finished = {record.key for record in records}
+    return sum(costs[r.family].of(r.epochs) for r in unite(experiments)[0] if r.key not in finished)

@@ -24,7 +24,7 @@ def find(config: Config) -> Record | None:
         UsageError: not one folder is named, or it is no finished ticket of this model.
         DataError: a file of the round is damaged.
     """
-    named, model = config.prune.ticket, config.model.target or config.model.name
+    named, model = config.prune.ticket, config.model.title
     if named is None:
         return None
     folder = _folder(os.path.expanduser(named))

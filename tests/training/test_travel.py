@@ -11,12 +11,13 @@ import pytest
 import lth.run as command
 from lth import load_ticket
 from lth.cli import signals
-from lth.config import Prune
+from lth.config import Model, Prune
 from lth.errors import DataError, UsageError, notice_once
 from lth.hashes import differing
 from lth.invariants.verify import verify
 from lth.pruning import masks as M
 from lth.training.experiment import ImageExperiment
+from lth.tree import origin
 from lth.tree.record import Record
 from lth.tree.ticket import Ticket
 from tests.invariants.subject import Subject
@@ -129,6 +130,16 @@ def test_what_is_no_ticket_is_one_sentence(make_config, found, tmp_path):
         run(make_config(epochs=1, finetune="head"), prune__ticket=str(found[2].folder))
     with pytest.raises(UsageError, match=r"prune.structure=2:4 is not accepted: it takes weights with prune.ticket"):
         Prune(structure="2:4", ticket="x")
+
+
+def test_a_network_of_timm_takes_tickets_of_its_own(make_config, found, monkeypatch):
+    """Records call it ``timm/NAME``, as tables do."""
+    monkeypatch.setattr(origin, "load", lambda folder: replace(found[2], model="timm/vit"))
+    config = make_config()
+    named = replace(config, prune=replace(config.prune, ticket=str(found[2].folder)))
+    assert origin.find(replace(named, model=Model("vit", "timm"))).model == "timm/vit"
+    with pytest.raises(UsageError, match=r"it takes a ticket of model=vit; lenet.* is of timm/vit"):
+        origin.find(replace(named, model=Model("vit")))
 
 
 def exchanged(ticket: Ticket, layer: str, *, count: int = 1) -> Ticket:

@@ -31,7 +31,9 @@ def job(cfg: DictConfig) -> float:
     try:
         chosen = usage.config(cfg)
         if chosen.study.models:
-            return _study(chosen)
+            from lth.study import command
+
+            return command.start(chosen)
         if usage.dry():
             from lth.launch import jobs
 
@@ -56,17 +58,6 @@ def job(cfg: DictConfig) -> float:
     except Exception as error:
         sweep.failed(error)
         return math.nan
-
-
-def _study(chosen: config.Config) -> float:
-    from lth.study import command
-
-    usage.refuse_sweep(command.ONE)
-    if usage.dry():
-        command.outline(chosen)
-        return math.nan
-    signals.listen()
-    return command.run(chosen)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lth.analysis import statement, table
-from lth.cli import signals
+from lth.cli import signals, usage
 from lth.cli import sweep as failures
 from lth.config import Config, require
 from lth.errors import Interrupted
@@ -25,6 +25,17 @@ from lth.tree import files
 from lth.tree.record import Record, read
 
 ONE = "a study is one job; study.seeds=N has more seeds, study.models=[] is no study"  # why its keys are not swept
+
+
+def start(config: Config, launcher: str = "", options: dict[str, Any] | None = None) -> float:
+    """Run the study of a command, or with --dry-run print what it would train. Raises UsageError for a sweep, and see ``run``."""
+    usage.refuse_sweep(ONE)
+    if usage.dry():
+        outline(config)
+        return math.nan
+    if not launcher:  # it listens itself
+        signals.listen()
+    return run(config, launcher, options)
 
 
 def run(config: Config, launcher: str = "", options: dict[str, Any] | None = None, say: Say = print) -> float:

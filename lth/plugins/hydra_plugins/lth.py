@@ -41,11 +41,7 @@ class GraphLauncher(Launcher):
         from lth.study import command
 
         try:
-            usage.refuse_sweep(command.ONE)
-            if usage.dry():
-                command.outline(config)
-            else:
-                command.run(config, self.name, dict(self.options))
+            command.start(config, self.name, dict(self.options))
         except Exception as error:
             sweep.failed(error)
 

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from lth.analysis import ends, naming, settle
 from lth.analysis.pairs import NOT_SHOWN
 from lth.analysis.statistics import ALPHA
-from lth.analysis.verdict import CALLED, DENSE, EQUAL, IN_ACCURACY, MARGIN, OWN, Verdict, by_chain, nearest, sparsest
+from lth.analysis.verdict import CALLED, EQUAL, IN_ACCURACY, MARGIN, NO_CONTROLS, OWN, Verdict, by_chain, nearest, sparsest
 from lth.tree.record import Record
 from lth.tree.settings import varied
 
@@ -103,10 +103,10 @@ def _better(v: Verdict) -> list[str]:
     """Return which controls a ticket is better than, and in what."""
     facts = []
     for name, c in v.comparisons.items():
-        if name not in (DENSE, EQUAL, OWN) and c.accuracy_verdict == "better":
+        if name not in NO_CONTROLS and c.accuracy_verdict == "better":
             bounds = ", ".join(v.points(bound, 1, "", unit=False) for bound in c.accuracy.interval)
             facts.append(f"than {name} in {v.word} by {v.points(c.accuracy.value, 1, '')} [{bounds}]")
-        if name not in (DENSE, EQUAL, OWN) and c.iterations_verdict == "better":
+        if name not in NO_CONTROLS and c.iterations_verdict == "better":
             facts.append(f"than {name} in early stop")
     return facts
 

@@ -8,7 +8,7 @@ from lth.analysis import ends, rivals, sentences, table, verdict
 from lth.analysis.ends import EARLY_STOP
 from lth.analysis.pairs import Comparison
 from lth.analysis.statistics import ALPHA
-from lth.analysis.verdict import DENSE, EQUAL, MARGIN, OWN, SLACK, Verdict
+from lth.analysis.verdict import DENSE, EQUAL, MARGIN, NO_CONTROLS, OWN, SLACK, Verdict
 from lth.tree.record import Record
 
 NONE = "There is no ticket to judge."
@@ -51,7 +51,7 @@ def _part(judged: list[Verdict]) -> str:
 def _row(v: Verdict, name: str, c: Comparison) -> dict[str, str]:
     """Return the cells of a comparison; the verdict on a ticket stands beside its dense network."""
     unit = ends.scale(v.ticket.score)[1].replace(" ", ", ")
-    control = name not in (DENSE, EQUAL, OWN)
+    control = name not in NO_CONTROLS
     gain, delay = (c.accuracy.interval, c.iterations.interval) if control else (c.accuracy.bounds, c.iterations.bounds)
     verdicts = {DENSE: v.verdict.replace("accuracy", v.word), EQUAL: v.equal_verdict, OWN: v.no_worse(OWN)}
     about = {EQUAL: f" ({c.epochs} epochs)", OWN: f" ({c.density:.2%})"}

@@ -22,6 +22,7 @@ MARGIN = 0.005  # the loss of accuracy that still counts as none; of another sco
 SLACK = 0.05  # the delay of early stop that still counts as none, a fraction of the dense networks' mean
 DENSE, EQUAL = "dense network", "dense network of equal compute"  # trained as long as the ticket's chain
 OWN = "this data's own ticket"  # beside one whose masks were found elsewhere, see ``prune.ticket``
+NO_CONTROLS = (DENSE, EQUAL, OWN)  # what else a ticket is compared with
 NEAR = 0.1  # how far its density may lie from the other's, as a fraction
 
 

@@ -28,7 +28,7 @@ def setting(record: Record, key: str) -> Any:
     gradual pruning for other ways.
     """
     part = not key.startswith("prune.") or record.round > 0
-    found = not (record.origin and key.removeprefix("prune.") in FOUND)
+    found = not (record.origin and key in FOUND)
     if not (part and found and (record.gradual or key not in GRADUAL)):
         return None
     return record.settings.get(key, _defaults().get(key))

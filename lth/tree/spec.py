@@ -15,7 +15,8 @@ from lth.errors import UsageError
 from lth.hashes import of_json
 
 FORMAT = 2  # of a round: what its numbers mean and which streams they are drawn from
-FOUND = ("rate", "criterion", "allocation", "head_rate", "score_images")  # keys of prune by which masks are found
+# Keys by which masks are found, and which have no effect on those that another round found.
+FOUND = ("prune.rate", "prune.criterion", "prune.allocation", "prune.head_rate", "prune.score_images")
 GRADUAL = ("prune.begin", "prune.end", "prune.every")  # keys that have an effect with prune.schedule=gradual alone
 DRAWN = ("val", "test")  # parts that are drawn from the training folder, where a data set has no folders of their own
 
@@ -152,8 +153,8 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         "data.test_fraction": "test" not in drawn,
         "data.split_seed": not drawn,
     }
-    found = {f"prune.{name}" for name in FOUND} if prune.ticket is not None else set()
-    return found | {key for key, holds in without_effect.items() if holds}
+    found = FOUND if prune.ticket is not None else ()
+    return {*found, *(key for key, holds in without_effect.items() if holds)}
 
 
 def effective(config: Config, drawn: Collection[str] = DRAWN) -> dict[str, Any]:

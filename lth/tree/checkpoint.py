@@ -122,9 +122,10 @@ def moments(optimizers: "Iterable[Optimizer]", network: "nn.Module") -> "State":
     names = {id(p): name for name, p in network.named_parameters()}
     copied = {}
     for optimizer in optimizers:
-        for parameter, values in optimizer.state.items():
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        for i, values in optimizer.state_dict()["state"].items():
             for name, value in values.items():
-                copied[f"{names[id(parameter)]}/{name}"] = torch.as_tensor(value).detach().cpu().clone()
+                copied[f"{names[id(params[i])]}/{name}"] = torch.as_tensor(value).detach().cpu().clone()
     return copied
 
 

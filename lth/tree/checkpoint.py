@@ -130,10 +130,10 @@ def moments(optimizers: "Iterable[Optimizer]", network: "nn.Module") -> "State":
 
 
 def masked(moments: "State", masks: "Mapping[str, Tensor]") -> "State":
-    """Return an optimiser's state with zeros for pruned weights, where it is of their shape."""
+    """Return an optimiser's state with +0 for pruned weights, where it is of their shape."""
     result = dict(moments)
     for name, t in moments.items():
         mask = masks.get(name.rpartition("/")[0])
         if mask is not None and mask.shape == t.shape:
-            result[name] = t * mask.to(t)
+            result[name] = t.where(mask, 0)
     return result

@@ -58,8 +58,12 @@ def _memory(tensor: Tensor) -> Tensor:
 class Survivors(Optimizer):
     """Mixed into Adam, AdamW or SGD; it steps as they do until ``keep`` says what is pruned.
 
+    Gradients of pruned weights are not used, whatever they are; so the bits are those of masked gradients where these are finite.
     Moments are held of the weights that are stepped. ``state_dict`` has them in the shapes of the weights, as that of any
     optimiser, so a checkpoint of either goes on with the other.
+
+    Attributes:
+        places: parameters of which the kept weights alone are stepped.
     """
 
     places: dict[Tensor, Places] = {}

@@ -16,6 +16,11 @@ from lth.models.small import lenet_300_100, simple_cnn
 from lth.pruning import masks as M
 from tests.benchmarks.timing import medians, parameters, pixels, show, train
 
+NETWORKS = {  # what makes one, its images, turns of a benchmark
+    "simple_cnn, batch 64 at 150x150": (lambda: simple_cnn(6, 150), pixels(64, 150), 31),
+    "lenet_300_100, batch 64 at 28x28": (lambda: lenet_300_100(10, 28), pixels(64, 28), 601),
+}
+
 
 def stepper(
     net: nn.Module,
@@ -46,15 +51,12 @@ def stepper(
 
 
 def masked() -> None:
-    """Masked step / dense step."""
+    """Masked step / dense step; processor time, on one thread."""
     from torchvision.models import resnet18
 
-    networks = {
-        "simple_cnn, batch 64 at 150x150": (lambda: simple_cnn(6, 150), pixels(64, 150)),
-        "resnet18, batch 32 at 150x150": (lambda: resnet18(num_classes=6), pixels(32, 150)),
-        "lenet_300_100, batch 64 at 28x28": (lambda: lenet_300_100(10, 28), pixels(64, 28)),
-    }
-    for name, (make, images) in networks.items():
+    torch.set_num_threads(1)
+    networks = NETWORKS | {"resnet18, batch 32 at 150x150": (lambda: resnet18(num_classes=6), pixels(32, 150), 15)}
+    for name, (make, images, runs) in networks.items():
         nets = [make() for _ in range(3)]
         for module in list(nets[2].modules()):
             if isinstance(module, (nn.Linear, nn.Conv2d)):
@@ -65,18 +67,14 @@ def masked() -> None:
             "masked": stepper(nets[1], images, density=0.5),
             "torch.nn.utils.prune, torch's Adam": stepper(nets[2], images, optimizer=torch.optim.Adam(nets[2].parameters())),
         }
-        show(f"masked step, {name}", medians(steps, runs=9 if "resnet" in name else 21), "dense")
+        show(f"masked step, {name}, n = {runs}", medians(steps, runs, clock=time.process_time), "dense")
 
 
 def survivors() -> None:
     """A step at 1% density with ``optim.sparse`` / masked step / dense step; processor time, on one thread."""
     torch.set_num_threads(1)
-    networks = {
-        "simple_cnn, batch 64 at 150x150": (lambda: simple_cnn(6, 150), pixels(64, 150), 31),
-        "lenet_300_100, batch 64 at 28x28": (lambda: lenet_300_100(10, 28), pixels(64, 28), 601),
-    }
     kinds = {"dense": {}, "masked": {"density": 0.01}, "optim.sparse": {"density": 0.01, "sparse": True}}
-    for name, (make, images, runs) in networks.items():
+    for name, (make, images, runs) in NETWORKS.items():
         steps = {kind: stepper(make().to(memory_format=torch.channels_last), images, **given) for kind, given in kinds.items()}
         show(f"step at 1% density, {name}, n = {runs}", medians(steps, runs, clock=time.process_time), "dense")
 

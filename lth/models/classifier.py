@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -14,6 +13,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from lth.config import Optim
 from lth.models.build import Network
+from lth.models.survivors import over_survivors
 
 
 class Classifier(pl.LightningModule):
@@ -128,9 +128,11 @@ def _add(sums: Tensor, loss: Tensor, predicted: Tensor, labels: Tensor) -> None:
 
 def build_optimizer(optim: Optim, params: list[nn.Parameter], precision: str = "32-true") -> torch.optim.Optimizer:
     """Return the optimiser of ``params``; fused, except where a loss scaler has to clip: torch forbids both."""
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": partial(torch.optim.SGD, momentum=optim.momentum)}
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[optim.name]
+    options = {"momentum": optim.momentum} if optim.name == "sgd" else {}
     fused = not (precision == "16-mixed" and optim.clip)
-    return kinds[optim.name](params, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused)
+    kind = over_survivors(kind) if optim.sparse else kind
+    return kind(params, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused, **options)
 
 
 def lr_factor(optim: Optim, step: int, total: float) -> float:

@@ -1,5 +1,6 @@
 """Median times of several functions, run in turn so that a drifting machine drifts for all of them."""
 
+import time
 from collections.abc import Callable, Iterable
 
 import torch
@@ -9,9 +10,11 @@ from torch import Tensor, nn
 from lth.export import latency
 
 
-def medians(functions: dict[str, Callable[[], object]], runs: int = 15, warm: int = 4) -> dict[str, float]:
+def medians(
+    functions: dict[str, Callable[[], object]], runs: int = 15, warm: int = 4, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
     """Seconds of each function: the median of ``runs`` turns A B C A B C ..., after ``warm`` that do not count."""
-    return latency.medians(functions, seconds=0, least=runs, warm=warm)
+    return latency.medians(functions, seconds=0, least=runs, warm=warm, clock=clock)
 
 
 def show(title: str, found: dict[str, float], base: str) -> None:

@@ -117,7 +117,7 @@ class ImageTask(Task):
     @override
     def groups(self) -> Sequence[Group]:
         if self._groups is None:
-            image = torch.zeros(1, *self.input_shape(), device=next(self.network.parameters()).device)
+            image = next(self.network.parameters()).new_zeros(1, *self.input_shape())
             groups, refused = coupling.coupled(self.network, image)
             total = len(groups) + len(refused)
             self._groups = coupling.within(groups, self.network, self.prunable())

@@ -1,7 +1,7 @@
 """Trains a channel ticket without its pruned channels: the same round on a network that is smaller and dense.
 
 What training starts from is taken out of the full tensors, and what it ends with is put back among zeros, so that all files
-are those of a masked round. The checkpoint of an interrupted round alone has the small shapes.
+are those of a masked round. Only the checkpoint of an interrupted round has the small shapes.
 """
 
 from dataclasses import replace
@@ -18,7 +18,8 @@ from lth.tree.ticket import Ticket
 def fit_small(task: Task, start: Start, *args: Any) -> Result:
     """Do what ``fit`` does, without the pruned channels of a channel ticket; the task's network gets the final weights.
 
-    A bias or a value of BatchNorm that is of a pruned channel alone stays what it was: nothing reads it.
+    Biases and BatchNorm values of pruned channels stay what they were: nothing reads them. While it trains there is no pruned
+    weight that could move; that they are zeros is checked in the final weights.
     """
     ticket = start.ticket
     keep = channels.kept(ticket.groups, ticket.masks)

@@ -6,7 +6,7 @@ import sys
 import torch
 
 from lth.training import device
-from tests.benchmarks import commands, epochs, files, frozen, half, loop, rival, steps, sweep
+from tests.benchmarks import commands, epochs, files, frozen, half, loop, rival, small, steps, sweep
 
 ALL = {
     "start": commands.start,
@@ -19,6 +19,7 @@ ALL = {
     "turnaround": epochs.turnaround,
     "frozen": frozen.frozen,
     "half": half.half,
+    "small": small.small,
     "report": commands.report,
     "first_sight": files.first_sight,
     "second_start": files.second_start,

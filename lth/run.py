@@ -78,7 +78,8 @@ def _run() -> int:
         if usage.dry():
             from lth.launch import jobs
 
-            print(jobs.outline())
+            if text := jobs.outline():
+                print(text)
     except SystemExit:  # what Lightning makes of a second Ctrl-C
         if not signals.asked():
             raise

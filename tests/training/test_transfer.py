@@ -71,10 +71,10 @@ def test_a_validation_folder_goes_through_the_cache_as_without_it(make_config, t
 def test_the_cache_is_shared_by_rounds_seeds_and_rates(make_config, tmp_path):
     arrays = set()
     pretrained = tmp_path / "w.safetensors"
-    records, _ = run(make_config(rounds=0, epochs=1, model="resnet18"))
+    records, _ = run(make_config(rounds=0, epochs=1, model="resnet20"))
     files.write_tensors(pretrained, final(records[0]), {})
     for seed, rate in ((0, 0.2), (1, 0.2), (1, 0.5)):
-        config = make_config(rounds=1, epochs=1, model="resnet18", finetune="head", seed=seed, rate=rate)
+        config = make_config(rounds=1, epochs=1, model="resnet20", finetune="head", seed=seed, rate=rate)
         config.model.weights = str(pretrained)
         run(config)
         arrays |= set((tmp_path / "outputs" / "cache").glob("features-*/features.npy"))
@@ -103,16 +103,16 @@ def test_features_too_large_are_not_cached_and_one_line_says_so(make_config):
 def test_scopes(make_config, tmp_path):
     sizes = {}
     for scope in ("trainable", "all", "backbone"):
-        config = make_config(tmp_path / scope, rounds=1, epochs=1, model="resnet18", finetune="layer4")
+        config = make_config(tmp_path / scope, rounds=1, epochs=1, model="resnet20", finetune="layer3")
         config.prune.scope = scope
         records, _ = run(config)
         sizes[scope] = set(records[1].layers)
         assert held(records)
-    assert sizes["all"] - sizes["backbone"] == {"fc.weight"}
-    assert {n.split(".")[0] for n in sizes["trainable"]} == {"layer4", "fc"}
+    assert sizes["all"] - sizes["backbone"] == {"head.weight"}
+    assert {n.split(".")[0] for n in sizes["trainable"]} == {"layer3", "head"}
     assert "conv1.weight" in sizes["backbone"]
     with pytest.raises(UsageError, match=r"prune\.scope=trainable with prune\.head=false and finetune=head leaves nothing"):
-        run(make_config(rounds=1, epochs=1, model="resnet18", finetune="head", head=False))
+        run(make_config(rounds=1, epochs=1, model="resnet20", finetune="head", head=False))
 
 
 def test_the_head_is_all_its_layers(make_config, tmp_path):

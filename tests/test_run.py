@@ -36,20 +36,15 @@ def small(images: Path, outputs: Path) -> list[str]:
 
 
 @pytest.fixture
-def here(monkeypatch, capsys, tmp_path):
+def here(typed, monkeypatch, tmp_path):
     """A function that runs the command in this process, in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.setattr(signals, "listen", lambda: None)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lth", *arguments])
-        try:
-            code = command.main() or 0
-        except SystemExit as end:
-            code = end.code
+        ended = typed(command.main, *arguments)
         assert not list(Path.cwd().iterdir()), "nothing is left in the folder where it is typed"
-        return code, *capsys.readouterr()
+        return ended
 
     return call
 

@@ -3,7 +3,6 @@
 import copy
 import random
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -194,16 +193,10 @@ def test_children_of_a_broken_or_missing_round_are_broken(tree):
         shutil.rmtree(root, ignore_errors=True)
 
 
-def test_the_command_prints_a_line_for_each_round_and_exits_with_what_is_broken(tree, tmp_path, monkeypatch, capsys):
+def test_the_command_prints_a_line_for_each_round_and_exits_with_what_is_broken(tree, tmp_path, typed):
     def command(outputs: Path) -> tuple[int, list[str], str]:
-        monkeypatch.setattr(sys, "argv", ["lth.verify", str(outputs)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        printed = capsys.readouterr()
-        return code, printed.out.splitlines(), printed.err
+        code, out, err = typed(main, outputs)
+        return code, out.splitlines(), err
 
     one, *others = sorted((path.parent for path in tree.glob("rounds/*/round.json")), key=lambda p: "round00" not in p.name)
     for folder in others:

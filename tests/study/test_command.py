@@ -3,14 +3,12 @@
 import csv
 import json
 import shutil
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import lth.run
-from lth.cli import signals
-from lth.errors import notice_once
 from lth.export import programs
 from lth.launch.graph import Cost
 from lth.report import __main__ as page
@@ -24,22 +22,11 @@ MODELS = "study.models=[lenet_300_100,resnet18:layer3]"
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, images, tmp_path):
+def command(typed, monkeypatch, images, tmp_path):
     """A function that runs the command on small images without weights to download: exit code, stdout, stderr."""
-    monkeypatch.setattr(signals, "listen", lambda: None)
     monkeypatch.setattr("lth.models.weights.reachable", lambda host: False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lth", *SMALL.split(), f"data.root={images}", f"outputs={tmp_path / 'o'}", *arguments])
-        notice_once.cache_clear()
-        try:
-            code = lth.run.main() or 0
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return call
+    return partial(typed, lth.run.main, *SMALL.split(), f"data.root={images}", f"outputs={tmp_path / 'o'}")
 
 
 @pytest.fixture

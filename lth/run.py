@@ -50,8 +50,7 @@ def job(cfg: DictConfig) -> float:
 
         if devices == 1:  # else Lightning stops all ranks by itself
             signals.listen()
-        title = f"job {sweep.current().num}, " if sweep.current() else ""
-        records = search(chosen, say=print if is_first() else lambda line: None, job=title)
+        records = search(chosen, say=print if is_first() else lambda line: None, job=sweep.title())
         if is_first():
             results.show(chosen, records, sweep.collect(records))
         return score(chosen, records)
@@ -78,7 +77,8 @@ def _run() -> int:
         if usage.dry():
             from lth.launch import jobs
 
-            print(jobs.outline())
+            if text := jobs.outline():
+                print(text)
     except SystemExit:  # what Lightning makes of a second Ctrl-C
         if not signals.asked():
             raise

@@ -1,6 +1,8 @@
 """Images that the tests make themselves: three classes of coloured stripes, learnable in a few epochs."""
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from lth.config import Config, Data, Logger, Model, Prune, Trainer
+from lth.errors import notice_once
 
 CLASSES = ("across", "down", "plain")
 
@@ -52,6 +55,23 @@ def write_parts(root: Path, train: int, test: int) -> Path:
 def _errors_in_one_sentence(monkeypatch):
     """``lth.run.main`` has Hydra hand over its errors by this variable; in this process it would reach later tests' commands."""
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """A function that runs a command's ``main`` with arguments in this process: exit code, stdout, stderr."""
+    monkeypatch.setattr("lth.cli.signals.listen", lambda: None)
+
+    def run(main: Callable[[], int | None], *arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lth", *map(str, arguments)])
+        notice_once.cache_clear()
+        try:
+            code = main() or 0
+        except SystemExit as end:
+            code = end.code or 0
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="session")

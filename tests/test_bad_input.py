@@ -3,14 +3,12 @@
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 import lth.run
-from lth.errors import notice_once
 from tests import damage as D
 from tests.conftest import write_parts
 
@@ -80,21 +78,14 @@ def good(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
+def command(typed, monkeypatch, tmp_path):
     """A function that runs a command line in this process: the exit code, and stderr without the progress of rounds."""
 
     def call(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["lth", *arguments])
-        monkeypatch.setattr("lth.cli.signals.listen", lambda: None)
         monkeypatch.chdir(tmp_path)
-        notice_once.cache_clear()
-        try:
-            code = lth.run.main() or 0
-        except SystemExit as error:
-            code = error.code
-        lines = capsys.readouterr().err.splitlines()
+        code, _, err = typed(lth.run.main, *arguments)
         assert not list(tmp_path.rglob(D.MESSAGE)), "nothing ran"
-        return code, "\n".join(line for line in lines if not re.match(r"(job \d+, )?round \d+/|lth: decoding", line))
+        return code, "\n".join(line for line in err.splitlines() if not re.match(r"(job \d+, )?round \d+/|lth: decoding", line))
 
     return call
 

@@ -36,20 +36,15 @@ def small(images: Path, outputs: Path) -> list[str]:
 
 
 @pytest.fixture
-def here(monkeypatch, capsys, tmp_path):
+def here(typed, monkeypatch, tmp_path):
     """A function that runs the command in this process, in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.setattr(signals, "listen", lambda: None)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lth", *arguments])
-        try:
-            code = command.main() or 0
-        except SystemExit as end:
-            code = end.code
+        ended = typed(command.main, *arguments)
         assert not list(Path.cwd().iterdir()), "nothing is left in the folder where it is typed"
-        return code, *capsys.readouterr()
+        return ended
 
     return call
 
@@ -83,11 +78,11 @@ def test_help_a_typo_and_finished_rounds_do_not_import_torch(images, tmp_path):
 
 
 @pytest.mark.parametrize("override", ["prune.rat=1", "data.root=/nowhere"])
-def test_the_traceback_is_shown_on_request_alone(images, tmp_path, override):
+def test_the_traceback_is_shown_on_request_alone(here, images, tmp_path, override):
     arguments = [*small(images, tmp_path), override]
-    done = run(*arguments)
-    assert done.returncode == 1 + ("prune" in override)
-    assert re.fullmatch(r"lth: .*[.?]\n", done.stderr)
+    code, _, err = here(*arguments)
+    assert code == 1 + ("prune" in override)
+    assert re.fullmatch(r"lth: .*[.?]\n", err)
     assert "Traceback" in run(*arguments, HYDRA_FULL_ERROR="1").stderr
 
 
@@ -148,6 +143,12 @@ def test_a_sweep_trains_each_dense_network_once(here, images, tmp_path):
     assert len(summary.splitlines()) == 2 + 1 + 2
     assert summary in out
     assert len(rows.splitlines()) == 2 + 6
+
+
+def test_several_devices_are_refused_in_a_sweep(here, images, tmp_path):
+    code, _, err = here("-m", *small(images, tmp_path), "trainer.devices=2", "seed=0,1")
+    assert code == 2
+    assert err.count("trainer.devices=2 is not accepted in a sweep (-m): it takes 1 there") == 2
 
 
 def test_a_sweep_over_rounds_continues_from_the_last_and_a_failed_job_is_reported_at_the_end(here, images, tmp_path):

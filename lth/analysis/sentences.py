@@ -67,9 +67,9 @@ def _reinit(v: Verdict) -> str:
 
 def _equal(v: Verdict) -> str:
     equal = v.comparisons[EQUAL]
-    if v.equal_verdict == "worse":
+    if v.no_worse(EQUAL) == "worse":
         return f"but the {EQUAL} ({equal.epochs} epochs) is {v.points(-equal.accuracy.value, 1, '')} better"
-    return f"{'not shown to be ' * (v.equal_verdict == NOT_SHOWN)}no worse than the {EQUAL}"
+    return f"{'not shown to be ' * (v.no_worse(EQUAL) == NOT_SHOWN)}no worse than the {EQUAL}"
 
 
 def _shown(judged: Sequence[Verdict]) -> str:

@@ -53,7 +53,7 @@ def _row(v: Verdict, name: str, c: Comparison) -> dict[str, str]:
     unit = ends.scale(v.ticket.score)[1].replace(" ", ", ")
     control = name not in NO_CONTROLS
     gain, delay = (c.accuracy.interval, c.iterations.interval) if control else (c.accuracy.bounds, c.iterations.bounds)
-    verdicts = {DENSE: v.verdict.replace("accuracy", v.word), EQUAL: v.equal_verdict, OWN: v.no_worse(OWN)}
+    verdicts = {DENSE: v.verdict.replace("accuracy", v.word), EQUAL: v.no_worse(EQUAL), OWN: v.no_worse(OWN)}
     about = {EQUAL: f" ({c.epochs} epochs)", OWN: f" ({c.density:.2%})"}
     tested = name == DENSE and v.p is not None
     return {

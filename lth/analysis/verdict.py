@@ -86,11 +86,6 @@ class Verdict:
             return "not winning" if self.at_most == WINNING else "not matching"
         return self.at_most if self.p_corrected <= ALPHA else NOT_SHOWN
 
-    @property
-    def equal_verdict(self) -> str:
-        """The verdict against the dense network of equal compute."""
-        return self.no_worse(EQUAL)
-
     def no_worse(self, name: str) -> str:
         """Return 'no worse', 'worse' or 'not shown' than what ``comparisons`` calls ``name``, by accuracy alone."""
         other = self.comparisons.get(name)

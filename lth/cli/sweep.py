@@ -18,6 +18,14 @@ def current() -> JobConf | None:
     return HydraConfig.get().job if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN else None
 
 
+def title() -> str:
+    """Return what stands before the running job's progress: of Optuna ``job 3/6, ``, else ``job 2, ``; '' outside a sweep."""
+    if (job := current()) is None:
+        return ""
+    trials = HydraConfig.get().sweeper.get("n_trials")
+    return f"job {job.num + 1}/{trials}, " if trials else f"job {job.num}, "
+
+
 def collect(records: list[Any]) -> list[Any]:
     """Add a job's records to those of the jobs before it; return them all, each once."""
     _records.update((record.key, record) for record in records)

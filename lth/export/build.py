@@ -42,8 +42,8 @@ def export(source: Source, to: Path, options: Options, say: Callable[[str], None
         calibration: training images, float32 (n, c, h, w) in [0, 1], for int8.
 
     Raises:
-        UsageError: the folder exists, and ``options.force`` is not given.
-        DataError: a package is missing, or a file predicts other classes than the ticket.
+        UsageError: the folder exists, and ``options.force`` is not given; or a package is missing.
+        DataError: a file predicts other classes than the ticket.
     """
     require_place(to, force=options.force)
     programs.require(options.formats, int8=options.int8)

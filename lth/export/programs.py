@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from lth.errors import DataError
+from lth.errors import require_package
 
 OPSET = 20
+ONNX = ("onnx", "onnxscript", "onnxruntime")  # the packages that write and run it
 CALIBRATION = 32  # images a batch
 
 
@@ -83,13 +84,9 @@ def to_int8(path: Path, onnx_file: Path, images: np.ndarray) -> None:
 
 
 def require(formats: tuple[str, ...], *, int8: bool) -> None:
-    """Raise DataError naming the packages that are missing for these formats."""
-    import importlib.util
-
-    wanted = ["torch_pruning"]
-    wanted += ["onnx", "onnxscript", "onnxruntime"] if "onnx" in formats or int8 else []
-    if missing := [name.replace("_", "-") for name in wanted if importlib.util.find_spec(name) is None]:
-        raise DataError(f"the export needs {', '.join(missing)}: pip install -e '.[export]'.")
+    """Raise UsageError naming a package that is missing for these formats."""
+    for package in ("torch_pruning", *ONNX * ("onnx" in formats or int8)):
+        require_package(package, "the export", "export")
 
 
 @contextlib.contextmanager

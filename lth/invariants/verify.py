@@ -1,6 +1,7 @@
 """Checks finished rounds again, from their files alone. Imports no torch until there is a round to check."""
 
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lth.errors import DataError, LthError, UsageError
@@ -14,7 +15,8 @@ Valid = dict[str, tuple[Record, Spec]]  # by key
 def verify(outputs: Path, say: Callable[[str], None] = print) -> int:
     """Check every finished round of a folder, parents first; print a line for each and a summary.
 
-    Returns the number of broken rounds. A round whose parent is broken is broken too.
+    Returns the number of broken rounds. A round whose parent is broken is broken too. Rounds that results.csv has and no folder
+    holds are named, and are not counted: whoever deletes a folder wants the round trained again.
 
     Raises:
         UsageError: there is no such folder, or it holds no finished round.
@@ -30,6 +32,8 @@ def verify(outputs: Path, say: Callable[[str], None] = print) -> int:
         sentence = check(folder, store, valid)
         broken += bool(sentence)
         say(f"broken  {folder.name}: {sentence}" if sentence else f"ok      {folder.name}")
+    for name in gone(outputs, folders):
+        say(f"gone    {name}: results.csv has it, and its folder is not here")
     total = len(folders)
     say(f"{total} {'round' if total == 1 else 'rounds'}: {total - broken} ok, {broken} broken")
     return broken
@@ -52,6 +56,16 @@ def check(folder: Path, store: Store, valid: Valid) -> str:
         return f"its files cannot be read: {type(error).__name__}, {' '.join(str(error).split())}."
     valid[spec.key] = record, spec
     return ""
+
+
+def gone(outputs: Path, folders: Sequence[Path]) -> list[str]:
+    """Return the names of rounds in results.csv that are not in ``folders``; a damaged file is written again, and names none."""
+    here = {folder.name.rpartition("-")[2] for folder in folders}
+    try:
+        rows = list(csv.DictReader((outputs / "results.csv").read_text(errors="replace").splitlines()))
+    except (OSError, csv.Error):
+        return []
+    return [row["name"] for row in rows if row.get("name") and row.get("key") not in here]
 
 
 def generation(folder: Path) -> tuple[int, bool, str]:

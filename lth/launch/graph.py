@@ -9,6 +9,8 @@ from lth.training.experiment import Experiment
 from lth.tree.record import Record
 from lth.tree.spec import Spec
 
+FORWARD = 1 / 3  # the time of an image that is scored, by that of one that is trained on
+
 
 @dataclass(frozen=True)
 class Round:
@@ -56,17 +58,44 @@ def resources(experiments: Sequence[Experiment]) -> tuple[int, bool]:
     return max(t.devices for t in trainers), all(t.accelerator == "cpu" for t in trainers)
 
 
-def costs(rounds: Iterable[Round], records: Iterable[Record]) -> tuple[dict[str, float], int]:
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a round: ``once``, for its start, tests and files, and for each epoch."""
+
+    once: float
+    epoch: float
+
+    def of(self, epochs: int) -> float:
+        return self.once + epochs * self.epoch
+
+
+def cost(record: Record, images: Mapping[str, int] | None = None) -> Cost:
+    """Return what rounds cost that have as many ``images`` (train, val, test) as given, by a record of fewer or as many."""
+    if not record.images_per_second:  # of a module of one's own
+        return Cost(0.0, record.seconds / record.epochs)
+    each, own = 1 / record.images_per_second, record.images
+    images = images or own
+    epoch = each * (own["train"] + FORWARD * own["val"])
+    once = max(0.0, record.seconds - record.epochs * epoch) + each * (images["test"] - own["test"])  # scored up to 3 times
+    return Cost(once, each * (images["train"] + FORWARD * images["val"]))
+
+
+def typical(costs: Sequence[Cost]) -> Cost:
+    """Return the medians of several costs."""
+    return Cost(median(c.once for c in costs), median(c.epoch for c in costs))
+
+
+def costs(rounds: Iterable[Round], records: Sequence[Record]) -> tuple[dict[str, float], int]:
     """Return the expected seconds of each round, and how many finished rounds they were measured on.
 
-    Measured is the median time of an epoch, in the same family or else in all. Where nothing is measured, the costs are epochs.
+    Measured is what rounds of the same family took, or else all. Where nothing is measured, the costs are epochs.
     """
-    measured: dict[str, list[float]] = defaultdict(list)
+    measured: dict[str, list[Cost]] = defaultdict(list)
     for record in records:
-        measured[record.family].append(record.seconds / record.epochs)
-    typical = median([s for family in measured.values() for s in family] or [1.0])
-    epoch = {family: median(seconds) for family, seconds in measured.items()}
-    return {r.key: r.epochs * epoch.get(r.family, typical) for r in rounds}, sum(map(len, measured.values()))
+        measured[record.family].append(cost(record))
+    family = {name: typical(own) for name, own in measured.items()}
+    other = typical([one for own in measured.values() for one in own] or [Cost(0.0, 1.0)])
+    return {r.key: family.get(r.family, other).of(r.epochs) for r in rounds}, len(records)
 
 
 def paths(rounds: Sequence[Round], cost: Mapping[str, float]) -> dict[str, float]:

@@ -8,7 +8,6 @@ from lth.cli import sweep as failures
 from lth.config import Config
 from lth.data import overview
 from lth.data.split import Splits
-from lth.errors import UsageError
 from lth.launch import sweep
 from lth.training.experiment import ImageExperiment, Say
 from lth.training.search import score
@@ -64,10 +63,8 @@ def plan(configs: Sequence[Config | Exception], first: int = 0) -> None:
 
 
 def outline() -> str:
-    """Return what the noted jobs would train, and forget them. Raises UsageError where there is none."""
-    if not _planned:
-        raise UsageError("there is nothing to train.")
-    text = sweep.outline(_planned)
+    """Return what the noted jobs would train, '' where none could be noted, and forget them."""
+    text = sweep.outline(_planned) if _planned else ""
     _planned.clear()
     return text
 

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision import models as zoo
 
 from lth.config import NORMALIZE, Data, Model, require
-from lth.errors import DataError, UsageError
+from lth.errors import UsageError, require_package
 from lth.models import blocks
 
 Made = tuple[nn.Module, str, str]  # the network, the name of its head, the name of the normalisation that it was made for
@@ -20,7 +20,7 @@ WITHOUT = {"googlenet", "inception_v3"}  # their forward returns more than logit
 def build(classes: int, data: Data, model: Model) -> Made:
     """Return the network of ``model.library`` that ``model.name`` names, initialised from torch's generator.
 
-    Raises UsageError where there is none, or none for images of this size; DataError where timm is not installed.
+    Raises UsageError where there is none, or none for images of this size, or timm is not installed.
     """
     net, head, normalize = _timm(classes, data, model) if model.library == "timm" else _torchvision(data, model)
     require(head, "model.name", model.name, "a network with a linear classifier to replace")
@@ -36,11 +36,10 @@ def require_runs(net: nn.Module, classes: int, data: Data, model: Model) -> None
 
 
 def timm_config(name: str) -> Any:
-    """Return what timm knows of a network. Raises UsageError where it has none of this name, DataError where timm is absent."""
-    try:
-        import timm
-    except ImportError:
-        raise DataError("model=timm needs the package timm (pip install -e '.[timm]').") from None
+    """Return what timm knows of a network. Raises UsageError where it has none of this name, or timm is not installed."""
+    require_package("timm", "model=timm", "timm")
+    import timm
+
     known = timm.is_model(name) and ("." not in name or name in timm.list_pretrained())
     close = ", ".join(difflib.get_close_matches(name, timm.list_models() + timm.list_pretrained(), 5, 0))
     require(known, "model.name", name, f"a network of timm, such as {close}; timm.list_models() has all")

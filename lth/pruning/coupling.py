@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lth.errors import DataError
+from lth.errors import DataError, require_package
 from lth.pruning.channels import Group, Keep, Slice, columns
 from lth.pruning.slicing import BATCHNORM, CONV, depthwise, take
 
@@ -29,7 +29,8 @@ def coupled(net: nn.Module, images: Tensor) -> tuple[list[Group], dict[str, str]
         images: one or more of the network's size.
 
     Raises:
-        DataError: Torch-Pruning is missing, or its graph does not take this network.
+        UsageError: Torch-Pruning is not installed.
+        DataError: its graph does not take this network.
     """
     modules = dict(net.named_modules())
     groups, refused = [], {}
@@ -66,10 +67,9 @@ Raw = list[tuple[tuple[str, str], list[tuple[int, int]]]]  # (module, side), pai
 
 
 def _traced(net: nn.Module, images: Tensor) -> list[Raw]:
-    try:
-        import torch_pruning
-    except ImportError as error:
-        raise DataError("channels need the package torch-pruning: pip install -e '.[export]'.") from error
+    require_package("torch_pruning", "prune=channels", "export")
+    import torch_pruning
+
     if odd := [type(m).__name__ for m in net.modules() if type(m).__name__ in ENDLESS]:
         raise DataError(f"Torch-Pruning's graph does not take {type(net).__name__}: its search does not end in {odd[0]}.")
     names: dict[Any, str] = {module: name for name, module in net.named_modules()}

@@ -9,7 +9,7 @@ from lth.analysis import ends, naming
 from lth.report.cards import FILES, WEIGHTS, Export, read
 from lth.report.details import Part
 from lth.report.html import to_html
-from lth.report.plot import COLOURS, MARKERS, Axis, Line, Lines
+from lth.report.plot import Axis, Line, Lines, style
 from lth.report.scores import short
 from lth.tree.record import Found, Record
 
@@ -151,8 +151,7 @@ def _plot(heading: str, x: str, points: Sequence[tuple], exports: Sequence[Expor
     lines = []
     for i, (name, some) in enumerate(series.items()):
         xs, ys, notes = map(list, zip(*some))
-        style = {"colour": COLOURS[i % len(COLOURS)], "dash": "", "marker": MARKERS[i % len(MARKERS)]}
-        lines.append(Line(name, xs, ys, notes=notes, **style))
+        lines.append(Line(name, xs, ys, dash="", notes=notes, **style(i)))
     title = f"{heading}, at the last epoch, whose weights are exported, {_seeds(exports)}"
     wide = points and max(point[1] for point in points) > WIDE * min(point[1] for point in points)
     return Lines(title, Axis(x, "log" if wide else "number"), Axis(ends.title(END), "percent"), lines, note) if lines else None

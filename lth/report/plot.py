@@ -15,6 +15,11 @@ MARKERS = "os^Dvx"
 BLUES = ("#f7fbff", "#c6dbef", "#9ecae1", "#4292c6")
 
 
+def style(i: int) -> dict[str, str]:
+    """Return the colour and the marker of the i-th series."""
+    return {"colour": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+
+
 @dataclass(frozen=True)
 class Axis:
     """An axis, whose title says the unit.

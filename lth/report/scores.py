@@ -9,7 +9,7 @@ from statistics import fmean
 from lth.analysis import ends, naming, pairs
 from lth.analysis.pairs import Arm, first
 from lth.analysis.verdict import MARGIN, Verdict
-from lth.report.plot import COLOURS, GREY, MARKERS, Axis, Line, Lines, over_seeds, pretty
+from lth.report.plot import COLOURS, GREY, Axis, Line, Lines, over_seeds, pretty, style
 from lth.tree.record import Record
 
 BARS = "bars: one standard deviation over seeds"
@@ -106,9 +106,9 @@ def differences(judged: Sequence[Verdict], chain: str) -> Lines | None:
         rows = [(k, mean) for k, mean in rows if mean.n]
         x = [k + (i + 0.5) / len(names) / 2 - 0.25 for k, _ in rows]  # beside each other
         half = [factor * (mean.interval[1] - mean.value) if mean.interval else math.nan for _, mean in rows]
-        style = {"colour": COLOURS[i % len(COLOURS)], "dash": "", "marker": MARKERS[i % len(MARKERS)], "spread": half}
         notes = [f"{pretty(judged[k].density)} of weights, n = {mean.n}" for k, mean in rows]
-        lines.append(Line(f"less {name}", x, [factor * mean.value for _, mean in rows], notes=notes, **style))
+        y = [factor * mean.value for _, mean in rows]
+        lines.append(Line(f"less {name}", x, y, dash="", spread=half, notes=notes, **style(i)))
     for what, y, dash in (("no difference", 0, "-"), (f"margin, {-factor * MARGIN:g}{unit}", -factor * MARGIN, "--")):
         lines.append(Line(what, [-0.5, len(judged) - 0.5], [y, y], GREY, dash))
     x_axis = Axis("weights remaining", "names", [pretty(v.density) for v in judged])
@@ -125,7 +125,7 @@ def between(arms: Sequence[Arm], title: str) -> Lines:
     for i, arm in enumerate(sorted(arms, key=lambda arm: -first(arm).density)):
         points = [point for record in arm.values() for point in zip(record.line["alphas"], record.line["errors"])]
         label = f"{short(first(arm))}: barrier {100 * fmean(record.barrier for record in arm.values()):.1f} pp"
-        lines.append(over_seeds(label, points, colour=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)]))
+        lines.append(over_seeds(label, points, **style(i)))
     x, y = Axis("interpolation from one copy (0) to the other (1)"), Axis("test error", "percent")
     heading = f"{title}: test error between copies, at the last epoch, {ends.seeds([len(arm) for arm in arms])}"
     return Lines(heading, x, y, lines, BARS)
@@ -153,8 +153,7 @@ def by_cost(
             points += [(x, getattr(record, accuracy)) for record in seeds]
             notes[x] = short(seeds[0])
         if points:
-            style = {"colour": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-            lines.append(over_seeds(label, points, notes, **style))
+            lines.append(over_seeds(label, points, notes, **style(i)))
     if not lines:
         return None
     every = sorted(point for line in lines for point in zip(line.x, line.y))

@@ -1,5 +1,6 @@
 """What a study compares: a row a network and its best tickets, and a figure of all; from study.json, records and cards."""
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -74,9 +75,8 @@ def best(judged: Sequence[Verdict], arms: Mapping[pairs.Key, Arm]) -> Verdict:
     """
 
     def loss(v: Verdict) -> float:
-        end = ends.ENDS[v.end].val
-        arm = arms[v.ticket.recipe, v.ticket.step, v.ticket.round, ""]
-        dense = arms[v.ticket.recipe, "", 0, ""]
+        end, ticket = ends.ENDS[v.end].val, v.ticket
+        arm, dense = arms[ticket.recipe, ticket.step, ticket.round, ""], arms[ticket.recipe, "", 0, ""]
         return fmean(getattr(dense[seed], end) - getattr(arm[seed], end) for seed in v.dense.seeds)
 
     close = [v for v in judged if loss(v) <= WITHIN + 1e-9]
@@ -99,8 +99,7 @@ def dense(records: Sequence[Record]) -> list[str]:
     """Return the recipes of the rows, in their order: of each family the shortest; longer ones are controls of tickets."""
     shortest: dict[str, Record] = {}
     for record in (r for r in records if not r.round and not r.control):
-        other = shortest.setdefault(record.family, record)
-        shortest[record.family] = min(other, record, key=lambda r: r.epochs)
+        shortest[record.family] = min(shortest.get(record.family, record), record, key=lambda r: r.epochs)
     return [record.recipe for record in shortest.values()]
 
 
@@ -142,12 +141,10 @@ def _mean(values: Sequence[float | None], form: str) -> str:
 
 def _measured(record: Record, records: Sequence[Record], exports: Sequence[Export]) -> tuple[float | None, float | None]:
     """Return ms an image and bytes of the weights of a ticket that was exported, or of the dense network of one."""
-    recipes, kind = {r.key: r.recipe for r in records}, "ticket" if record.round else "dense"
-    for export in exports:
-        own = export.record.key == record.key if record.round else recipes.get(export.record.key) == record.recipe
-        if own:
-            return export.ms.get(1, {}).get(kind), export.sizes[kind].get(WEIGHTS)
-    return None, None
+    kind, alike = ("ticket", "key") if record.round else ("dense", "recipe")
+    keys = {r.key for r in records if getattr(r, alike) == getattr(record, alike)}
+    export = next((export for export in exports if export.record.key in keys), None)
+    return (export.ms.get(1, {}).get(kind), export.sizes[kind].get(WEIGHTS)) if export else (None, None)
 
 
 def caption(records: Sequence[Record], study: Study, exports: Sequence[Export], accuracy: str = ends.EARLY_STOP) -> str:
@@ -170,8 +167,7 @@ def caption(records: Sequence[Record], study: Study, exports: Sequence[Export], 
 def figure(records: Sequence[Record], accuracy: str = ends.EARLY_STOP) -> Lines:
     """Return the plot of test accuracy against the parameters that remain: a colour a row, a line a chain, from dense on."""
     arms, lines = pairs.arms(records), []
-    recipes = dense(records)
-    for colour, recipe in zip(COLOURS * len(recipes), recipes):
+    for colour, recipe in zip(itertools.cycle(COLOURS), dense(records)):
         arm = arms[recipe, "", 0, ""]
         record = first(arm)
         chains: dict[str, list[Arm]] = {}
@@ -201,5 +197,4 @@ def _line(label: str, arms: Sequence[Arm], end: str, colour: str, dash: str, mar
 
 def document(records: Sequence[Record], study: Study, exports: Sequence[Export]) -> str:
     """Return study.md: the table under its caption, then the verdicts."""
-    rows = table.markdown(frame_of(records, exports))
-    return f"{caption(records, study, exports)}\n\n{rows}\n\n{statement.summary(records)}\n"
+    return f"{caption(records, study, exports)}\n\n{table.markdown(frame_of(records, exports))}\n\n{statement.summary(records)}\n"

@@ -1,40 +1,19 @@
 """How long a study takes: from finished rounds of its networks, or from a few steps of each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from lth.config import Logger
-from lth.launch.graph import unite
+from lth.launch.graph import Cost, cost, typical, unite
 from lth.training import search
 from lth.training.experiment import ImageExperiment, Say
 from lth.tree.record import Record
 
 STEPS = 6  # of training that are timed
-FORWARD = 1 / 3  # the time of an image that is scored, by that of one that is trained on
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Seconds of a round: ``once``, for its start, tests and files, and for each epoch."""
-
-    once: float
-    epoch: float
-
-    def of(self, epochs: int) -> float:
-        return self.once + epochs * self.epoch
-
-
-def of_record(record: Record, images: Mapping[str, int]) -> Cost:
-    """Return what rounds cost that have as many ``images`` (train, val, test) as given, by a record of fewer or as many."""
-    each, own = 1 / record.images_per_second, record.images
-    epoch = each * (own["train"] + FORWARD * own["val"])
-    once = max(0.0, record.seconds - record.epochs * epoch) + each * (images["test"] - own["test"])  # scored up to 3 times
-    return Cost(once, each * (images["train"] + FORWARD * images["val"]))
 
 
 def timed(experiment: ImageExperiment) -> Cost:
@@ -50,7 +29,7 @@ def timed(experiment: ImageExperiment) -> Cost:
         prune = replace(config.prune, rounds=1, controls="none", control_rounds="all")
         config = replace(config, epochs=1, outputs=str(Path(folder)), prune=prune, logger=Logger("none"))
         *_, ticket = search.rounds(replace(experiment, config=config, splits=replace(splits, **few)), _nothing, "timing, ")
-    return of_record(ticket, {name: len(getattr(splits, name)) for name in parts})
+    return cost(ticket, {name: len(getattr(splits, name)) for name in parts})
 
 
 def _nothing(line: str) -> None:
@@ -66,11 +45,10 @@ def measured(rows: Mapping[str, ImageExperiment], records: Sequence[Record], say
     costs = {}
     for name, experiment in rows.items():
         [family] = {spec.family for spec in experiment.tickets()}
-        own = [of_record(r, r.images) for r in records if r.family == family and r.images_per_second]
-        cost = Cost(median(c.once for c in own), median(c.epoch for c in own)) if own else timed(experiment)
+        own = [cost(r) for r in records if r.family == family]
         basis = f"from {len(own)} finished rounds" if own else f"from {STEPS} steps"
-        say(f"{name}: {cost.epoch:.2g} s an epoch, {cost.once:.2g} s a round beside that ({basis})")
-        costs[family] = cost
+        costs[family] = one = typical(own) if own else timed(experiment)
+        say(f"{name}: {one.epoch:.2g} s an epoch, {one.once:.2g} s a round beside that ({basis})")
     return costs
 
 

@@ -105,20 +105,10 @@ def test_one_folder_is_split_in_three(prepare, root):
 
 
 def test_folders_that_cannot_be_used_are_named(prepare, root, tmp_path):
-    with pytest.raises(DataError, match=r"data\.root=.*d is no folder"):
-        prepare()
     with pytest.raises(DataError, match=r"data\.root=null is not accepted with data=folder"):
         split.prepare(Data(name="folder"))
     root.mkdir()
     with pytest.raises(DataError, match=r"holds 0 class folders"):
-        prepare()
-    for part in ("train", "test"):
-        write_images(root / part, 3)
-    (root / "test" / "plain").rename(root / "test" / "other")
-    with pytest.raises(DataError, match=r"train and .*test have different class folders: only one of them has other, plain"):
-        prepare()
-    (root / "train" / "empty").mkdir()
-    with pytest.raises(DataError, match=r"class folder .*empty holds no image"):
         prepare()
     (tmp_path / "mnist.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"data\.root=.*mnist\.zip is no folder \(an archive is to be unpacked\)"):

@@ -5,6 +5,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,13 @@ import torch
 import lth
 from lth import predict
 from lth.export import __main__ as command
-from lth.export import calibration, compact, source
+from lth.export import calibration, compact, latency, source
+from lth.export.latency import medians
 from lth.report import cards
+from lth.training.search import search
 from lth.tree.record import read
 from tests.conftest import decay
+from tests.test_config import composed
 
 for package in ("onnx", "onnxscript", "onnxruntime", "torch_pruning"):
     pytest.importorskip(package, reason=f"the export needs {package}")
@@ -25,13 +30,10 @@ for package in ("onnx", "onnxscript", "onnxruntime", "torch_pruning"):
 
 @pytest.fixture(scope="module")
 def outputs(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dense network and two tickets of conv2, trained by the command."""
+    """A dense network and two tickets of conv2."""
     folder = tmp_path_factory.mktemp("export") / "outputs"
-    line = (
-        f"data=folder data.root={images} data.image_size=20 data.batch_size=16 model=conv2 epochs=2 prune.rate=0.9 prune.rounds=2"
-    )
-    words = [sys.executable, "-m", "lth.run", *line.split(), "trainer=cpu", "logger=none", f"outputs={folder}"]
-    subprocess.run(words, check=True, capture_output=True)
+    line = "data=folder data.image_size=20 data.batch_size=16 model=conv2 epochs=2 prune.rate=0.9 prune.rounds=2 trainer=cpu"
+    search(composed(*line.split(), "logger=none", f"data.root={images}", f"outputs={folder}"), say=lambda line: None)
     return folder
 
 
@@ -39,20 +41,24 @@ def _round(outputs: Path, number: int) -> Path:
     return next(outputs.glob(f"rounds/*-round{number:02d}-*"))
 
 
-def _export(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["lth.export", *map(str, words)])
-    try:
-        command.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+def _quick(calls: Mapping[str, Callable], seconds: float) -> dict[str, float]:
+    return medians(calls, min(seconds, 0.05))
+
+
+@pytest.fixture
+def export(typed: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """A function that runs the command: exit code, stdout, stderr."""
+    monkeypatch.setattr(latency, "medians", _quick)
+    return partial(typed, command.main)
 
 
 @pytest.fixture(scope="module")
 def exported(outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     to = tmp_path_factory.mktemp("exported") / "net"
     with pytest.MonkeyPatch.context() as patch:
-        assert _export(patch, _round(outputs, 2), "--to", to, "--int8", "--runtime", "onnxruntime") == 0
+        patch.setattr(latency, "medians", _quick)
+        patch.setattr(sys, "argv", ["lth", str(_round(outputs, 2)), "--to", str(to), "--int8", "--runtime", "onnxruntime"])
+        command.main()
     return to
 
 
@@ -99,18 +105,15 @@ def _torch_runner(folder: Path) -> predict.Run:
 
 
 def test_predict_names_what_it_cannot_read_and_does_the_others(
-    exported: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    exported: Path, images: Path, tmp_path: Path, typed: Callable
 ) -> None:
     folder = tmp_path / "some"
     shutil.copytree(images / "test" / "down", folder)
     (folder / "broken.png").write_bytes(b"no image")
     table = tmp_path / "table.csv"
     for words in ([], ["--csv", str(table)]):
-        monkeypatch.setattr(sys, "argv", ["lth.predict", str(exported), str(folder), *words])
-        with pytest.raises(SystemExit) as end:
-            predict.main()
-        out, err = capsys.readouterr()
-        assert end.value.code == 1
+        code, out, err = typed(predict.main, exported, folder, *words)
+        assert code == 1
         assert "broken.png cannot be decoded" in err
         if not words:
             assert len(out.splitlines()) == 12
@@ -121,7 +124,7 @@ def test_predict_names_what_it_cannot_read_and_does_the_others(
 
 
 def test_predict_runs_the_model_in_8_bit_integers_if_it_is_asked_for(
-    exported: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    exported: Path, images: Path, tmp_path: Path, typed: Callable
 ) -> None:
     agreement = json.loads((exported / "card.json").read_text())["agreement"]["onnxruntime int8"]
     card, paths = predict.read_card(exported), predict.images_of([str(images / "test")])
@@ -130,11 +133,9 @@ def test_predict_runs_the_model_in_8_bit_integers_if_it_is_asked_for(
     assert np.mean(np.equal(found, true)) == pytest.approx(agreement["test_acc"])
     without = tmp_path / "net"
     shutil.copytree(exported, without, ignore=shutil.ignore_patterns("model.int8.onnx"))
-    monkeypatch.setattr(sys, "argv", ["lth.predict", str(without), str(paths[0]), "--int8"])
-    with pytest.raises(SystemExit) as end:
-        predict.main()
-    assert end.value.code == 1
-    assert "has no model.int8.onnx that runs here" in capsys.readouterr().err
+    code, _, err = typed(predict.main, without, paths[0], "--int8")
+    assert code == 1
+    assert "has no model.int8.onnx that runs here" in err
 
 
 def test_activations_of_the_model_in_8_bit_integers_are_unsigned(exported: Path) -> None:
@@ -191,19 +192,17 @@ def test_best_is_the_sparsest_within_a_point_of_its_dense_network(outputs: Path,
             find("best", outputs)
 
 
-def test_a_folder_that_exists_is_replaced_by_force_alone(
-    exported: Path, outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
-) -> None:
+def test_a_folder_that_exists_is_replaced_by_force_alone(exported: Path, outputs: Path, export: Callable, tmp_path: Path) -> None:
     to = tmp_path / "net"
     to.mkdir()
     (to / "mine").touch()
     for words, sentence in (([], "--force replaces the folder of an export"), (["--force"], "it is no export to replace")):
-        assert _export(monkeypatch, _round(outputs, 0), "--to", to, *words) == 2
-        assert sentence in capsys.readouterr().err
+        code, _, err = export(_round(outputs, 0), "--to", to, *words)
+        assert (code, sentence in err) == (2, True)
         assert (to / "mine").exists()
     shutil.rmtree(to)
     shutil.copytree(exported, to)
-    assert _export(monkeypatch, _round(outputs, 0), "--to", to, "--force", "--formats", "safetensors", "--runtime", "none") == 0
+    assert export(_round(outputs, 0), "--to", to, "--force", "--formats", "safetensors", "--runtime", "none")[0] == 0
     assert {path.name for path in to.iterdir()} == {"model.safetensors", "card.json", "README.md"}
 
 
@@ -217,37 +216,36 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_bad_options_get_one_sentence(
-    case: str, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_bad_options_get_one_sentence(case: str, outputs: Path, tmp_path: Path, export: Callable) -> None:
     words, code, sentence = WRONG[case]
-    assert _export(monkeypatch, _round(outputs, 1), "--to", tmp_path / "net", *words) == code
-    error = capsys.readouterr().err
+    ended, _, error = export(_round(outputs, 1), "--to", tmp_path / "net", *words)
+    assert (ended, error.count("\n")) == (code, 1)
     assert sentence in error
-    assert error.count("\n") == 1
     assert not list(tmp_path.glob("*net*"))
 
 
-def test_int8_is_made_from_onnx_whatever_formats_say(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_is_made_from_onnx_whatever_formats_say(outputs: Path, tmp_path: Path, export: Callable) -> None:
     to = tmp_path / "net"
     words = ["--int8", "--formats", "safetensors", "--runtime", "onnxruntime"]
-    assert _export(monkeypatch, _round(outputs, 2), "--to", to, *words) == 0
+    assert export(_round(outputs, 2), "--to", to, *words)[0] == 0
     card = json.loads((to / "card.json").read_text())
     assert {"model.onnx", "model.int8.onnx", "model.safetensors"} == set(card["bytes"])
     assert {row["runtime"] for row in card["latency"]} == {"onnxruntime"}
 
 
 def test_damaged_and_missing_rounds_and_packages(
-    outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    outputs: Path, tmp_path: Path, export: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "outputs"
     shutil.copytree(outputs, copy)
     decay(_round(copy, 1) / "final.safetensors", 100)
-    assert _export(monkeypatch, _round(copy, 1), "--to", tmp_path / "net") == 1
-    assert "final.safetensors is missing, or does not match its hash" in capsys.readouterr().err
-    assert _export(monkeypatch, tmp_path, "--to", tmp_path / "net") == 1
-    assert "holds no round.json" in capsys.readouterr().err
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert _export(monkeypatch, _round(copy, 2), "--to", tmp_path / "net") == 1
-    assert "pip install -e '.[export]'" in capsys.readouterr().err
+    for place, expected, sentence in (
+        (_round(copy, 1), 1, "final.safetensors is missing, or does not match its hash"),
+        (tmp_path, 1, "holds no round.json"),
+        (_round(copy, 2), 2, "pip install -e '.[export]'"),
+    ):
+        if expected == 2:
+            monkeypatch.setattr("lth.errors.find_spec", lambda name: None)
+        code, _, err = export(place, "--to", tmp_path / "net")
+        assert (code, sentence in err) == (expected, True)
     assert not list(tmp_path.glob("*net*"))

@@ -4,12 +4,11 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from lth.tree.store import Store
-from tests.faults.experiment import command, outcome, run, start, wrong
+from tests.faults.experiment import command, outcome, run, start, wait, wrong
 
 SWEEP = [(f"prune.rate={rate}", f"seed={seed}") for rate in (0.2, 0.5) for seed in (0, 1)]  # 2 + 4 * 1 rounds
 
@@ -56,10 +55,3 @@ def sweep(images: Path, outputs: Path, turn: int, log: Path, others: list[Path] 
     turn %= len(SWEEP)
     for options in SWEEP[turn:] + SWEEP[:turn]:
         command(images, outputs, "logger=none", "prune.rounds=1", "prune.controls=none", *options)
-
-
-def wait(until: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.05)

@@ -8,6 +8,7 @@ import os
 import pkgutil
 import re
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,13 @@ def run(work: Callable[[], Any], log: Path) -> tuple[int, str]:
     text = log.read_text(errors="replace")
     assert "Traceback" not in text, text
     return process.exitcode, text
+
+
+def wait(until: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.05)
 
 
 def undisturbed(images: Path, outputs: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 from lth.tree import attempts
-from tests.faults.experiment import outcome, wrong
-from tests.faults.workers import ended, printed, start, sweep, wait
+from tests.faults.experiment import outcome, wait, wrong
+from tests.faults.workers import ended, printed, start, sweep
 
 PORT = 6399
 ADDRESS = f"127.0.0.1:{PORT}"

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are f
 
 @pytest.fixture(scope="module")
 def printed() -> str:
-    process = subprocess.run([sys.executable, "-m", "tests.faults", "0.008"], check=False, capture_output=True, text=True)
+    process = subprocess.run([sys.executable, "-m", "tests.faults", "0.004"], check=False, capture_output=True, text=True)
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout
 

@@ -5,9 +5,7 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -89,10 +87,3 @@ def children(pid: int) -> list[int]:
 def trainers(driver: int) -> list[int]:
     """Return the processes that train: children of the driver's fork server."""
     return [pid for server in children(driver) for pid in children(server)]
-
-
-def wait(until: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.2)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.invariants.subject import EXPERIMENTS, Subject, experiment
+from lth.invariants.verify import Valid
+from tests.invariants.subject import EXPERIMENTS, Subject, experiment, validated
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +18,11 @@ def healthy(images, tmp_path_factory) -> Path:
     return outputs
 
 
+@pytest.fixture(scope="session")
+def valid(healthy) -> Valid:
+    return validated(healthy)
+
+
 @pytest.fixture
 def tree(healthy, tmp_path) -> Path:
     """A copy that may be changed."""
@@ -24,5 +30,5 @@ def tree(healthy, tmp_path) -> Path:
 
 
 @pytest.fixture
-def subject(tree) -> Subject:
-    return Subject(tree)
+def subject(tree, valid) -> Subject:
+    return Subject(tree, valid)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lth.config import Config, Data, Logger, Model, Prune, Trainer
 from lth.hashes import of_file, of_record
-from lth.invariants.verify import check, generation, verify
+from lth.invariants.verify import Valid, check, generation, verify
 from lth.models import flops
 from lth.pruning import masks as M
 from lth.training.search import search
@@ -51,13 +51,19 @@ def lines(outputs: Path) -> list[str]:
     return printed
 
 
+def validated(outputs: Path) -> Valid:
+    """Check every round of a tree; return what ``check`` of one needs to know of the others."""
+    store, valid = Store(outputs), Valid()
+    assert not any(check(folder, store, valid) for folder in sorted(store.finished(), key=generation))
+    return valid
+
+
 class Subject:
     """A round of a valid tree, the ticket of round 2 unless ``fields`` say otherwise; ``check`` checks it alone, again."""
 
-    def __init__(self, outputs: Path, **fields: Any) -> None:
+    def __init__(self, outputs: Path, valid: Valid | None = None, **fields: Any) -> None:
         fields = TICKET | fields
-        self.store, self.valid = Store(outputs), {}
-        assert not any(check(folder, self.store, self.valid) for folder in sorted(self.store.finished(), key=generation))
+        self.store, self.valid = Store(outputs), dict(valid or validated(outputs))
         self.folder = next(f for f in self.store.finished() if all(getattr(load(f), k) == v for k, v in fields.items()))
         self.record = load(self.folder)
         self.facts = json.loads((self.folder / "round.json").read_text())

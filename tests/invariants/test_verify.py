@@ -3,8 +3,6 @@
 import copy
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from lth.errors import UsageError
 from lth.invariants.verify import verify
 from lth.tree.record import load
 from lth.tree.ticket import Ticket
+from lth.verify import main
 from tests.invariants.subject import Subject, lines
 
 
@@ -154,9 +153,9 @@ FORGERIES = {  # fields of the round, what is forged (None: what the same forger
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_forger_who_computes_every_hash_again_is_named(tree, name):
+def test_a_forger_who_computes_every_hash_again_is_named(tree, valid, name):
     fields, forge, sentence = FORGERIES[name]
-    said = forge(Subject(tree, **fields))
+    said = forge(Subject(tree, valid, **fields))
     assert sentence in said
     assert bool(sentence) == bool(said)
 
@@ -170,8 +169,8 @@ def test_predictions_and_the_list_of_test_images_are_compared_with_the_confusion
         assert f"list of test images {path} is" in subject.check()
 
 
-def test_a_damaged_rewind_checkpoint_is_named_and_a_missing_one_is_not_needed(tree):
-    subject = Subject(tree, rewind="9it")
+def test_a_damaged_rewind_checkpoint_is_named_and_a_missing_one_is_not_needed(tree, valid):
+    subject = Subject(tree, valid, rewind="9it")
     path = subject.store.checkpoint(subject.record.determined_by["parent"], 9)
     [path] = path.parent.glob("*-9.safetensors")
     content = path.read_bytes()
@@ -194,20 +193,22 @@ def test_children_of_a_broken_or_missing_round_are_broken(tree):
         shutil.rmtree(root, ignore_errors=True)
 
 
-def command(*arguments: Path) -> tuple[int, str, str]:
-    done = subprocess.run([sys.executable, "-m", "lth.verify", *map(str, arguments)], check=False, capture_output=True, text=True)
-    return done.returncode, done.stdout, done.stderr
+def test_the_command_prints_a_line_for_each_round_and_exits_with_what_is_broken(tree, tmp_path, typed):
+    def command(outputs: Path) -> tuple[int, list[str], str]:
+        code, out, err = typed(main, outputs)
+        return code, out.splitlines(), err
 
-
-def test_the_command_prints_a_line_for_each_round_and_exits_with_what_is_broken(tree, tmp_path):
-    code, valid, errors = command(tree)
-    assert (code, errors) == (0, "")
-    (next(tree.glob("rounds/*round02*order*")) / "metrics.csv").unlink()
-    code, broken, errors = command(tree)
-    assert (code, errors) == (1, "")
-    assert len(broken.splitlines()) == len(valid.splitlines())
-    assert sum(line.startswith("broken ") for line in broken.splitlines()) == 1
+    one, *others = sorted((path.parent for path in tree.glob("rounds/*/round.json")), key=lambda p: "round00" not in p.name)
+    for folder in others:
+        shutil.rmtree(folder)
+    code, (ok, *gone, summary), errors = command(tree)
+    assert (code, ok, summary, errors) == (0, f"ok      {one.name}", "1 round: 1 ok, 0 broken", "")
+    assert sorted(gone) == sorted(f"gone    {p.name}: results.csv has it, and its folder is not here" for p in others)
+    (tree / "results.csv").write_bytes(b"\xff\0")
+    (one / "metrics.csv").unlink()
+    code, (broken, summary), errors = command(tree)
+    assert (code, broken.partition(":")[0], summary, errors) == (1, f"broken  {one.name}", "1 round: 0 ok, 1 broken", "")
     missing = tmp_path / "nowhere"
-    assert command(missing) == (2, "", f"lth: {missing} is no folder; name the outputs of an experiment.\n")
+    assert command(missing) == (2, [], f"lth: {missing} is no folder; name the outputs of an experiment.\n")
     with pytest.raises(UsageError, match="holds no finished round"):
         verify(tree / "tests")

@@ -71,12 +71,14 @@ def test_every_round_is_trained_once_to_the_bits_of_a_plain_search(sweep_of, tmp
     assert sum(rows(tmp_path / "graph").values()) == len(keys), "nothing was missing"
 
 
-def test_a_round_whose_worker_is_killed_is_trained_elsewhere(sweep_of, tmp_path):
+def test_a_round_whose_worker_is_killed_is_trained_elsewhere(sweep_of, tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     made = sweep_of(experiments.Killed, outputs=tmp_path, rounds=1)
     assert train(made) == []
     [key] = [key for key, code in rows(tmp_path) if code == -signal.SIGKILL]
     assert [(row.attempt, row.exit) for row in attempts.read(tmp_path) if row.key == key] == [(1, -9), (2, 0)]
     assert len(read(tmp_path).records) == len(made[0].rounds())
+    assert "OMP_NUM_THREADS" not in os.environ, "which is that of the workers"
 
 
 def test_a_subtree_that_fails_is_named_and_the_rest_goes_on(sweep_of, tmp_path):
@@ -180,12 +182,6 @@ def test_the_outline_counts_shared_and_finished_rounds(sweep_of, tmp_path):
     text = sweep.outline(made)
     assert "7 finished, 7 to train" in text
     assert "from 7 finished rounds" in text
-
-
-def test_the_environment_is_left_as_it_was(sweep_of, tmp_path, monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert train(sweep_of(ImageExperiment, outputs=tmp_path, rounds=0)) == []
-    assert "OMP_NUM_THREADS" not in os.environ
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import math
 import re
-import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,31 +11,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 
 from lth import run as command
-from lth.cli import signals
 from lth.errors import UsageError
 from lth.launch import ranges
 from lth.launch.study import FILE, Study
+from tests.test_run import small
 
 needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason="optuna is not installed")
 SWEEP = ["-m", "hydra/sweeper=optuna"]
 
 
 @pytest.fixture
-def here(monkeypatch, capsys, images, tmp_path):
+def here(typed, images, tmp_path):
     """A function that runs a small sweep in this process: exit code, stdout, stderr."""
-    monkeypatch.setattr(signals, "listen", lambda: None)
-    options = "data=folder data.image_size=20 data.batch_size=16 epochs=1 model=lenet_300_100 trainer=cpu logger=none"
-    small = [*SWEEP, *options.split(), "prune.rounds=1", f"data.root={images}", f"outputs={tmp_path}"]
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lth", *small, *arguments])
-        try:
-            code = command.main() or 0
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return call
+    return partial(typed, command.main, *SWEEP, *small(images, tmp_path), "logger=none", "prune.rounds=1")
 
 
 def studies(outputs: Path) -> list[list[tuple[str, dict]]]:
@@ -55,8 +43,8 @@ def rounds(outputs: Path) -> dict[str, int]:
 
 @needs_optuna
 def test_a_study_is_kept_and_continues_and_its_dense_network_is_trained_once(here, tmp_path):
-    line = ["hydra/launcher=local", "hydra.launcher.workers=1", "prune.rate=interval(0.1,0.5)"]
-    code, out, err = here(*line, "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
+    line, local = ["prune.rate=interval(0.1,0.5)"], ["hydra/launcher=local", "hydra.launcher.workers=1"]
+    code, out, err = here(*line, *local, "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
     assert code == 0, err
     first = rounds(tmp_path)
     assert [sum(f"round0{k}" in name for name in first) for k in (0, 1)] == [1, 2]
@@ -68,6 +56,7 @@ def test_a_study_is_kept_and_continues_and_its_dense_network_is_trained_once(her
     code, out, err = here(*line, "hydra.sweeper.n_trials=3")
     assert code == 0, err
     assert re.findall(r"^trial (\d)", out, re.M) == ["2"]
+    assert "job 3/3, round 1/1, " in err
     second = rounds(tmp_path)
     assert len(second) == 4
     assert second == second | first, "finished rounds are not trained again"
@@ -84,7 +73,7 @@ def test_a_study_is_kept_and_continues_and_its_dense_network_is_trained_once(her
 
     code, out, err = here(*line, "hydra.sweeper.n_trials=1", "score=sparsest", "score.within=0.99")
     assert (code, len(studies(tmp_path)), rounds(tmp_path)) == (0, 2, second), "another study begins with the same values"
-    assert float(re.search(r"score (.*?):", out)[1]) == pytest.approx(float(rates[0]), abs=1e-3)
+    assert float(re.search(r"^trial .* score (.*?):", out, re.M)[1]) == pytest.approx(float(rates[0]), abs=1e-3)
 
 
 @needs_optuna

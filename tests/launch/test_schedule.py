@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -113,12 +114,8 @@ def test_ten_thousand_rounds_on_a_thousand_workers_end_within_three_percent_of_t
 
 
 def test_costs_are_medians_of_finished_rounds_of_the_same_family_else_of_all():
-    record = type("Record", (), {})
-
     def finished(family: str, seconds: float, epochs: int):
-        one = record()
-        one.family, one.seconds, one.epochs = family, seconds, epochs
-        return one
+        return SimpleNamespace(family=family, seconds=seconds, epochs=epochs, images_per_second=None)
 
     rounds = [Round("a", family="f", epochs=3), Round("b", family="g", epochs=2)]
     assert costs(rounds, []) == ({"a": 3.0, "b": 2.0}, 0)

@@ -1,7 +1,5 @@
 """A network of the user's own: how it is made, what is refused, and a round from the command line."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import pytest
 import torch
 
 import lth
+import lth.run as command
 from lth.config import Config, Data, Model
 from lth.errors import UsageError
 from lth.hashes import of_tensors
@@ -106,14 +105,10 @@ def test_target_and_version_are_in_the_key_and_options_of_other_networks_are_not
     assert chain(Config(model=other), "images", "32-true")[0].key == keys[0]
 
 
-def test_a_custom_network_runs_from_the_command_line_and_tables_call_it_by_its_target(my_nets, images):
-    command = [
-        sys.executable, "-m", "lth.run", "model=custom", "model.target=my_nets:make", "data=folder", f"data.root={images}",
-        "data.image_size=12", "prune.rounds=1", "epochs=1", "trainer=cpu", "logger=none",
-    ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(Path(lth.__file__).parents[1])}
-    done = subprocess.run(command, cwd=my_nets, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_a_custom_network_runs_from_the_command_line_and_tables_call_it_by_its_target(my_nets, images, typed):
+    options = "model=custom model.target=my_nets:make data=folder data.image_size=12 prune.rounds=1 epochs=1 trainer=cpu"
+    code, _, err = typed(command.main, *options.split(), "logger=none", f"data.root={images}")
+    assert code == 0, err
     assert "my_nets:make" in (my_nets / "outputs" / "results.csv").read_text()
     rounds = lth.rounds(my_nets / "outputs")
     assert rounds["model"].tolist() == ["my_nets:make"] * 2

@@ -79,13 +79,18 @@ def test_pruned_weights_and_their_moments_stay_exactly_zero_after_every_step(opt
     assert 0.24 < ticket.density < 0.26
 
 
-def test_weights_stay_zero_with_an_optimiser_that_still_has_momentum_for_them():
-    module, ticket = Plain("sgd"), LotteryTicket(rate=0.5)
-    fit(module, ticket)
+def keep_momentum(module):
+    """Give it an optimiser that has momentum for all weights already."""
     stale = module.configure_optimizers()
     for p in module.parameters():
         stale.state[p]["momentum_buffer"] = torch.ones_like(p)
     module.configure_optimizers = lambda: stale
+
+
+def test_weights_stay_zero_with_an_optimiser_that_still_has_momentum_for_them():
+    module, ticket = Plain("sgd"), LotteryTicket(rate=0.5)
+    fit(module, ticket)
+    keep_momentum(module)
     watch = AfterEachStep(ticket)
     fit(module, ticket, watch)
     assert watch.revived == 0
@@ -107,10 +112,7 @@ def test_where_zero_stays_masked_gradients_alone_give_the_same_bits(optimiser):
 
 def test_where_zero_does_not_stay_weights_have_to_be_masked():
     module = Plain("sgd")
-    stale = module.configure_optimizers()
-    for p in module.parameters():
-        stale.state[p]["momentum_buffer"] = torch.ones_like(p)
-    module.configure_optimizers = lambda: stale
+    keep_momentum(module)
     masks = {"body.4.weight": torch.zeros(8, 64, dtype=torch.bool)}
     ticket = LotteryTicket(None, masks=masks, init=module.state_dict(), zero_stays=True)
     watch = AfterEachStep(ticket)

@@ -1,17 +1,26 @@
 """LotteryTicket with networks, optimisers and callbacks that other people wrote."""
 
 import copy
+import warnings
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import BackboneFinetuning, EMAWeightAveraging, LearningRateFinder, StochasticWeightAveraging
+from pytorch_lightning.callbacks import (
+    BackboneFinetuning,
+    EMAWeightAveraging,
+    LearningRateFinder,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
+from pytorch_lightning.loggers import CSVLogger
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from lth import LotteryTicket
 from lth.errors import InvariantError, UsageError
 from lth.pruning import masks as M
-from tests.pruning.test_callback import AfterEachStep, Plain, StartOf, fit
+from tests.pruning.test_callback import AfterEachStep, Plain, StartOf, fit, loader
 
 
 class Around(Plain):
@@ -182,6 +191,10 @@ def test_a_ticket_of_another_network_is_refused():
         fit(Plain(), LotteryTicket(masks=masks, init={}))
     with pytest.raises(UsageError, match=r"init has classifier\.weight of shape \(1, 8\)"):
         fit(Plain(), LotteryTicket(masks=M.dense(masks), init=init))
+    with pytest.raises(UsageError, match=r"^masks has classifier\.weight of shape \(1, 8\); it takes \(2, 8\)\.$"):
+        fit(Plain(), LotteryTicket(masks=M.dense(init), init={}))
+    with pytest.raises(UsageError, match=r"^masks has trunk\.weight, which the network does not have; it takes names of body\.0"):
+        fit(Plain(), LotteryTicket(masks=M.dense({"trunk.weight": torch.ones(2)}), init={}))
 
 
 class Weights(pl.Callback):
@@ -278,3 +291,145 @@ def test_accumulation_with_clipping_and_lbfgs():
     module.configure_optimizers = lambda: torch.optim.LBFGS(module.parameters(), lr=0.1, max_iter=3)
     fit(module, ticket)
     assert (M.revived(dict(module.named_parameters()), ticket.masks), ticket.density) == (0, 0.25)
+
+
+class Scored(Around):
+    """With a validation and a test part."""
+
+    def __init__(self):
+        super().__init__(flat(nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 2)))
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self.training_step(batch, batch_idx))
+
+    test_step = validation_step
+
+    def val_dataloader(self):
+        return loader()
+
+    test_dataloader = val_dataloader
+
+
+def test_the_best_checkpoint_of_a_round_may_be_tested_before_the_next_one(tmp_path):
+    module, ticket = Scored(), LotteryTicket(rate=0.2)
+    for k in range(4):
+        best = ModelCheckpoint(dirpath=tmp_path / str(k), monitor="val_loss")
+        trainer = fit(module, ticket, best, enable_checkpointing=True)
+        for score in (trainer.validate, trainer.test):
+            score(module, ckpt_path="best", verbose=False)
+        weights = torch.cat([module.network[i].weight.flatten() for i in (1, 3)])
+        assert (ticket.round, int((weights != 0).sum())) == (k, M.kept_after(304, 0.2, k) if k else 304)
+
+
+def test_a_trainer_that_has_trained_is_refused_and_the_round_stays():
+    module, ticket = Plain(), LotteryTicket(rate=0.2)
+    trainer = fit(module, ticket)
+    sentence = "^this Trainer has trained already: a round is one fit of a new Trainer, created inside the loop.$"
+    with pytest.raises(UsageError, match=sentence):
+        trainer.fit(module, loader())
+    assert (ticket.round, ticket.density) == (0, 1.0)
+
+
+def test_two_targets_have_rates_of_their_own_and_one_checkpoint_holds_both(tmp_path):
+    rates = {"body": 0.2, "classifier": 0.5}
+
+    def tickets():
+        return [LotteryTicket(rate=rate, target=target) for target, rate in rates.items()]
+
+    module, both, others = Plain(), tickets(), tickets()
+    for _ in range(3):
+        trainer = fit(module, *both)
+    assert [M.kept(t.masks) for t in both] == [M.kept_after(M.size(t.masks), rates[t.target], 2) for t in both]
+    assert {f"density/{target}" for target in rates} <= trainer.callback_metrics.keys()
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    fit(Plain(), *others, epochs=3, resume=tmp_path / "last.ckpt")
+    assert [M.hash_masks(t.masks) for t in others] == [M.hash_masks(t.masks) for t in both]
+
+
+class Odd(Around):
+    """An LSTM, attention, a weight-normed layer, a head that is defined first, and a copy of it that follows its average."""
+
+    def __init__(self):
+        super().__init__(nn.Identity())
+        self.head = nn.Sequential(nn.Linear(32, 8), nn.ReLU(), nn.Linear(8, 2))
+        self.rnn, self.attention = nn.LSTM(6, 32, batch_first=True), nn.MultiheadAttention(32, 2, batch_first=True)
+        self.normed, self.ema = weight_norm(nn.Linear(32, 32)), copy.deepcopy(self.head)
+
+    def training_step(self, batch, batch_idx):
+        x, _ = self.rnn(batch[0][:, 0])
+        x, _ = self.attention(x, x, x)
+        return nn.functional.cross_entropy(self.head(self.normed(x).mean(1)), batch[1])
+
+    def on_train_batch_end(self, *args):
+        with torch.no_grad():
+            for average, p in zip(self.ema.parameters(), self.head.parameters()):
+                average.lerp_(p, 0.1)
+
+
+WEIGHTS = ["rnn.weight_ih_l0", "rnn.weight_hh_l0", "attention.in_proj_weight", "attention.out_proj.weight"]
+NORMED = "normed.parametrizations.weight.original1"
+LEFT = [
+    f"LotteryTicket does not prune {', '.join([*WEIGHTS[:2], NORMED])}, which are no trained Conv, Linear or attention weights. "
+    "parameters= names what is pruned.",
+    "LotteryTicket does not prune ema.0.weight, ema.2.weight: without a gradient in round 0 they are a copy that the module "
+    "keeps, or not used. parameters= names what is pruned.",
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "pruned", "named"),
+    [
+        ({}, ["head.0.weight", "head.2.weight", *WEIGHTS[2:]], LEFT),
+        (
+            {"head": "head", "parameters": lambda name, p: not name.startswith("ema") and "original0" not in name},
+            [*WEIGHTS, NORMED],
+            [],
+        ),
+        ({"parameters": [WEIGHTS[0], WEIGHTS[2], NORMED]}, [WEIGHTS[0], WEIGHTS[2], NORMED], []),
+    ],
+)
+def test_of_odd_layers_those_are_pruned_that_are_named_and_others_are_said(options, pruned, named):
+    torch.manual_seed(0)
+    module, ticket = Odd(), LotteryTicket(rate=0.5, **options)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert two_rounds(module, ticket) == 0
+    assert [text for text in map(str, (w.message for w in caught)) if "LotteryTicket" in text] == named
+    assert (list(ticket.masks), M.kept(ticket.masks)) == (pruned, M.kept_after(M.size(ticket.masks), 0.5))
+
+
+class ByHand(Around):
+    """Optimises and clips by hand; counts gradients of pruned weights that are not zero by then."""
+
+    def __init__(self, ticket):
+        super().__init__(flat(nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 2)), "sgd")
+        self.automatic_optimization, self.ticket, self.dead = False, ticket, 0
+
+    def training_step(self, batch, batch_idx):
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(super().training_step(batch, batch_idx))
+        self.dead += sum(int(self.get_parameter(n).grad[~m].count_nonzero()) for n, m in self.ticket.masks.items())
+        self.clip_gradients(optimizer, 0.01, "norm")
+        optimizer.step()
+
+
+def test_who_clips_by_hand_clips_the_norm_of_the_subnetwork():
+    ticket = LotteryTicket(rate=0.5)
+    module = ByHand(ticket)
+    for k in range(3):
+        assert (two_rounds(module, ticket), ticket.round, module.dead) == (0, 2 * k + 1, 0)
+
+
+def test_a_criterion_may_read_the_initialisation_and_loggers_and_checkpoints_the_density(tmp_path):
+    ticket = LotteryTicket(rate=0.2, criterion=lambda weights, masks: {n: (weights[n] - ticket.init[n]).abs() for n in masks})
+    module = Scored()
+    for k in range(3):
+        place = tmp_path / str(k)
+        best = ModelCheckpoint(dirpath=place / "best", filename="{density:.2f}", monitor="density", mode="min")
+        logger = CSVLogger(tmp_path, name="", version=str(k))
+        fit(module, ticket, best, enable_checkpointing=True, logger=logger, log_every_n_steps=1)
+        header, *rows = (line.split(",") for line in (place / "metrics.csv").read_text().splitlines())
+        [logged] = {row[header.index("density")] for row in rows} - {""}
+        assert float(logged) == pytest.approx(ticket.density)
+        assert [path.name for path in (place / "best").iterdir()] == [f"density={0.8**k:.2f}.ckpt"]

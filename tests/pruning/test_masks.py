@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from lth.errors import NumberError
 from lth.pruning import masks as M
 
 
@@ -36,14 +35,6 @@ def test_impossible_numbers_are_refused(keep):
     scores = {"a": torch.ones(3)}
     with pytest.raises(ValueError, match="cannot keep"):
         M.keep_top(scores, M.dense(scores), keep)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_a_score_that_is_no_finite_number_is_ranked_only_where_it_is_pruned_already(value):
-    scores = {"w": torch.tensor([1.0, value])}
-    with pytest.raises(NumberError, match="infinite or not a number"):
-        M.keep_top(scores, M.dense(scores), 1)
-    assert M.kept(M.keep_top(scores, {"w": torch.tensor([True, False])}, 1)) == 1
 
 
 def test_float64_scores_are_ranked_where_float32_has_no_numbers_left():

@@ -4,8 +4,6 @@ import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -179,14 +177,12 @@ def test_rounds_stopped_at_their_last_iteration_are_counted(quick, tmp_path):
         (["{0}", "--to", "{0}/file"], 1, "the report cannot be written to {0}/file: Not a directory."),
     ],
 )
-def test_what_cannot_be_reported_is_one_sentence(tmp_path, arguments, code, sentence):
+def test_what_cannot_be_reported_is_one_sentence(typed, tmp_path, arguments, code, sentence):
     outputs(tmp_path, seeds=1, rounds=1, files=False)
     (tmp_path / "file").touch()
-    command = [sys.executable, "-m", "lth.report", *(a.format(tmp_path) for a in arguments)]
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert result.returncode == code
-    assert sentence.format(tmp_path) in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    ended, _, error = typed(report.main, *(a.format(tmp_path) for a in arguments))
+    assert (ended, len(error.splitlines())) == (code, 1)
+    assert sentence.format(tmp_path) in error
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 
 from lth.config import Config, Prune, Study
 from lth.errors import UsageError
-from lth.launch.graph import unite
+from lth.launch import graph
+from lth.launch.graph import Cost, unite
 from lth.study import estimate, plan
-from lth.study.estimate import Cost
 from lth.study.plan import Size
 from lth.tree.spec import chain
 from tests.analysis.invent import record
@@ -85,8 +85,8 @@ def test_where_nothing_fits_the_smallest_is_named():
 
 def test_a_cost_counts_what_is_trained_scored_and_done_once():
     timed = record(0, 1, images_per_second=100.0, images={"train": 100, "val": 30, "test": 10}, seconds=5.0)  # of 10 epochs
-    assert estimate.of_record(replace(timed, seconds=14.0), timed.images).of(10) == pytest.approx(14.0), "it costs what it cost"
-    more = estimate.of_record(replace(timed, seconds=14.0), {"train": 200, "val": 60, "test": 110})
+    assert graph.cost(replace(timed, seconds=14.0)).of(10) == pytest.approx(14.0), "it costs what it cost"
+    more = graph.cost(replace(timed, seconds=14.0), {"train": 200, "val": 60, "test": 110})
     assert (more.epoch, more.once) == (pytest.approx(2.2), pytest.approx(3.0 + 1.0))
 
 

@@ -76,13 +76,6 @@ def test_fine_tuning_goes_on_at_the_last_rate(make_config):
         run(make_config(rounds=1, epochs=50), prune__retrain="finetune", optim__schedule="cosine")
 
 
-def test_the_ways_to_retrain_share_the_dense_network_and_nothing_else(make_config):
-    changes = [{}, {"retrain": "lr"}, {"retrain": "finetune"}, {"rewind": "1ep"}, {"criterion": "random"}]
-    made = [run(make_config(rounds=1), **{f"prune__{name}": value for name, value in change.items()}) for change in changes]
-    assert len({records[0].key for records in made}) == 1
-    assert len({records[1].key for records in made}) == 5
-
-
 def test_a_checkpoint_is_written_and_read_to_the_bit(tmp_path):
     rows = [{"epoch": 1, "iteration": 3, "val_loss": 0.1, "val_acc": 1 / 3}]
     progress = Progress(rows, {3: {"a.w": torch.ones(3, 2)}}, {"revived": [0]}, {"sums": torch.arange(3.0)}, 1.5, 2)

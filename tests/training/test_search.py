@@ -260,7 +260,3 @@ def test_two_ranks_train_the_same_masks_and_write_once(images, tmp_path):
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 4
     assert ended.stdout.count("round 2/2:") == 1
     assert verify(tmp_path, say=lambda line: None) == 0
-    command = [sys.executable, "-m", "lth.run", "-m", *small(images, tmp_path), "trainer.devices=2", "seed=0,1"]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert ended.returncode == 2
-    assert "trainer.devices=2 is not accepted in a sweep" in ended.stderr

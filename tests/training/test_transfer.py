@@ -1,5 +1,7 @@
 """Transfer through the whole loop: frozen means frozen, scopes, and the cache of frozen prefixes."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -34,20 +36,27 @@ def test_every_frozen_tensor_and_buffer_is_the_same_bits_after_training(make_con
     assert records[1].model_density > 0.8
 
 
+def with_and_without(made, tmp_path) -> list[list[Record]]:
+    """The records of a search through the cache of features, and of one without it."""
+    both = []
+    for cache in (True, False):
+        config = made(tmp_path / f"cache {cache}")
+        config.features = Features(cache)
+        records, said = run(config)
+        assert any(line.startswith("features: ") and "saves about" in line for line in said) == cache
+        both.append(records)
+    return both
+
+
 THROUGH = [("resnet18", "layer4", 20), ("efficientnet_lite0", "head", 24), ("simple_cnn", "fc3", 20)]
 
 
 @pytest.mark.parametrize("augment", ["none", "flip"])
 @pytest.mark.parametrize(("model", "finetune", "size"), THROUGH)
 def test_training_through_the_cache_equals_training_without_it(make_config, tmp_path, model, finetune, size, augment):
-    both = []
-    for place, cache in (("with", True), ("without", False)):
-        config = make_config(tmp_path / place, rounds=1, model=model, finetune=finetune, augment=augment, image_size=size)
-        config.features = Features(cache)
-        records, said = run(config)
-        assert any(line.startswith("features: ") and "saves about" in line for line in said) == cache
-        both.append(records)
-        assert held(records)
+    made = partial(make_config, rounds=1, model=model, finetune=finetune, augment=augment, image_size=size)
+    both = with_and_without(made, tmp_path)
+    assert held(both[0] + both[1])
     assert [r.key for r in both[0]] == [r.key for r in both[1]]
     exact = model == "resnet18"  # 1x1 convolutions and linear layers take other kernels for batches of another size
     for a, b in list(zip(*both))[: 2 if exact else 1]:
@@ -58,23 +67,20 @@ def test_training_through_the_cache_equals_training_without_it(make_config, tmp_
 def test_a_validation_folder_goes_through_the_cache_as_without_it(make_config, tmp_path):
     for part, count in (("train", 12), ("val", 4), ("test", 4)):
         write_images(tmp_path / "d" / part, count, seed=count + len(part))
-    both = []
-    for place, cache in (("with", True), ("without", False)):
-        config = make_config(tmp_path / place, rounds=0, model="simple_cnn", finetune="fc3", root=str(tmp_path / "d"))
-        config.features = Features(cache)
-        both += run(config)[0]
-    assert both[0].images == {"train": 36, "val": 12, "test": 12}
-    assert both[0].val_loss == pytest.approx(both[1].val_loss, rel=1e-4)
-    assert both[0].val_acc == both[1].val_acc
+    made = partial(make_config, rounds=0, model="simple_cnn", finetune="fc3", root=str(tmp_path / "d"))
+    [one], [two] = with_and_without(made, tmp_path)
+    assert one.images == {"train": 36, "val": 12, "test": 12}
+    assert one.val_loss == pytest.approx(two.val_loss, rel=1e-4)
+    assert one.val_acc == two.val_acc
 
 
 def test_the_cache_is_shared_by_rounds_seeds_and_rates(make_config, tmp_path):
     arrays = set()
     pretrained = tmp_path / "w.safetensors"
-    records, _ = run(make_config(rounds=0, epochs=1, model="resnet18"))
+    records, _ = run(make_config(rounds=0, epochs=1, model="resnet20"))
     files.write_tensors(pretrained, final(records[0]), {})
     for seed, rate in ((0, 0.2), (1, 0.2), (1, 0.5)):
-        config = make_config(rounds=1, epochs=1, model="resnet18", finetune="head", seed=seed, rate=rate)
+        config = make_config(rounds=1, epochs=1, model="resnet20", finetune="head", seed=seed, rate=rate)
         config.model.weights = str(pretrained)
         run(config)
         arrays |= set((tmp_path / "outputs" / "cache").glob("features-*/features.npy"))
@@ -103,16 +109,16 @@ def test_features_too_large_are_not_cached_and_one_line_says_so(make_config):
 def test_scopes(make_config, tmp_path):
     sizes = {}
     for scope in ("trainable", "all", "backbone"):
-        config = make_config(tmp_path / scope, rounds=1, epochs=1, model="resnet18", finetune="layer4")
+        config = make_config(tmp_path / scope, rounds=1, epochs=1, model="resnet20", finetune="layer3")
         config.prune.scope = scope
         records, _ = run(config)
         sizes[scope] = set(records[1].layers)
         assert held(records)
-    assert sizes["all"] - sizes["backbone"] == {"fc.weight"}
-    assert {n.split(".")[0] for n in sizes["trainable"]} == {"layer4", "fc"}
+    assert sizes["all"] - sizes["backbone"] == {"head.weight"}
+    assert {n.split(".")[0] for n in sizes["trainable"]} == {"layer3", "head"}
     assert "conv1.weight" in sizes["backbone"]
     with pytest.raises(UsageError, match=r"prune\.scope=trainable with prune\.head=false and finetune=head leaves nothing"):
-        run(make_config(rounds=1, epochs=1, model="resnet18", finetune="head", head=False))
+        run(make_config(rounds=1, epochs=1, model="resnet20", finetune="head", head=False))
 
 
 def test_the_head_is_all_its_layers(make_config, tmp_path):

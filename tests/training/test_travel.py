@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 
 import lth.run as command
 from lth import load_ticket
-from lth.cli import signals
 from lth.config import Model, Prune
 from lth.errors import DataError, UsageError, notice_once
 from lth.hashes import differing
@@ -163,17 +161,15 @@ def test_other_masks_than_those_of_the_other_round_are_named(make_config, found,
     assert "'origin' does not hold" in subject.forge(forged), "as many weights, the check forged, the key's hash not"
 
 
-def test_a_sweep_over_seeds_is_one_command_which_is_judged_beside_this_datas_own_tickets(images, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(signals, "listen", lambda: None)
+def test_a_sweep_over_seeds_is_one_command_which_is_judged_beside_this_datas_own_tickets(images, tmp_path, typed):
     options = (
         f"data=folder data.root={images} data.image_size=8 data.batch_size=16 data.cache={tmp_path}/cache epochs=1"
         " model=lenet_300_100 trainer=cpu seed=0,1 prune.rate=0.5 prune.rounds=1"
     ).split()
     travels = [f"outputs={tmp_path}/b", f"prune.ticket=null,{tmp_path}/a/rounds/*seed${{seed}}-round01*"]
     for more in ([f"outputs={tmp_path}/a", "data.classes=across+down"], travels, [*travels, "hydra/launcher=local", "--dry-run"]):
-        monkeypatch.setattr(sys, "argv", ["lth", "-m", *options, *more])
-        command.main()
-    assert "6 finished, 0 to train" in capsys.readouterr().out
+        _, out, _ = typed(command.main, "-m", *options, *more)
+    assert "6 finished, 0 to train" in out
     verdict = (tmp_path / "b" / "verdict.md").read_text()
     assert "lenet_300_100 all, tickets found on across+down, 50% a round, masks of recipe " in verdict
     assert "beside this data's own ticket" in verdict

@@ -28,10 +28,10 @@ def test_pinned_keys():
 def test_more_rounds_extend_the_chain_and_prune_steps_share_the_dense_network():
     default = keys(Config(prune=Prune(rounds=5)))
     assert default[:3] == keys(Config(prune=Prune(rounds=2)))
-    for prune in (Prune(rate=0.5), Prune(schedule="one_shot", rounds=3)):
-        other = keys(Config(prune=prune))
-        assert other[0] == default[0]
-        assert other[1] not in default
+    steps = [Prune(rate=0.5), Prune(schedule="one_shot", rounds=3), Prune(retrain="lr"), Prune(retrain="finetune")]
+    others = [keys(Config(prune=prune)) for prune in [*steps, Prune(rewind="1ep"), Prune(criterion="random")]]
+    assert {other[0] for other in others} == {default[0]}
+    assert len({*default, *(other[1] for other in others)}) == len(default) + len(others)
     for rounds in (0, 1):
         assert keys(Config(prune=Prune(schedule="one_shot", rounds=rounds))) == default[: rounds + 1]
 

@@ -85,7 +85,8 @@ class OptunaSweeper(Sweeper):
             trials = study.ask(min(self.n_jobs, missing - done))
             jobs = {trial.number: [*self.fixed, *study.overrides(trial)] for trial in trials}
             legal = [number for number, job in jobs.items() if self._composes(number, job)]  # Hydra's launcher would stop
-            returns = self.launcher.launch([jobs[number] for number in legal], done) if legal else []
+            first = self.n_trials - missing + done  # after those of earlier commands
+            returns = self.launcher.launch([jobs[number] for number in legal], first) if legal else []
             scores = {number: _score(number, result) for number, result in zip(legal, returns)}
             for trial in trials:
                 score = scores.get(trial.number, math.nan)

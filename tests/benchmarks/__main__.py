@@ -6,7 +6,7 @@ import sys
 import torch
 
 from lth.training import device
-from tests.benchmarks import commands, epochs, files, frozen, half, loop, rival, steps, sweep
+from tests.benchmarks import commands, epochs, files, frozen, half, job, loop, rival, steps, sweep
 
 ALL = {
     "start": commands.start,
@@ -25,7 +25,7 @@ ALL = {
     "schedule": sweep.schedule,
     "sweep": sweep.sweep,
 }
-FOLDERS = {"rival": rival.rival, "loop": loop.loop}  # they read finished rounds, or images, and train for long
+FOLDERS = {"rival": rival.rival, "loop": loop.loop, "job": job.job}  # they read finished rounds, or images, and train for long
 
 if __name__ == "__main__":
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")

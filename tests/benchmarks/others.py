@@ -1,6 +1,6 @@
 """The study's whole job as people do it with other tools, each by its documentation: one process a way.
 
-    python -m tests.benchmarks.others WAY JOB      prints the test accuracies of each round, last epoch and lowest validation loss
+    python -m tests.benchmarks.others WAY JOB      prints test accuracies and seconds of each round
 
 All read an ``ImageFolder`` through a ``DataLoader`` with two workers and train with Lightning's Trainer, its logger and its
 ModelCheckpoint. The network, its initial weights and what of it is trained are those of ``lth.run``.
@@ -9,8 +9,10 @@ ModelCheckpoint. The network, its initial weights and what of it is trained are 
 import copy
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 
 import pytorch_lightning as pl
 import torch
@@ -28,6 +30,7 @@ from tests.benchmarks.job import BATCH, LR, RATE, Job, Score
 from tests.benchmarks.timing import parameters
 
 Loaders = list[DataLoader]  # train, validate, test
+Measured = tuple[list[Score], list[float]]  # of each round, and its seconds
 
 
 class Plain(pl.LightningModule):
@@ -145,7 +148,7 @@ def smaller(job: Job, net: nn.Module) -> Iterator[nn.Module]:
         yield net
 
 
-def callback(job: Job, net: nn.Module, images: Loaders) -> list[Score]:
+def callback(job: Job, net: nn.Module, images: Loaders) -> Measured:
     """Lightning's ModelPruning, one fit for all rounds; it has no test accuracy but the last one's."""
     ends = [k * job.epochs - 1 for k in range(1, job.rounds + 1)]
     pruning = ModelPruning(
@@ -153,11 +156,15 @@ def callback(job: Job, net: nn.Module, images: Loaders) -> list[Score]:
         use_lottery_ticket_hypothesis=True, make_pruning_permanent=True,
     )  # fmt: skip
     end, _ = train(job, net, images, job.epochs * (job.rounds + 1), [pruning])  # the lowest loss is of any round
-    return [(end, None)]
+    return [(end, None)], []
 
 
-def rounds(way: Callable[[Job, nn.Module], Iterator[nn.Module]], job: Job, net: nn.Module, images: Loaders) -> list[Score]:
-    return [train(job, one, images, job.epochs, []) for one in way(job, net)]
+def rounds(way: Callable[[Job, nn.Module], Iterator[nn.Module]], job: Job, net: nn.Module, images: Loaders) -> Measured:
+    scores, times = [], [time.perf_counter()]
+    for one in way(job, net):
+        scores.append(train(job, one, images, job.epochs, []))
+        times.append(time.perf_counter())
+    return scores, [b - a for a, b in pairwise(times)]
 
 
 WAYS = {"callback": callback} | {way.__name__: partial(rounds, way) for way in (by_hand, in_forward, smaller)}

@@ -94,9 +94,8 @@ def measure(one: Job, place: str) -> None:
         missing = one.rounds + 1 - len(rounds) if rounds else 0
         factor = 1 + missing * sum(rounds) / max(1, len(rounds)) / spent[0]
         found[way] = [seconds * factor for seconds in spent]
-        print(
-            f"{way}: {spent[0]:.1f} s, {spent[1]:.1f} s of processors{f', times {factor:.2f} for {missing} more rounds' * bool(missing)}"
-        )
+        more = f", times {factor:.2f} for {missing} more rounds" if missing else ""
+        print(f"{way}: {spent[0]:.1f} s, {spent[1]:.1f} s of processors{more}")
         print("  test accuracies, last epoch / lowest validation loss: " + described(scores), flush=True)
     for way in one.others:
         ratios = [a / b for a, b in zip(found["lth.run"], found[way])]

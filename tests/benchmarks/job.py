@@ -52,8 +52,8 @@ CHANNELS = "prune.structure=channels prune.allocation=layerwise prune.retrain=fi
 JOBS = {
     "simple_cnn": Job("simple_cnn", "all", 250, 100, 64, 6, others=("by_hand", "callback", "in_forward")),
     "channels": Job("simple_cnn", "all", 250, 100, 64, 6, others=("smaller",), options=CHANNELS),
-    "resnet18": Job("resnet18", "head", 100, 50, 150, 10, measured=1),
-    "densenet121": Job("densenet121", "denseblock4", 50, 50, 150, 10, measured=1),
+    "resnet18": Job("resnet18", "head", 100, 50, 150, 10, measured=0),
+    "densenet121": Job("densenet121", "denseblock4", 30, 30, 150, 10, measured=0),
 }
 
 

@@ -57,17 +57,17 @@ JOBS = {
 }
 
 
-def job(root: str = "", *names: str, **changes: int) -> None:
-    """Print the times of each way and their ratios, and the test accuracies of the dense network and of the last ticket.
+def job(root: str = "", *given: str) -> None:
+    """Print the times of each way and their ratios, and the test accuracies of the dense network and of the tickets.
 
     Args:
         root: folder of images with seg_train and seg_test, of which each class's first ones are taken; empty: rendered ones.
-        names: in JOBS; none: all.
-        changes: of the jobs.
+        given: names in JOBS (none: all), and changes of the jobs such as ``epochs=30``.
     """
+    names, changes = [name for name in given if "=" not in name], [change.split("=") for change in given if "=" in change]
     for name in names or JOBS:
         with tempfile.TemporaryDirectory() as place:
-            one = replace(JOBS[name], root=f"{place}/images", **changes)
+            one = replace(JOBS[name], root=f"{place}/images", **{key: int(value) for key, value in changes})
             copy_images(root, one)
             measure(one, place)
 

@@ -34,20 +34,20 @@ def pure(conf: Config, images: int) -> float:
     return medians({"pure": lambda: train(net, optimizer, batches)}, runs=1, warm=1)["pure"]
 
 
-def epoch() -> None:
+def epoch(per_class: str = "250", runs: str = "3") -> None:
     """An epoch of a round (batches, masks, metrics, curves, Lightning) / pure time; the processor's time, on all threads."""
-    for name, per_class in (("simple_cnn", 250), ("resnet18", 75)):
+    for name in ("simple_cnn", "resnet18"):
         ways: dict[str, list[float]] = {"pure": [], "a round's": []}
         with tempfile.TemporaryDirectory() as folder, patch("time.perf_counter", time.process_time):
-            data = Data(name="scenes", train_per_class=per_class, test_per_class=10, cache=f"{folder}/cache")
+            data = Data(name="scenes", train_per_class=int(per_class), test_per_class=10, cache=f"{folder}/cache")
             images = len(prepare(data).train)
-            for k in range(3):
-                prune = Prune(rounds=1, rate=0.5)
-                conf = Config(seed=0, outputs=f"{folder}/{k}", epochs=2, data=data, model=Model(name), prune=prune)
+            for k in range(int(runs)):
+                model, prune, outputs = Model(name), Prune(rounds=1, rate=0.5), f"{folder}/{k}"
+                conf = Config(seed=0, outputs=outputs, epochs=2, data=data, model=model, prune=prune)
                 ways["pure"].append(pure(conf, images))
                 ways["a round's"].append(ours(conf))
         middle = {way: statistics.median(seconds) for way, seconds in ways.items()}
-        show(f"epoch of {images} images, {name} at 150x150, batch 64", middle, "pure", 3)
+        show(f"epoch of {images} images, {name} at 150x150, batch 64", middle, "pure", int(runs))
 
 
 def turnaround() -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from lth.data import folders, scenes
 from lth.tree import record
+from tests.benchmarks.timing import show
 
 RATE, LR, BATCH = 0.2, 0.001, 64
 Score = tuple[float, float | None]  # test accuracy after the last epoch, at the lowest validation loss
+Clocks = tuple[float, float]  # of the wall, and of the processors, in seconds
 PARTS = ("seg_train", "seg_test")
 
 
@@ -85,44 +87,46 @@ def copy_images(root: str, one: Job) -> None:
 
 def measure(one: Job, place: str) -> None:
     print(f"\n{one}", flush=True)
-    found: dict[str, list[float]] = {}
+    found: dict[str, Clocks] = {}
     for way in ("lth.run", *one.others):
         asked = replace(one, folder=f"{place}/{way}")
-        before = clocks()
-        scores, rounds = ours(asked) if way == "lth.run" else other(way, asked)
-        spent = [b - a for a, b in zip(before, clocks())]
-        missing = one.rounds + 1 - len(rounds) if rounds else 0
-        factor = 1 + missing * sum(rounds) / max(1, len(rounds)) / spent[0]
-        found[way] = [seconds * factor for seconds in spent]
-        more = f", times {factor:.2f} for {missing} more rounds" if missing else ""
-        print(f"{way}: {spent[0]:.1f} s, {spent[1]:.1f} s of processors{more}")
-        print("  test accuracies, last epoch / lowest validation loss: " + described(scores), flush=True)
-    for way in one.others:
-        ratios = [a / b for a, b in zip(found["lth.run"], found[way])]
-        print(f"lth.run / {way}: {ratios[0]:.3f} of the time, {ratios[1]:.3f} of the processors' time", flush=True)
+        scores, found[way] = ours(asked) if way == "lth.run" else other(way, asked)
+        accuracies = ", ".join(" / ".join("-" if score is None else f"{score:.3f}" for score in pair) for pair in scores)
+        print(f"{way}: test accuracies, last epoch / lowest validation loss: {accuracies}", flush=True)
+    what = f"{one.model} {one.finetune}, {one.rounds} rounds of {one.epochs} epochs: lth.run"
+    for k, clock in enumerate(("time", "time of processors")):
+        for way in one.others:
+            show(f"{what}, {clock}", {way: found[way][k], "lth.run": found["lth.run"][k]}, way, 1)
 
 
-def clocks() -> tuple[float, float]:
-    """Return the time, and the processors' time of processes that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.perf_counter(), used.ru_utime + used.ru_stime
+def clocks() -> Clocks:
+    """Return the time, and the processors' time of this process and of those that it started and that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return time.perf_counter(), sum(of.ru_utime + of.ru_stime for of in used)
 
 
-def described(scores: list[Score]) -> str:
-    return ", ".join(" / ".join("-" if score is None else f"{score:.3f}" for score in pair) for pair in scores)
+def run(*line: str) -> tuple[str, Clocks, Clocks]:
+    """Return what a Python process prints, when it began, and what it took."""
+    before = clocks()
+    text = subprocess.run([sys.executable, "-m", *line], check=True, capture_output=True, text=True).stdout
+    return text, before, tuple(b - a for a, b in zip(before, clocks()))
 
 
-def ours(one: Job) -> tuple[list[Score], list[float]]:
+def ours(one: Job) -> tuple[list[Score], Clocks]:
     given = (
         f"data=folder data.root={one.root} data.image_size={one.size} data.batch_size={BATCH} data.cache={one.folder}/cache "
         f"outputs={one.folder} model={one.model} model.weights=none finetune={one.finetune} epochs={one.epochs} optim.lr={LR} "
         f"trainer=cpu prune.rate={RATE} prune.rounds={one.rounds} seed={one.seed} {one.options}"
     )
-    subprocess.run([sys.executable, "-m", "lth.run", *given.split()], check=True, capture_output=True)
-    return [(r.test_acc, r.early_stop_test_acc) for r in sorted(record.read(Path(one.folder)).records, key=lambda r: r.round)], []
+    _, _, spent = run("lth.run", *given.split())
+    rounds = sorted(record.read(Path(one.folder)).records, key=lambda r: r.round)
+    return [(r.test_acc, r.early_stop_test_acc) for r in rounds], spent
 
 
-def other(way: str, one: Job) -> tuple[list[Score], list[float]]:
-    given = replace(one, rounds=one.rounds if one.measured is None else one.measured)
-    line = [sys.executable, "-m", "tests.benchmarks.others", way, json.dumps(asdict(given))]
-    return json.loads(subprocess.run(line, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+def other(way: str, one: Job) -> tuple[list[Score], Clocks]:
+    """Return also what all rounds take: the start, and the rounds that are measured as often as they are fewer."""
+    measured = one.rounds if one.measured is None else one.measured
+    text, before, spent = run("tests.benchmarks.others", way, json.dumps(asdict(replace(one, rounds=measured))))
+    scores, first = json.loads(text.splitlines()[-1])
+    start = (first[0] - before[0], first[1])  # the clock of the wall is one for all processes, that of a process begins with it
+    return scores, tuple(a + (b - a) * (one.rounds + 1) / (measured + 1) for a, b in zip(start, spent))

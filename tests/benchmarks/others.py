@@ -1,6 +1,6 @@
 """The study's whole job as people do it with other tools, each by its documentation: one process a way.
 
-    python -m tests.benchmarks.others WAY JOB      prints test accuracies and seconds of each round
+    python -m tests.benchmarks.others WAY JOB      prints test accuracies of each round, and when the first one began
 
 All read an ``ImageFolder`` through a ``DataLoader`` with two workers and train with Lightning's Trainer, its logger and its
 ModelCheckpoint. The network, its initial weights and what of it is trained are those of ``lth.run``.
@@ -9,10 +9,8 @@ ModelCheckpoint. The network, its initial weights and what of it is trained are 
 import copy
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import pairwise
 
 import pytorch_lightning as pl
 import torch
@@ -26,11 +24,10 @@ from torchvision.datasets import ImageFolder
 
 from lth.config import NORMALIZE, Config, Data, Model
 from lth.models.build import build
-from tests.benchmarks.job import BATCH, LR, RATE, Job, Score
+from tests.benchmarks.job import BATCH, LR, RATE, Job, Score, clocks
 from tests.benchmarks.timing import parameters
 
 Loaders = list[DataLoader]  # train, validate, test
-Measured = tuple[list[Score], list[float]]  # of each round, and its seconds
 
 
 class Plain(pl.LightningModule):
@@ -148,28 +145,23 @@ def smaller(job: Job, net: nn.Module) -> Iterator[nn.Module]:
         yield net
 
 
-def callback(job: Job, net: nn.Module, images: Loaders) -> Measured:
+def callback(job: Job, net: nn.Module, images: Loaders) -> list[Score]:
     """Lightning's ModelPruning, one fit for all rounds; it has no test accuracy but the last one's."""
     ends = [k * job.epochs - 1 for k in range(1, job.rounds + 1)]
     pruning = ModelPruning(
         "l1_unstructured", weights(net), amount=RATE, apply_pruning=lambda epoch: epoch in ends,
         use_lottery_ticket_hypothesis=True, make_pruning_permanent=True,
     )  # fmt: skip
-    begin = time.perf_counter()
     end, _ = train(job, net, images, job.epochs * (job.rounds + 1), [pruning])  # the lowest loss is of any round
-    return [(end, None)], [(time.perf_counter() - begin) / (job.rounds + 1)] * (job.rounds + 1)
+    return [(end, None)]
 
 
-def rounds(way: Callable[[Job, nn.Module], Iterator[nn.Module]], job: Job, net: nn.Module, images: Loaders) -> Measured:
-    scores, times = [], [time.perf_counter()]
-    for one in way(job, net):
-        scores.append(train(job, one, images, job.epochs, []))
-        times.append(time.perf_counter())
-    return scores, [b - a for a, b in pairwise(times)]
+def rounds(way: Callable[[Job, nn.Module], Iterator[nn.Module]], job: Job, net: nn.Module, images: Loaders) -> list[Score]:
+    return [train(job, one, images, job.epochs, []) for one in way(job, net)]
 
 
 WAYS = {"callback": callback} | {way.__name__: partial(rounds, way) for way in (by_hand, in_forward, smaller)}
 
 if __name__ == "__main__":
-    asked = Job(**json.loads(sys.argv[2]))
-    print(json.dumps(WAYS[sys.argv[1]](asked, network(asked), loaders(asked))))
+    asked, begin = Job(**json.loads(sys.argv[2])), clocks()
+    print(json.dumps([WAYS[sys.argv[1]](asked, network(asked), loaders(asked)), begin]))

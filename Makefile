@@ -15,7 +15,7 @@ setup: .venv/ready ## make .venv and install the pinned packages and lth into it
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-demo: setup ## search for a lottery ticket, about two minutes, then say where to look
+demo: setup ## search for a lottery ticket, a minute and a half, then say where to look
 	$(BIN)/python -m lth.run experiment=demo
 
 test: setup ## run the tests, one process a core

@@ -221,6 +221,8 @@ class Optim(Checked):
     milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])  # step only: rising fractions of all iterations
     warmup: int = number(0, at_least=0)  # iterations over which the learning rate rises linearly to lr
     clip: float = number(0.0, at_least=0, below=inf)  # largest norm of the gradient; 0: no clipping
+    # on a CPU, steps leave out the pruned weights of large layers that keep at most 2% of theirs; the same bits, in less time
+    sparse: bool = key(False, free=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

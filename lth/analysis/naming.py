@@ -84,9 +84,11 @@ def headings(records: Sequence[Record]) -> dict[tuple[str, str], str]:
 
 
 def _settings(record: Record, keys: Sequence[str]) -> str:
-    """Return settings in words: ``batch_size 8`` of data.batch_size, ``optim adam`` of optim.name."""
+    """Return settings in words: ``batch_size 8`` of data.batch_size, ``optim adam`` of optim.name, ``head not pruned``."""
+    said = {True: "pruned", False: "not pruned"}  # of prune.head, the only one of its kind
     values = {key.removesuffix(".name").rpartition(".")[2]: setting(record, key) for key in keys}
-    return _joined(*(f"{name} {value}" for name, value in values.items() if value is not None))
+    words = {name: said[value] if isinstance(value, bool) else value for name, value in values.items() if value is not None}
+    return _joined(*(f"{name} {value}" for name, value in words.items()))
 
 
 def _joined(*texts: str) -> str:

@@ -14,7 +14,7 @@ from lth.config import Config
 from lth.data.augment import normalization
 from lth.data.module import ImageData
 from lth.data.split import Splits
-from lth.errors import UsageError
+from lth.errors import UsageError, notice_once
 from lth.models import flops
 from lth.models.build import build
 from lth.models.classifier import Classifier, lr_factor
@@ -55,6 +55,8 @@ class ImageTask(Task):
         self.steps_per_epoch = batches.batches(config.trainer.devices)
         self.images_per_step = len(splits.train) / self.steps_per_epoch
         self.say = say
+        if config.optim.sparse and device.accelerator != "cpu":
+            notice_once("optim.sparse has no effect on a GPU: it is for training on a CPU.")
         self._groups: Sequence[Group] | None = None  # found when channels are first pruned
         self.prefix = Prefix(config, self.made, batches, device, say)
 

@@ -89,6 +89,11 @@ def test_what_a_sweep_varied_is_a_column_and_part_of_names():
     assert table.table(rows) == table.table(CHAINS), "what a seed changes, and what all share, is none"
 
 
+def test_a_head_that_is_not_pruned_is_said_in_words():
+    rows = [record(0, 1), record(0, 1, step="other", settings={"prune.head": False})]
+    assert list(naming.chains(rows).values()) == ["20% a round, head pruned", "20% a round, head not pruned"]
+
+
 def test_rates_data_sets_and_recipes_are_told_apart():
     rows = [record(0, 1, rate=rate, data=data, recipe=data * 3) for rate in (0.2, 0.5) for data in ("stripes", "dots")]
     for text in (table.table(rows), table.summary(rows)):

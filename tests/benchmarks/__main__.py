@@ -11,6 +11,7 @@ from tests.benchmarks import commands, epochs, files, frozen, half, job, loop, r
 ALL = {
     "start": commands.start,
     "masked": steps.masked,
+    "survivors": steps.survivors,
     "levers": steps.levers,
     "transfer_levers": steps.transfer_levers,
     "ranking": steps.ranking,

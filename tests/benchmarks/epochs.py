@@ -31,7 +31,7 @@ def pure(conf: Config, images: int) -> float:
     some, labels = [pixels(size, 150) for _ in range(4)], torch.randint(0, 6, (size,))
     batches = [(some[k % 4][: images - k * size], labels[: images - k * size]) for k in range(-(-images // size))]
     optimizer = build_optimizer(Optim(), parameters(net))
-    return medians({"pure": lambda: train(net, optimizer, batches)}, runs=1, warm=1)["pure"]
+    return medians({"pure": lambda: train(net, optimizer, batches)}, 1, 1, time.process_time)["pure"]
 
 
 def epoch(per_class: str = "250", runs: str = "3") -> None:

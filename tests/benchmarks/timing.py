@@ -1,5 +1,6 @@
 """Median times of several functions, run in turn so that a drifting machine drifts for all of them."""
 
+import time
 from collections.abc import Callable, Iterable
 
 import torch
@@ -17,9 +18,11 @@ class Medians(dict[str, float]):
     n: int | str = ""
 
 
-def medians(functions: dict[str, Callable[[], object]], runs: int = 15, warm: int = 4) -> Medians:
+def medians(
+    functions: dict[str, Callable[[], object]], runs: int = 15, warm: int = 4, clock: Callable[[], float] = time.perf_counter
+) -> Medians:
     """Seconds of each function: the median of ``runs`` turns A B C A B C ..., after ``warm`` that do not count."""
-    found = Medians(latency.medians(functions, seconds=0, least=runs, warm=warm))
+    found = Medians(latency.medians(functions, seconds=0, least=runs, warm=warm, clock=clock))
     found.n = runs
     return found
 

@@ -6,7 +6,7 @@ import sys
 import torch
 
 from lth.training import device
-from tests.benchmarks import commands, epochs, files, frozen, half, loop, rival, small, steps, sweep
+from tests.benchmarks import commands, epochs, files, frozen, half, job, loop, rival, small, steps, sweep, timing
 
 ALL = {
     "start": commands.start,
@@ -27,11 +27,12 @@ ALL = {
     "schedule": sweep.schedule,
     "sweep": sweep.sweep,
 }
-FOLDERS = {"rival": rival.rival, "loop": loop.loop}  # they read finished rounds, or images, and train for long
+FOLDERS = {"rival": rival.rival, "loop": loop.loop, "job": job.job}  # they read finished rounds, or images, and train for long
 
 if __name__ == "__main__":
     print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     device.prepare(deterministic=False)
+    print(timing.HEAD)
     for name in sys.argv[1:] or ALL:
         name, _, given = name.partition("=")
         (ALL | FOLDERS)[name](*filter(None, given.split(",")))

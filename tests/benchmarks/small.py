@@ -17,6 +17,7 @@ from lth.training.small import fit_small
 from lth.training.start import plan
 from lth.tree.checkpoint import Checkpoint
 from lth.tree.store import Store
+from tests.benchmarks.timing import show
 from tests.conftest import write_parts
 
 CASES = {"simple_cnn": (150, 64, 200), "efficientnet_lite0": (128, 32, 60)}  # pixels, images of a batch and of a class
@@ -34,10 +35,8 @@ def small(turns: str = "5") -> None:
                     begin = time.process_time()
                     function()
                     times[way] += [time.process_time() - begin] if turn else []  # the first ones warm up
-        masked, sliced = (statistics.median(found) for found in times.values())
-        ratios = sorted(a / b for a, b in zip(*times.values()))
-        print(f"\n{name} at {case[0]}x{case[0]}, n = {turns}: masked {masked:.2f} s, small {sliced:.2f} s", flush=True)
-        print(f"  {masked / sliced:.2f} times faster ({ratios[0]:.2f} to {ratios[-1]:.2f})", flush=True)
+        middle = {way: statistics.median(found) for way, found in times.items()}
+        show(f"round with half of the channels, {name} at {case[0]}x{case[0]}, processor", middle, "masked", int(turns))
 
 
 def _ways(name: str, size: int, batch: int, images: int, folder: str) -> dict[str, Callable[[], object]]:

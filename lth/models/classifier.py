@@ -127,10 +127,10 @@ def _add(sums: Tensor, loss: Tensor, predicted: Tensor, labels: Tensor) -> None:
 
 
 def build_optimizer(optim: Optim, params: list[nn.Parameter], precision: str = "32-true") -> torch.optim.Optimizer:
-    """Return the optimiser of ``params``; fused, except where a loss scaler has to clip: torch forbids both."""
+    """Return the optimiser of ``params``; fused, unless gradients of mixed precision are clipped: Lightning forbids both."""
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[optim.name]
     options = {"momentum": optim.momentum} if optim.name == "sgd" else {}
-    fused = not (precision == "16-mixed" and optim.clip)
+    fused = not (precision.endswith("-mixed") and optim.clip)
     kind = over_survivors(kind) if optim.sparse else kind
     return kind(params, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused, **options)
 

@@ -99,11 +99,12 @@ def test_schedules():
     assert [lr_factor(Optim(warmup=4), i, 100) for i in range(6)] == [0.2, 0.4, 0.6, 0.8, 1, 1]
 
 
-def test_optimisers_are_fused_unless_a_loss_scaler_must_clip():
+def test_optimisers_are_fused_unless_gradients_of_mixed_precision_are_clipped():
     params = [nn.Parameter(torch.zeros(2))]
     for name, kind in {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}.items():
         optimizer = build_optimizer(Optim(name=name), params)
         assert type(optimizer) is kind
         assert optimizer.defaults["fused"]
         assert isinstance(build_optimizer(Optim(name=name, sparse=True), params), kind)
-    assert not build_optimizer(Optim(clip=1.0), params, "16-mixed").defaults["fused"]
+    for precision in ("16-mixed", "bf16-mixed"):
+        assert not build_optimizer(Optim(clip=1.0), params, precision).defaults["fused"]

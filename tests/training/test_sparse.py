@@ -37,6 +37,7 @@ def made(make_config, tmp_path):
 CHANGES = {
     "adam": {},
     "adamw, clipped": {"optim__name": "adamw", "optim__weight_decay": 0.01, "optim__clip": 0.5, "optim__schedule": "cosine"},
+    "clipped in mixed precision": {"precision": "bf16-mixed", "optim__clip": 0.5},
     "sgd, with moments to rewind to": {"optim__name": "sgd", "prune__rewind": "1ep", "prune__controls": "reinit"},
     "adam, with moments to rewind to": {"prune__rewind": "3it", "final": "compact"},
     "learning rate rewound, patterns": {"prune__retrain": "lr", "prune__structure": "1:60"},

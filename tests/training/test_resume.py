@@ -74,6 +74,20 @@ def test_interrupted_every_few_steps(make_config, tmp_path, interrupt, model, op
     assert left.read_bytes() == next((tmp_path / "whole" / "checkpoints").glob("*.safetensors")).read_bytes()
 
 
+def test_a_damaged_checkpoint_is_not_used(make_config, tmp_path, interrupt, monkeypatch):
+    interrupt(5)
+    with pytest.raises(Interrupted):
+        run(make_config(rounds=0))
+    [path] = (tmp_path / "outputs" / "checkpoints").glob("*.safetensors")
+    content = path.read_bytes()
+    for damaged in (content[:-7], content[:-9] + bytes([content[-9] ^ 4]) + content[-8:], b"", b"\xff" * len(content)):
+        path.write_bytes(damaged)
+        assert checkpoint.load_valid(path) is None
+    path.write_bytes(content[:-1])
+    monkeypatch.undo()
+    same(run(make_config(rounds=0)), run(make_config(outputs=tmp_path / "whole", rounds=0)))
+
+
 def test_checkpoints_are_written_every_few_minutes(make_config, tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(checkpoint, "save", lambda path, written: saved.append(written.step))

@@ -15,13 +15,17 @@ import torch
 BATCHES = (1, 32)
 
 
-def medians(calls: Mapping[str, Callable[[], Any]], seconds: float = 2.0, least: int = 5, warm: int = 1) -> dict[str, float]:
+def medians(
+    calls: Mapping[str, Callable[[], Any]], seconds: float = 2.0, least: int = 5, warm: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:  # fmt: skip
     """Return the median time of each call in seconds, of calls in turn, so that a drifting machine drifts for all of them.
 
     Args:
         seconds: for about which they are called in all.
         least: times that each is called at least.
         warm: times that each is called before, which do not count.
+        clock: returns seconds.
     """
     for _ in range(warm):
         for call in calls.values():
@@ -30,9 +34,9 @@ def medians(calls: Mapping[str, Callable[[], Any]], seconds: float = 2.0, least:
     begin = time.perf_counter()
     while len(next(iter(times.values()))) < least or time.perf_counter() - begin < seconds:
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = clock()
             call()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(clock() - start)
     return {name: median(values) for name, values in times.items()}
 
 

@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
+from inspect import signature
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from lth.config import Optim
 from lth.models.build import Network
+from lth.models.survivors import over_survivors
 
 
 class Classifier(pl.LightningModule):
@@ -43,12 +43,12 @@ class Classifier(pl.LightningModule):
         self.net, self.optim = network.net, optim
         self._factor, self._suffix = factor, suffix
         self.confusion = MulticlassConfusionMatrix(classes, validate_args=False)
-        self.eval_loss = MeanMetric()
-        # Loss, correct, images of the epoch so far, on the device: updating a metric object would cost more than a small step
-        # itself. No buffer: ranks overwrite each other's buffers.
-        self.sums = torch.zeros(3)
+        # Loss, correct, images of the epoch so far, and of the evaluation, on the device: updating a metric object would cost
+        # more than a small step itself. No buffers: ranks overwrite each other's buffers.
+        self.sums, self._evaluated = torch.zeros(3), torch.zeros(3)
         self._first_sums = torch.zeros(3) if sums is None else sums
         self.predictions: list[Tensor] = []
+        self._labels: list[Tensor] = []
         self.train()
         for block in network.frozen:  # Lightning keeps the mode of each module
             block.eval()
@@ -71,28 +71,31 @@ class Classifier(pl.LightningModule):
         logits = self(images)
         loss = F.cross_entropy(logits, labels)
         with torch.no_grad():
-            for total, part in zip(self.sums.unbind(), (loss * len(labels), (logits.argmax(1) == labels).sum(), len(labels))):
-                total.add_(part)  # in place: fewer small operations than one on a stack of them
+            _add(self.sums, loss, logits.argmax(1), labels)
         return loss
+
+    training_step.__signature__ = signature(training_step)  # which Lightning looks up at each step
 
     def train_metrics(self) -> dict[str, float]:
         """Return ``train/loss``, ``train/acc`` and ``lr`` of the epoch so far, over all ranks."""
-        loss, correct, images = self.trainer.strategy.reduce(self.sums.clone(), reduce_op="sum").tolist()
-        lr = self.trainer.optimizers[0].param_groups[0]["lr"]
-        return {"train/loss": loss / images, "train/acc": correct / images, "lr": lr}
+        return self._means("train", self.sums) | {"lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
+
+    def _means(self, part: str, sums: Tensor) -> dict[str, float]:
+        loss, correct, images = self.trainer.strategy.reduce(sums.clone(), reduce_op="sum").tolist()
+        return {f"{part}/loss": loss / images, f"{part}/acc": correct / images}
 
     def on_train_epoch_end(self) -> None:
         self.log_dict(self.train_metrics())
 
     def on_validation_epoch_start(self) -> None:
-        self.predictions = []
+        self.predictions, self._labels, self._evaluated = [], [], torch.zeros(3, device=self.device)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
         logits = self(images)
         self.predictions.append(logits.argmax(1))
-        self.confusion.update(self.predictions[-1], labels)
-        self.eval_loss.update(F.cross_entropy(logits, labels), weight=len(labels))
+        self._labels.append(labels)
+        _add(self._evaluated, F.cross_entropy(logits, labels), self.predictions[-1], labels)
 
     def on_validation_epoch_end(self) -> None:
         self._log_evaluation("val")
@@ -104,12 +107,11 @@ class Classifier(pl.LightningModule):
     test_step = validation_step
 
     def _log_evaluation(self, part: str) -> None:
-        self.predictions = [predicted.cpu() for predicted in self.predictions]
-        matrix = self.confusion.compute()
-        self.log_dict({f"{part}/loss": self.eval_loss.compute(), f"{part}/acc": matrix.trace() / matrix.sum()})
-        self.matrix = matrix.cpu()
+        self.log_dict(self._means(part, self._evaluated))
+        self.confusion.update(torch.cat(self.predictions), torch.cat(self._labels))
+        self.matrix = self.confusion.compute().cpu()
         self.confusion.reset()
-        self.eval_loss.reset()
+        self.predictions = [predicted.cpu() for predicted in self.predictions]
 
     def configure_optimizers(self) -> dict[str, Any]:
         trained = [p for p in self.parameters() if p.requires_grad]
@@ -118,11 +120,19 @@ class Classifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
+def _add(sums: Tensor, loss: Tensor, predicted: Tensor, labels: Tensor) -> None:
+    """Add a batch to the sums of loss, correct and images; in place, one by one, which is less than stacking them first."""
+    for total, part in zip(sums.unbind(), (loss * len(labels), (predicted == labels).sum(), len(labels))):
+        total.add_(part)
+
+
 def build_optimizer(optim: Optim, params: list[nn.Parameter], precision: str = "32-true") -> torch.optim.Optimizer:
     """Return the optimiser of ``params``; fused, except where a loss scaler has to clip: torch forbids both."""
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": partial(torch.optim.SGD, momentum=optim.momentum)}
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[optim.name]
+    options = {"momentum": optim.momentum} if optim.name == "sgd" else {}
     fused = not (precision == "16-mixed" and optim.clip)
-    return kinds[optim.name](params, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused)
+    kind = over_survivors(kind) if optim.sparse else kind
+    return kind(params, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused, **options)
 
 
 def lr_factor(optim: Optim, step: int, total: float) -> float:

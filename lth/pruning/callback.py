@@ -151,13 +151,17 @@ class LotteryTicket(pl.Callback):
     def _attach(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._detach()  # what was for other masks, or a learning rate finder attached
         self._hooks = [optimizer.register_step_post_hook(self._after_step) for optimizer in trainer.optimizers]
+        for optimizer in trainer.optimizers:
+            if hasattr(optimizer, "keep"):  # it steps the kept weights alone: lth.models.survivors
+                optimizer.keep(self._pruned)
         if not pl_module.automatic_optimization:  # the module may clip before its optimiser's step begins
             hooks = [(p, lambda p, m=m: M.multiply_([(p.grad, m)])) for p, m in self._pruned if p.requires_grad]
             self._hooks += [p.register_post_accumulate_grad_hook(hook) for p, hook in hooks]
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
         # Now, so that the gradients of pruned weights enter neither the clipped norm nor the moments.
-        M.multiply_([(p.grad, m) for p, m in self._pruned if p.grad is not None])
+        unread = () if trainer.gradient_clip_val else getattr(optimizer, "places", ())
+        M.multiply_([(p.grad, m) for p, m in self._pruned if p.grad is not None and p not in unread])
 
     def _after_step(self, *args: Any) -> None:
         if not self.zero_stays:

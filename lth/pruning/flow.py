@@ -2,6 +2,7 @@
 
 import copy
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ ACTIVATIONS = {
 }  # fmt: skip
 SUMS = {"add", "radd", "iadd", "sub", "rsub", "isub"}
 JOINS = {"cat", "concat", "stack"}
+# By network: shapes of inputs and names of weights for which each weight of the dense network is on a path; rounds ask again.
+FOLLOWED: WeakKeyDictionary[nn.Module, set[tuple]] = WeakKeyDictionary()
 
 
 class UnknownPathsError(LthError):
@@ -42,12 +45,15 @@ def on_path(network: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> M
 
     Raises UnknownPathsError where the network cannot be run so, or weights of the dense network are on no path.
     """
-    full = dense(masks)
-    of_dense = _with_gradient(network, full, input_shape)
-    if lost := [name for name, mask in of_dense.items() if not mask.all()]:
-        names = f"{', '.join(lost[:3])}{' and others' * (len(lost) > 3)}"
-        raise UnknownPathsError(f"no path runs through {size(full) - kept(of_dense)} weights of the dense network, in {names}.")
-    return of_dense if kept(masks) == size(masks) else _with_gradient(network, masks, input_shape)
+    full, known = dense(masks), FOLLOWED.setdefault(network, set())
+    if (question := (input_shape, *masks)) not in known:
+        of_dense = _with_gradient(network, full, input_shape)
+        if lost := [name for name, mask in of_dense.items() if not mask.all()]:
+            names = f"{', '.join(lost[:3])}{' and others' * (len(lost) > 3)}"
+            count = size(full) - kept(of_dense)
+            raise UnknownPathsError(f"no path runs through {count} weights of the dense network, in {names}.")
+        known.add(question)
+    return full if kept(masks) == size(masks) else _with_gradient(network, masks, input_shape)
 
 
 @torch.enable_grad()

@@ -1,5 +1,6 @@
 """Take channels out of a network: smaller convolutions, linear layers and BatchNorms in place of the old ones."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -29,13 +30,23 @@ def take(net: nn.Module, groups: Sequence[Group], keep: Keep) -> nn.Module:
     return net
 
 
+def places(net: nn.Module, groups: Sequence[Group], keep: Keep) -> dict[str, Tensor]:
+    """Return where ``take`` takes each value of a state_dict from: flat positions in the full tensor, int64 (smaller shape)."""
+    numbered = copy.deepcopy(net).cpu().double()  # exact up to 2**53
+    for tensor in numbered.state_dict().values():
+        if isinstance(tensor, Tensor):
+            tensor.copy_(torch.arange(tensor.numel()).view(tensor.shape))
+    taken = take(numbered, groups, keep).state_dict()
+    return {name: tensor.long() for name, tensor in taken.items() if isinstance(tensor, Tensor)}
+
+
 def _slice_(module: nn.Module, out: Tensor | None, read: Tensor | None) -> None:
     """Take the outputs and inputs that are marked; None: all of them."""
     everything = slice(None)
     if isinstance(module, BATCHNORM):
         for name, t in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
             if t.ndim:
-                setattr(module, name, nn.Parameter(t[out], requires_grad=False) if isinstance(t, nn.Parameter) else t[out])
+                setattr(module, name, nn.Parameter(t[out], t.requires_grad) if isinstance(t, nn.Parameter) else t[out])
         module.num_features = int(out.sum())
         return
     is_conv, rows = isinstance(module, CONV), everything if out is None else out
@@ -47,6 +58,6 @@ def _slice_(module: nn.Module, out: Tensor | None, read: Tensor | None) -> None:
         read = read.view(getattr(module, "groups", 1), -1)[0]
     weight = module.weight[rows][:, everything if read is None else read].contiguous()
     setattr(module, "out_channels" if is_conv else "out_features", len(weight))
-    module.weight = nn.Parameter(weight, requires_grad=False)
+    module.weight = nn.Parameter(weight, module.weight.requires_grad)
     if module.bias is not None:
-        module.bias = nn.Parameter(module.bias[rows], requires_grad=False)
+        module.bias = nn.Parameter(module.bias[rows], module.bias.requires_grad)

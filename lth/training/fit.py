@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,8 @@ def fit(
     begin, before = interrupted or start.checkpoint, interrupted.progress if interrupted else None
     module, data, first_rate = task.modules(start.seed, begin, epochs, start.constant_rate)
     init, masks = start.ticket.rewind, start.ticket.masks | (interrupted.masks if interrupted else {})  # in the network's order
+    if task.config.optim.sparse:  # it holds no moments of pruned weights; others may have saved -0
+        begin = replace(begin, moments=checkpoints.masked(begin.moments, masks))
     ticket = LotteryTicket(None, target=task.target, masks=masks, init=init, zero_stays=task.zero_stays)
     monitor = Monitor(ticket, begin.state, begin.moments, first_rate)
     if before:

@@ -1,5 +1,6 @@
 """The task of the commands: one of lth's networks, or torchvision's, or one's own, on folders of images."""
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from lth.config import Config
 from lth.data.augment import normalization
 from lth.data.module import ImageData
 from lth.data.split import Splits
-from lth.errors import UsageError
+from lth.errors import UsageError, notice_once
 from lth.models import flops
 from lth.models.build import build
 from lth.models.classifier import Classifier, lr_factor
 from lth.pruning import coupling
 from lth.pruning import masks as M
-from lth.pruning.channels import Group
+from lth.pruning.channels import Group, Keep
+from lth.pruning.slicing import take
 from lth.seeds import stream
 from lth.training import connectivity
 from lth.training.device import Device
@@ -46,17 +48,23 @@ class ImageTask(Task):
         super().__init__(config, self.made.net, "net", device, Names())
         data, net = config.data, self.made.net
         self.layer_flops = flops.per_layer(net, data.image_size, data.channels)
-        if config.trainer.channels_last:
-            net.to(memory_format=torch.channels_last)
-        if config.trainer.compile:
-            net.compile()
         self.normalize = self.made.normalize if data.normalize == "auto" else data.normalize
-        batches = self._data(config.seed)
-        self.steps_per_epoch = batches.batches(config.trainer.devices)
+        self.steps_per_epoch = self._data(config.seed).batches(config.trainer.devices)
         self.images_per_step = len(splits.train) / self.steps_per_epoch
         self.say = say
+        if config.optim.sparse and device.accelerator != "cpu":
+            notice_once("optim.sparse has no effect on a GPU: it is for training on a CPU.")
         self._groups: Sequence[Group] | None = None  # found when channels are first pruned
-        self.prefix = Prefix(config, self.made, batches, device, say)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make ready to train ``made.net``: memory layout, compiling, cached features."""
+        self.network = self.made.net
+        if self.config.trainer.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        if self.config.trainer.compile:
+            self.network.compile()
+        self.prefix = Prefix(self.config, self.made, self._data(self.config.seed), self.device, self.say)
 
     def _data(self, seed: int, **position: Any) -> ImageData:
         data = self.config.data
@@ -111,7 +119,7 @@ class ImageTask(Task):
     @override
     def groups(self) -> Sequence[Group]:
         if self._groups is None:
-            image = torch.zeros(1, *self.input_shape(), device=next(self.network.parameters()).device)
+            image = next(self.network.parameters()).new_zeros(1, *self.input_shape())
             groups, refused = coupling.coupled(self.network, image)
             total = len(groups) + len(refused)
             self._groups = coupling.within(groups, self.network, self.prunable())
@@ -125,6 +133,14 @@ class ImageTask(Task):
                 some = "; ".join(f"{name}: {why}" for name, why in list(refused.items())[:3])
                 self.say(f"channels are left whole in {len(refused)} of {total} groups ({some})")
         return self._groups
+
+    @override
+    def without(self, groups: Sequence[Group], keep: Keep) -> "ImageTask":
+        small = copy.copy(self)
+        small.made = copy.deepcopy(self.made)
+        take(small.made.net, groups, keep)
+        small._prepare()
+        return small
 
     @override
     def flops(self, masks: M.Masks) -> float:

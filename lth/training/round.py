@@ -25,6 +25,7 @@ from lth.tracking.round import log_round
 from lth.training import device
 from lth.training.checkpoint import SaveRewind
 from lth.training.fit import Result, fit
+from lth.training.small import fit_small
 from lth.training.start import Start, plan
 from lth.training.task import Task, tensors
 from lth.tree import checkpoint as checkpoints
@@ -60,7 +61,8 @@ def run(task: Task, store: Store, spec: Spec, title: str, remaining: Remaining) 
     init = tickets.save_start(folder, start.ticket.rewind, store.read(spec.parent.key) if spec.parent else None)
     logging = loggers.make(config.logger, folder, store.outputs)
     path = store.checkpoint(spec.key) if config.trainer.devices == 1 else None
-    result = fit(task, start, spec.epochs, title, remaining, logging, path, rewind)
+    train = fit_small if config.prune.small and start.ticket.groups else fit
+    result = train(task, start, spec.epochs, title, remaining, logging, path, rewind)
     facts = record(task, store, spec, start, result, folder, init)
     facts |= {"name": f"{name}-{spec.key}", "seconds": round(time.perf_counter() - begin + result.seconds, 3)}
     log_round(logging, Record.of(facts, folder), result.predicted, task.splits)

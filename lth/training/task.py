@@ -16,7 +16,7 @@ from lth.errors import UsageError
 from lth.invariants import checks
 from lth.pruning import criteria
 from lth.pruning import masks as M
-from lth.pruning.channels import Group
+from lth.pruning.channels import Group, Keep
 from lth.training.device import Device
 from lth.tree.checkpoint import Checkpoint
 
@@ -133,6 +133,10 @@ class Task(ABC):
             f"prune.structure={self.config.prune.structure} is not accepted with a module of your own: it takes weights or n:m; "
             "model=custom takes a network whose channels can be pruned."
         )
+
+    def without(self, groups: Sequence[Group], keep: Keep) -> "Task":
+        """Return a task that trains a copy of the network without the channels that are not kept."""
+        raise NotImplementedError
 
     def flops(self, masks: M.Masks) -> float:
         """Return the FLOPs of one input that are left with masks."""

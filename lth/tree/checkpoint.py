@@ -122,17 +122,18 @@ def moments(optimizers: "Iterable[Optimizer]", network: "nn.Module") -> "State":
     names = {id(p): name for name, p in network.named_parameters()}
     copied = {}
     for optimizer in optimizers:
-        for parameter, values in optimizer.state.items():
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        for i, values in optimizer.state_dict()["state"].items():
             for name, value in values.items():
-                copied[f"{names[id(parameter)]}/{name}"] = torch.as_tensor(value).detach().cpu().clone()
+                copied[f"{names[id(params[i])]}/{name}"] = torch.as_tensor(value).detach().cpu().clone()
     return copied
 
 
 def masked(moments: "State", masks: "Mapping[str, Tensor]") -> "State":
-    """Return an optimiser's state with zeros for pruned weights, where it is of their shape."""
+    """Return an optimiser's state with +0 for pruned weights, where it is of their shape."""
     result = dict(moments)
     for name, t in moments.items():
         mask = masks.get(name.rpartition("/")[0])
         if mask is not None and mask.shape == t.shape:
-            result[name] = t * mask.to(t)
+            result[name] = t.where(mask, 0)
     return result

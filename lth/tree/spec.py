@@ -144,7 +144,7 @@ def idle(config: Config, drawn: Collection[str] = DRAWN) -> set[str]:
         "model.head": model.name in (*OWN, "custom"),
         "model.frozen_bn": not norms,
         **dict.fromkeys(GRADUAL, prune.schedule != "gradual"),
-        "prune.budget": prune.structure != "channels",
+        **dict.fromkeys(("prune.budget", "prune.small"), prune.structure != "channels"),
         "prune.score_images": prune.criterion not in ("snip", "grasp"),
         "prune.scope": config.finetune == "all" and prune.scope == "all",
         "prune.head": prune.scope == "backbone",

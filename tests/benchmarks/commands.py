@@ -43,4 +43,4 @@ def report() -> None:
             megabytes.append(int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1]) / 1024)
 
         show("report on 10,000 rounds", medians({"python -m lth.report": run}, runs=3, warm=0), "python -m lth.report")
-    print(f"  at most {max(megabytes):.0f} MB")
+    print(f"at most {max(megabytes):.0f} MB")

@@ -1,93 +1,53 @@
-"""A whole epoch of ours against its pure forward, backward and optimiser steps, and against a plain ImageFolder loop."""
+"""A whole epoch of a round against its pure forward, backward and optimiser steps; what lies between two rounds."""
 
 import statistics
 import tempfile
 import time
 from itertools import pairwise
+from unittest.mock import patch
 
-import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Subset
 
-from lth.config import Config, Data, Logger, Optim, Prune
-from lth.data.module import ImageData
-from lth.data.split import Splits, prepare
+from lth.config import Config, Data, Model, Optim, Prune
+from lth.data.split import prepare
 from lth.models import build as models
-from lth.models.classifier import Classifier, build_optimizer
-from lth.pruning import masks as M
-from lth.pruning.callback import LotteryTicket
+from lth.models.classifier import build_optimizer
 from lth.training.callbacks import Reseed
 from lth.training.search import search
+from lth.tree import metrics
 from tests.benchmarks.timing import medians, parameters, pixels, show, train
 
 
-def config(folder: str, **changes) -> Config:
-    data = Data(name="scenes", train_per_class=250, test_per_class=50, cache=f"{folder}/cache")
-    return Config(seed=0, outputs=folder, data=data, **changes)
+def ours(conf: Config) -> float:
+    """Seconds of the last epoch of a ticket's round, without its validation."""
+    ticket = search(conf, say=lambda line: None)[-1]
+    return ticket.images["train"] / metrics.read(ticket.folder / "metrics.csv")[-1]["images_per_second"]
 
 
-class Marks(pl.Callback):
-    """The times at which each training epoch began and ended."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.times.append(time.perf_counter())
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.times.append(time.perf_counter())
-
-
-def ours(conf: Config, splits: Splits) -> float:
-    """Lightning, masks, per-image pixels from the decoded array, normalisation, metrics; no validation; the second epoch."""
-    model = Classifier(models.build(conf, 6), conf.optim, 6)
-    model.net.to(memory_format=torch.channels_last)
-    params = dict(model.net.named_parameters())
-    masks = {n: torch.rand(params[n].shape) < 0.5 for n in M.prunable(model.net)}
-    ticket = LotteryTicket(None, target="net", masks=masks, init={n: t.clone() for n, t in model.net.state_dict().items()})
-    marks = Marks()
-    trainer = pl.Trainer(
-        max_epochs=2, accelerator="cpu", callbacks=[ticket, Reseed(0), marks], limit_val_batches=0, logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
-    )  # fmt: skip
-    trainer.fit(model, ImageData(splits, conf.data.batch_size, 0))
-    return marks.times[3] - marks.times[2]
-
-
-def pure(conf: Config, splits: Splits) -> float:
+def pure(conf: Config, images: int) -> float:
     """The physical limit: forward, backward and optimiser on batches that are already floats in memory."""
     net = models.build(conf, 6).net.to(memory_format=torch.channels_last)
-    size, n = conf.data.batch_size, len(splits.train)
-    images, labels = [pixels(size, 150) for _ in range(4)], torch.randint(0, 6, (size,))
-    batches = [(images[k % 4][: n - k * size], labels[: n - k * size]) for k in range(-(-n // size))]
+    size = conf.data.batch_size
+    some, labels = [pixels(size, 150) for _ in range(4)], torch.randint(0, 6, (size,))
+    batches = [(some[k % 4][: images - k * size], labels[: images - k * size]) for k in range(-(-images // size))]
     optimizer = build_optimizer(Optim(), parameters(net))
-    return medians({"pure": lambda: train(net, optimizer, batches)}, runs=1, warm=1)["pure"]
+    return medians({"pure": lambda: train(net, optimizer, batches)}, 1, 1, time.process_time)["pure"]
 
 
-def plain(conf: Config, splits: Splits) -> float:
-    """What people write: ImageFolder, ToTensor, Normalize, DataLoader(num_workers=2), torch's Adam, contiguous tensors."""
-    from torchvision import transforms
-    from torchvision.datasets import ImageFolder
-
-    convert = transforms.Compose([transforms.ToTensor(), transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
-    root = splits.train_images.paths[0].parent.parent
-    subset = Subset(ImageFolder(root, convert), splits.train.tolist())
-    loader = DataLoader(subset, conf.data.batch_size, shuffle=True, num_workers=2, persistent_workers=True)
-    net = models.build(conf, 6).net
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.001)
-    return medians({"plain": lambda: train(net, optimizer, loader)}, runs=1, warm=1)["plain"]
-
-
-def epoch() -> None:
-    """Epoch / pure time, and beside it the plain loop (with the same allocator, so that only the pipeline differs)."""
-    with tempfile.TemporaryDirectory() as folder:
-        conf = config(folder, logger=Logger("none"))
-        splits = prepare(conf.data)
-        kinds = {"pure": pure, "ours": ours, "plain": plain}
-        runs = [{name: function(conf, splits) for name, function in kinds.items()} for _ in range(3)]
-    middle = {name: sorted(run[name] for run in runs)[1] for name in kinds}
-    show(f"epoch of {len(splits.train)} images, simple_cnn at 150x150, batch 64", middle, "pure")
+def epoch(per_class: str = "250", runs: str = "3") -> None:
+    """An epoch of a round (batches, masks, metrics, curves, Lightning) / pure time; the processor's time, on all threads."""
+    for name in ("simple_cnn", "resnet18"):
+        ways: dict[str, list[float]] = {"pure": [], "a round's": []}
+        with tempfile.TemporaryDirectory() as folder, patch("time.perf_counter", time.process_time):
+            data = Data(name="scenes", train_per_class=int(per_class), test_per_class=10, cache=f"{folder}/cache")
+            images = len(prepare(data).train)
+            for k in range(int(runs)):
+                model, prune, outputs = Model(name), Prune(rounds=1, rate=0.5), f"{folder}/{k}"
+                conf = Config(seed=0, outputs=outputs, epochs=2, data=data, model=model, prune=prune)
+                ways["pure"].append(pure(conf, images))
+                ways["a round's"].append(ours(conf))
+        middle = {way: statistics.median(seconds) for way, seconds in ways.items()}
+        show(f"epoch of {images} images, {name} at 150x150, batch 64", middle, "pure", int(runs))
 
 
 def turnaround() -> None:
@@ -107,6 +67,8 @@ def turnaround() -> None:
     mark("end", "on_train_epoch_end")
     mark("begin", "on_train_batch_start")
     with tempfile.TemporaryDirectory() as folder:
-        search(config(folder, epochs=1, prune=Prune(rounds=4)), say=lambda line: None)
+        data = Data(name="scenes", train_per_class=250, test_per_class=50, cache=f"{folder}/cache")
+        search(Config(seed=0, outputs=folder, epochs=1, data=data, prune=Prune(rounds=4)), say=lambda line: None)
     gaps = [b - a for (x, a), (y, b) in pairwise(marks) if (x, y) == ("end", "begin")]
-    print(f"\nround turn-around, simple_cnn, 300 test images: median {statistics.median(gaps):.2f} s of {len(gaps)}")
+    between = "from a round's last epoch to the next one's first batch, simple_cnn, 300 test images"
+    show(between, {"median": statistics.median(gaps)}, "median", len(gaps))

@@ -110,7 +110,6 @@ def disk() -> None:
                 so_far.append(sum((folder / name).stat().st_size for name in names))
             scores = {name: torch.rand(mask.shape) for name, mask in masks.items()}
             masks = M.keep_top(scores, masks, round(0.8 * M.kept(masks)))
-    print("\ntensors of a chain of simple_cnn at rate 0.2")
     for rounds in (21, 63):
-        dense, compact = (sum(so_far[:rounds]) / 1e9 for so_far in sizes.values())
-        print(f"  {rounds} rounds: dense {dense:.2f} GB, compact {compact:.2f} GB   {compact / dense:.3f}")
+        gigabytes = {kind: sum(so_far[:rounds]) / 1e9 for kind, so_far in sizes.items()}
+        show(f"tensors of {rounds} rounds of simple_cnn at rate 0.2, GB", gigabytes, "dense", 1)

@@ -15,7 +15,7 @@ from lth.models.classifier import Classifier, build_optimizer
 from lth.models.cut import cut
 from lth.training.search import search
 from lth.tree import metrics
-from tests.benchmarks.timing import medians, parameters, train
+from tests.benchmarks.timing import medians, parameters, show, train
 
 CASES = (
     ("resnet18", "head"),
@@ -78,10 +78,6 @@ def frozen() -> None:
             again = time.perf_counter() - begin - whole
             without = EPOCHS * statistics.median(run(data, model, finetune, False, UNCACHED))
             limit = suffix(data, splits, model, finetune)
-            print(
-                f"{model} {finetune}, {len(splits.train)} images: {EPOCHS} epochs without the cache {without:.1f} s "
-                f"(from {UNCACHED}), first round with it {whole:.1f} s ({whole / without:.3f}), "
-                f"later rounds {again:.1f} s ({again / without:.3f}); "
-                f"an epoch {1000 * epoch:.0f} ms, of the suffix alone {1000 * limit:.0f} ms ({epoch / limit:.3f})",
-                flush=True,
-            )
+            title, without_cache = f"{model} {finetune}, {len(splits.train)} images, {EPOCHS} epochs", "without the cache"
+            show(title, {"first round": whole, "later rounds": again, without_cache: without}, without_cache, 1)
+            show(f"{model} {finetune}, an epoch", {"from the cache": epoch, "suffix alone": limit}, "suffix alone", EPOCHS)

@@ -19,6 +19,7 @@ from lth.training.experiment import ImageExperiment
 from lth.training.round import run
 from lth.tree.store import Store
 from tests.benchmarks import bare
+from tests.benchmarks.timing import show
 
 EPOCHS, RUNS = 4, 3
 
@@ -76,8 +77,6 @@ def loop(root: str) -> None:
                 found = {name: [] for name in found}
     middle = {name: statistics.median(seconds) for name, seconds in found.items()}
     ratios = [a / b for a, b in zip(found["round"], found["bare"])]
-    print(f"\nLeNet-300-100 on MNIST, {EPOCHS} epochs, validated every 100 steps, {RUNS} interleaved runs, CPU time")
-    print(f"  round / bare loop: {middle['round']:.2f} / {middle['bare']:.2f} s = {middle['round'] / middle['bare']:.3f}"
-          f" ({min(ratios):.3f} to {max(ratios):.3f})")  # fmt: skip
-    validation, alone = 1000 * middle["validation"], 1000 * middle["forward"]
-    print(f"  validation / its forward passes: {validation:.1f} / {alone:.1f} ms = {validation / alone:.3f}")
+    of = f"{EPOCHS} epochs of LeNet-300-100 on MNIST, validated every 100 steps: a round ({min(ratios):.2f} to {max(ratios):.2f})"
+    show(of, {"bare loop": middle["bare"], "processor": middle["round"]}, "bare loop", RUNS)
+    show("a validation", {"its forward passes": middle["forward"], "processor": middle["validation"]}, "its forward passes", RUNS)

@@ -16,34 +16,47 @@ from lth.models.small import lenet_300_100, simple_cnn
 from lth.pruning import masks as M
 from tests.benchmarks.timing import medians, parameters, pixels, show, train
 
+NETWORKS = {  # what makes one, its images, turns of a benchmark
+    "simple_cnn, batch 64 at 150x150": (lambda: simple_cnn(6, 150), pixels(64, 150), 31),
+    "lenet_300_100, batch 64 at 28x28": (lambda: lenet_300_100(10, 28), pixels(64, 28), 601),
+}
+
 
 def stepper(
     net: nn.Module,
     images: Tensor,
-    masked: bool = False,
+    density: float = 1.0,
+    sparse: bool = False,
     optimizer: torch.optim.Optimizer | None = None,
     forward: Callable[[Tensor], Tensor] | None = None,
 ) -> Callable[[], None]:
-    """One training step of Adam; ``masked``: its gradients, as in rounds on images; ``forward``: if not the network's own."""
-    optimizer = optimizer or build_optimizer(Optim(), parameters(net))
+    """One training step of Adam.
+
+    Args:
+        density: below 1, gradients have masks of this density, as in rounds on images.
+        sparse: as ``optim.sparse``.
+        forward: if not the network's own.
+    """
+    optimizer = optimizer or build_optimizer(Optim(sparse=sparse), parameters(net))
     batch = [(images, torch.randint(0, 6, (len(images),)))]
-    params = [p for n, p in net.named_parameters() if n in set(M.prunable(net))]
-    multipliers = [torch.empty_like(p.data).copy_(torch.rand_like(p) < 0.5) for p in params]
-    if masked:
-        optimizer.register_step_pre_hook(lambda *_: M.multiply_([(p.grad, m) for p, m in zip(params, multipliers)]))
+    if density < 1:
+        params = [p for n, p in net.named_parameters() if n in set(M.prunable(net))]
+        pruned = [(p, torch.empty_like(p.data).copy_(torch.rand_like(p) < density)) for p in params]
+        M.multiply_(pruned)
+        if sparse:
+            optimizer.keep(pruned)
+            pruned = [(p, m) for p, m in pruned if p not in optimizer.places]
+        optimizer.register_step_pre_hook(lambda *_: M.multiply_([(p.grad, m) for p, m in pruned]))
     return lambda: train(forward or net, optimizer, batch)
 
 
 def masked() -> None:
-    """Masked step / dense step."""
+    """Masked step / dense step; processor time, on one thread."""
     from torchvision.models import resnet18
 
-    networks = {
-        "simple_cnn, batch 64 at 150x150": (lambda: simple_cnn(6, 150), pixels(64, 150)),
-        "resnet18, batch 32 at 150x150": (lambda: resnet18(num_classes=6), pixels(32, 150)),
-        "lenet_300_100, batch 64 at 28x28": (lambda: lenet_300_100(10, 28), pixels(64, 28)),
-    }
-    for name, (make, images) in networks.items():
+    torch.set_num_threads(1)
+    networks = NETWORKS | {"resnet18, batch 32 at 150x150": (lambda: resnet18(num_classes=6), pixels(32, 150), 15)}
+    for name, (make, images, runs) in networks.items():
         nets = [make() for _ in range(3)]
         for module in list(nets[2].modules()):
             if isinstance(module, (nn.Linear, nn.Conv2d)):
@@ -51,10 +64,19 @@ def masked() -> None:
         nets = [net.to(memory_format=torch.channels_last) for net in nets]
         steps = {
             "dense": stepper(nets[0], images),
-            "masked": stepper(nets[1], images, masked=True),
+            "masked": stepper(nets[1], images, density=0.5),
             "torch.nn.utils.prune, torch's Adam": stepper(nets[2], images, optimizer=torch.optim.Adam(nets[2].parameters())),
         }
-        show(f"masked step, {name}", medians(steps, runs=9 if "resnet" in name else 21), "dense")
+        show(f"masked step, {name}, n = {runs}", medians(steps, runs, clock=time.process_time), "dense")
+
+
+def survivors() -> None:
+    """A step at 1% density with ``optim.sparse`` / masked step / dense step; processor time, on one thread."""
+    torch.set_num_threads(1)
+    kinds = {"dense": {}, "masked": {"density": 0.01}, "optim.sparse": {"density": 0.01, "sparse": True}}
+    for name, (make, images, runs) in NETWORKS.items():
+        steps = {kind: stepper(make().to(memory_format=torch.channels_last), images, **given) for kind, given in kinds.items()}
+        show(f"step at 1% density, {name}, n = {runs}", medians(steps, runs, clock=time.process_time), "dense")
 
 
 LEVERS = """

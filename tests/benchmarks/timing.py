@@ -1,5 +1,6 @@
 """Median times of several functions, run in turn so that a drifting machine drifts for all of them."""
 
+import time
 from collections.abc import Callable, Iterable
 
 import torch
@@ -8,17 +9,34 @@ from torch import Tensor, nn
 
 from lth.export import latency
 
+HEAD = "| what | against | ratio | seconds | n |\n|---|---|---:|---:|---:|"
 
-def medians(functions: dict[str, Callable[[], object]], runs: int = 15, warm: int = 4) -> dict[str, float]:
+
+class Medians(dict[str, float]):
+    """Seconds by name, of ``n`` runs each."""
+
+    n: int | str = ""
+
+
+def medians(
+    functions: dict[str, Callable[[], object]], runs: int = 15, warm: int = 4, clock: Callable[[], float] = time.perf_counter
+) -> Medians:
     """Seconds of each function: the median of ``runs`` turns A B C A B C ..., after ``warm`` that do not count."""
-    return latency.medians(functions, seconds=0, least=runs, warm=warm)
+    found = Medians(latency.medians(functions, seconds=0, least=runs, warm=warm, clock=clock))
+    found.n = runs
+    return found
 
 
-def show(title: str, found: dict[str, float], base: str) -> None:
-    """One line a function: milliseconds, and the ratio to ``base``."""
-    print(f"\n{title}")
-    for name, seconds in found.items():
-        print(f"  {name:44s} {1000 * seconds:10.2f} ms   {seconds / found[base]:6.3f}", flush=True)
+def show(title: str, found: dict[str, float], base: str, n: int | None = None) -> None:
+    """Print a row of the table for each function, compared with ``base``, or for ``base`` if it is alone."""
+    for name in [name for name in found if name != base] or [base]:
+        seconds = f"{found[name]:.4g} / {found[base]:.4g}"
+        row(f"{title}: {name}", base, found[name] / found[base], seconds, n or getattr(found, "n", ""))
+
+
+def row(what: str, against: str, ratio: float, seconds: str, n: int | str) -> None:
+    """Print a row of the table under ``HEAD``."""
+    print(f"| {what} | {against} | {ratio:.3f} | {seconds} | {n} |", flush=True)
 
 
 def train(net: Callable[[Tensor], Tensor], optimizer: torch.optim.Optimizer, batches: Iterable[tuple[Tensor, Tensor]]) -> None:

@@ -119,33 +119,3 @@ def test_a_network_that_the_graph_does_not_take_is_left_whole_and_named() -> Non
     small = shrink(net, images(1, 64))
     assert not small.removed
     assert "graph does not take ShuffleNetV2" in small.left["network"]
-
-
-def test_training_the_small_network_gives_the_weights_of_the_masked_one() -> None:
-    """Five steps of SGD with momentum and of Adam, from the same start: equal to 1e-3 of each tensor's largest weight.
-
-    Sums of other lengths are rounded otherwise, and Adam divides by gradients that may be small.
-    """
-    for make in (lambda p: torch.optim.SGD(p, 0.05, momentum=0.9), lambda p: torch.optim.Adam(p, 1e-3)):
-        net = network("conv2")
-        groups, _ = coupled(net, images(1))
-        keep = [torch.arange(group.channels) % 3 == 0 for group in groups]
-        dense = {n: torch.ones_like(p, dtype=torch.bool) for n, p in net.named_parameters() if p.ndim > 1}
-        masks = C.masks(groups, keep, dense)
-        with torch.no_grad():
-            for name, mask in masks.items():
-                net.get_parameter(name).mul_(mask)
-        small = take(copy.deepcopy(net), groups, keep).requires_grad_(True)
-        labels = torch.arange(8) % 6
-        for one in (net, small):
-            optimizer = make(one.parameters())
-            for _ in range(5):
-                optimizer.zero_grad()
-                nn.functional.cross_entropy(one(images()), labels).backward()
-                if one is net:
-                    for name, mask in masks.items():
-                        net.get_parameter(name).grad.mul_(mask)
-                optimizer.step()
-        trained = take(net, groups, keep)
-        for (name, a), b in zip(trained.named_parameters(), small.parameters()):
-            assert (a - b).abs().max() <= 1e-3 * a.abs().max(), name

@@ -105,4 +105,5 @@ def test_optimisers_are_fused_unless_a_loss_scaler_must_clip():
         optimizer = build_optimizer(Optim(name=name), params)
         assert type(optimizer) is kind
         assert optimizer.defaults["fused"]
+        assert isinstance(build_optimizer(Optim(name=name, sparse=True), params), kind)
     assert not build_optimizer(Optim(clip=1.0), params, "16-mixed").defaults["fused"]

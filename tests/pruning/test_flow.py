@@ -188,3 +188,18 @@ def test_a_network_that_cannot_be_followed_gives_no_number(capsys):
     unused, raised = capsys.readouterr().err.splitlines()
     assert "of Gated is not known: no path runs through 4 weights of the dense network, in last.spare.weight" in unused
     assert "of Numpy is not known: RuntimeError: " in raised
+
+
+def test_the_dense_network_is_followed_once_and_each_ticket_anew(monkeypatch):
+    net, asked, follow = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Linear(3, 2)), [], flow._with_gradient
+    monkeypatch.setattr(flow, "_with_gradient", lambda *given: asked.append(M.kept(given[1])) or follow(*given))
+    full = dense(net)
+    sparse = M.keep_top({name: torch.rand(mask.shape) for name, mask in full.items()}, full, 9)
+    for masks in (full, sparse, full, sparse):
+        flow.effective_density(net, masks, (1, 2, 2))
+    assert asked == [18, 9, 9]
+    flow.effective_density(net, {"1.weight": full["1.weight"]}, (1, 2, 2))
+    assert asked[3:] == [12], "other weights are another question"
+    for _ in range(2):
+        assert flow.effective_density(net, full, (1, 3, 3)) is None
+    assert len(asked) == 6, "what cannot be followed is asked for again"

@@ -48,6 +48,7 @@ def test_images_and_precision_are_in_the_key():
         {"optim": Optim(momentum=0.5)}, {"optim": Optim(gamma=0.2)}, {"optim": Optim(milestones=[0.5])},
         {"model": Model(head="mlp")}, {"model": Model(width=2.0)}, {"model": Model(frozen_bn="train")},
         {"data": Data(normalize="imagenet")}, {"prune": Prune(score_images=3)}, {"prune": Prune(scope="all")},
+        {"optim": Optim(sparse=True)},
     ],
 )  # fmt: skip
 def test_what_cannot_change_the_result_changes_no_key(change):

@@ -4,16 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from lth.config import Config, Data, Model, Optim
+from lth.config import Optim
 from lth.models import cut
-from lth.models.build import Network, build
 from lth.models.classifier import Classifier
-
-
-def network(name: str, finetune: str = "all", **options) -> Network:
-    torch.manual_seed(0)
-    return build(Config(model=Model(name, **options), finetune=finetune, data=Data(image_size=64)), 6)
-
+from tests.models.test_models import network
 
 CUTS = [
     ("resnet18", "head", (512,)), ("resnet18", "layer4", (256, 4, 4)), ("densenet121", "head", (1024,)),

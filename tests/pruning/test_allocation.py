@@ -7,11 +7,7 @@ from torch import nn
 from lth.models.small import lenet_300_100
 from lth.pruning import masks as M
 from lth.pruning.allocation import erk, keeps, total
-
-
-def dense(net: nn.Module) -> M.Masks:
-    params = dict(net.named_parameters())
-    return M.dense({n: params[n] for n in M.prunable(net)})
+from tests.pruning.test_criteria import dense
 
 
 def shapes(**shapes: tuple[int, ...]) -> M.Masks:

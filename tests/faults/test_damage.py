@@ -11,14 +11,8 @@ from lth.config import Config, Data, Logger, Model, Prune, Trainer
 from lth.errors import DataError, Interrupted
 from lth.training.search import search
 from lth.tree.store import Store
-from tests.conftest import write_parts
+from tests.conftest import decay, write_parts
 from tests.faults.experiment import outcome, wrong
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) * 2 // 3] ^= 4
-    path.write_bytes(content)
 
 
 def foreign(path: Path) -> None:
@@ -29,7 +23,7 @@ def foreign(path: Path) -> None:
 
 DAMAGES = {
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-5]),
-    "flipped": flip,
+    "flipped": lambda path: decay(path, path.stat().st_size // 3),
     "empty": lambda path: path.write_bytes(b""),
     "foreign": foreign,
 }

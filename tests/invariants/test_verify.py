@@ -15,6 +15,7 @@ from lth.invariants.verify import verify
 from lth.tree.record import load
 from lth.tree.ticket import Ticket
 from lth.verify import main
+from tests.conftest import decay
 from tests.invariants.subject import Subject, lines
 
 
@@ -173,8 +174,7 @@ def test_a_damaged_rewind_checkpoint_is_named_and_a_missing_one_is_not_needed(tr
     subject = Subject(tree, valid, rewind="9it")
     path = subject.store.checkpoint(subject.record.determined_by["parent"], 9)
     [path] = path.parent.glob("*-9.safetensors")
-    content = path.read_bytes()
-    path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    decay(path, 9)
     assert subject.check() == f"{path} is damaged: it does not match its hash."
     path.unlink()
     assert subject.check() == ""

@@ -14,6 +14,7 @@ from lth.errors import UsageError
 from lth.hashes import of_file
 from lth.report import build
 from lth.tree.record import read
+from tests.conftest import decay
 from tests.report.invent_rounds import outputs, predictions, rewrite
 
 FIGURES = {
@@ -110,8 +111,7 @@ def test_what_is_unfinished_or_damaged_is_named(folder, quick, capsys):
 def test_a_damaged_file_of_a_round_is_named_and_the_rest_is_shown(quick, tmp_path, name):
     root = predictions(outputs(tmp_path, seeds=2, rounds=1))
     for path in root.glob(f"rounds/*/{name}"):
-        content = path.read_bytes()
-        path.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
+        decay(path, 3)
     found = read(root)
     pages = dict(build.files("title", found))
     assert "figures/accuracy-stripes.png" in pages

@@ -93,7 +93,7 @@ def measure(one: Job, place: str) -> None:
         scores, found[way] = ours(asked) if way == "lth.run" else other(way, asked)
         accuracies = ", ".join(" / ".join("-" if score is None else f"{score:.3f}" for score in pair) for pair in scores)
         print(f"{way}: test accuracies, last epoch / lowest validation loss: {accuracies}", flush=True)
-    what = f"{one.model} {one.finetune}, {one.rounds} rounds of {one.epochs} epochs: lth.run"
+    what = f"{one.model} {one.finetune}, {one.rounds} rounds of {one.epochs} epochs"
     for k, clock in enumerate(("time", "time of processors")):
         for way in one.others:
             show(f"{what}, {clock}", {way: found[way][k], "lth.run": found["lth.run"][k]}, way, 1)

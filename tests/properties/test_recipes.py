@@ -32,7 +32,7 @@ DETERMINING = {
 }  # fmt: skip
 STEP = {"prune.rate": st.floats(0.01, 0.99), "prune.head": st.booleans(), "prune.scope": st.sampled_from(["trainable", "all"]),
         "prune.criterion": st.sampled_from(["magnitude", "snip"]), "prune.allocation": st.sampled_from(["global", "erk"]),
-        "prune.structure": st.just("weights"), "prune.budget": st.sampled_from(["channels", "flops"]),
+        "prune.structure": st.just("weights"), "prune.small": st.just(False), "prune.budget": st.sampled_from(["channels", "flops"]),
         "prune.score_images": st.integers(1, 9), "prune.retrain": st.sampled_from(["rewind", "lr"]),
         "prune.rewind": st.sampled_from(["init", "init"]), "prune.begin": st.floats(0, 0.4), "prune.end": st.floats(0.5, 1),
         "prune.every": st.integers(1, 500)}  # fmt: skip
@@ -43,7 +43,7 @@ FREE = {
     "data.cache": st.text("ab", min_size=1), "data.cache_limit": st.floats(0, 9), "data.workers": st.integers(0, 9),
     "features.cache": st.booleans(), "model.weights": st.text("ab"), "trainer.accelerator": st.sampled_from(["auto", "cpu"]),
     "trainer.channels_last": st.booleans(), "trainer.compile": st.booleans(), "trainer.deterministic": st.booleans(),
-    "trainer.checkpoint_minutes": st.floats(0, 9), "prune.rounds": st.just(2),
+    "trainer.checkpoint_minutes": st.floats(0, 9), "optim.sparse": st.booleans(), "prune.rounds": st.just(2),
     "prune.controls": st.sampled_from(["none", "all"]),
 }  # fmt: skip
 KINDS = {"data": Data, "features": Features, "model": Model, "prune": Prune, "optim": Optim, "trainer": Trainer}

@@ -32,7 +32,8 @@ DETERMINING = {
 }  # fmt: skip
 STEP = {"prune.rate": st.floats(0.01, 0.99), "prune.head": st.booleans(), "prune.scope": st.sampled_from(["trainable", "all"]),
         "prune.criterion": st.sampled_from(["magnitude", "snip"]), "prune.allocation": st.sampled_from(["global", "erk"]),
-        "prune.structure": st.just("weights"), "prune.small": st.just(False), "prune.budget": st.sampled_from(["channels", "flops"]),
+        "prune.structure": st.just("weights"), "prune.small": st.just(False),
+        "prune.budget": st.sampled_from(["channels", "flops"]),
         "prune.score_images": st.integers(1, 9), "prune.retrain": st.sampled_from(["rewind", "lr"]),
         "prune.rewind": st.sampled_from(["init", "init"]), "prune.begin": st.floats(0, 0.4), "prune.end": st.floats(0.5, 1),
         "prune.every": st.integers(1, 500)}  # fmt: skip

@@ -58,8 +58,15 @@ def parts(found: Found, accuracy: str) -> list[Part]:
         if study and chosen(records := of(study, found.records), accuracy):
             exports = cards.read(found)
             frame, text = frame_of(records, exports, accuracy), caption(records, study, exports, accuracy)
-            return [Part("", text, {"study": figure(records, accuracy)}, to_html(frame))]
+            return [Part("", text, {"study": figure(records, accuracy)}, to_html(_for_phones(frame)))]
     return []
+
+
+def _for_phones(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with one column of names, and test accuracy beside it, so that a narrow window shows both."""
+    names = frame["implementation"] + " " + frame["trained part"] + ", " + frame["pruned"]
+    train, valid, test, *others = frame.columns[3:]
+    return frame[[test, valid, train, *others]].set_axis(names.rename("network")).reset_index()
 
 
 def of(study: Study, records: Iterable[Record]) -> list[Record]:
@@ -179,7 +186,7 @@ def figure(records: Sequence[Record], accuracy: str = ends.EARLY_STOP) -> Lines:
             lines.append(_line(f"{record.model} {record.finetune}, {what}", [arm, *tickets], accuracy, colour, dash, marker))
     n = ends.seeds([len(arm) for arm in arms.values()])
     title = f"{ends.title(accuracy, 'acc').capitalize()} against what remains of the whole network, {n}"
-    x = Axis("parameters remaining in the whole network, millions", "log")
+    x = Axis("parameters remaining, millions", "log")
     note = "the rightmost point of a line is the dense network; bars: one standard deviation over seeds"
     return Lines(title, x, Axis(ends.title(accuracy, "acc"), "percent"), lines, note)
 

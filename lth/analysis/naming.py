@@ -74,11 +74,15 @@ def headings(records: Sequence[Record]) -> dict[tuple[str, str], str]:
     networks, names = {}, {}
     for recipe, record in one.items():
         networks[recipe] = f"{record.model} {record.finetune}" + (f" on {record.data}" if several else "")
+    texts = {}  # of the rivals of a network: those of pruned recipes alone, where it is pruned, too
+    for network, only_pruned in {(networks[recipe], recipe in pruned) for recipe in one}:
+        rivals = [one[r] for r in one if networks[r] == network and (r in pruned or not only_pruned)]
+        keys = varied(rivals)
+        texts[network, only_pruned] = {rival.recipe: _settings(rival, keys) for rival in rivals}
     for recipe, network in networks.items():
-        rivals = [one[r] for r in one if networks[r] == network and (r in pruned or recipe not in pruned)]
-        texts = {rival.recipe: _settings(rival, varied(rivals)) for rival in rivals}
-        alike = list(texts.values()).count(texts[recipe]) > 1
-        names[recipe] = _joined(network, texts[recipe], f"recipe {recipe[:6]}" if alike else "")
+        own = texts[network, recipe in pruned]
+        alike = list(own.values()).count(own[recipe]) > 1
+        names[recipe] = _joined(network, own[recipe], f"recipe {recipe[:6]}" if alike else "")
     chain = chains(records)
     return {(r.recipe, r.step): _joined(names[r.recipe], chain.get(r.step, "dense")) for r in records}
 
